@@ -1,0 +1,177 @@
+import { pgError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import { ServerConnection, type ServerSecret, type ServerTarget } from './server-connection.ts';
+
+/** Where the servers of the herd are; the role and its secret come with the client. */
+export interface ServerEndpoint {
+  readonly label: string;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly useTls: boolean;
+}
+
+interface Waiter {
+  take(connection: ServerConnection): void;
+  fail(error: Error): void;
+}
+
+/** A bounded set of connections to one server as one role. */
+export class ConnectionPool {
+  readonly target: ServerTarget;
+  readonly #maxConnections: number;
+  readonly #startupSettings: ReadonlyMap<string, string>;
+  /** Free connections, the one used last at the end. */
+  #idle: ServerConnection[] = [];
+  #all = new Set<ServerConnection>();
+  #opening = 0;
+  #waiters: Waiter[] = [];
+  #closed = false;
+
+  constructor(target: ServerTarget, maxConnections: number, startupSettings: ReadonlyMap<string, string>) {
+    this.target = target;
+    this.#maxConnections = maxConnections;
+    this.#startupSettings = startupSettings;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  get waiting(): number {
+    return this.#waiters.length;
+  }
+
+  /** A free connection at once, or null. The hot path's way in. */
+  tryAcquire(): ServerConnection | null {
+    for (;;) {
+      const connection = this.#idle.pop();
+      if (connection === undefined) return null;
+      if (!connection.closed) return connection;
+    }
+  }
+
+  async acquire(signal?: AbortSignal): Promise<ServerConnection> {
+    const free = this.tryAcquire();
+    if (free) return free;
+    if (this.#closed) throw pgError('cannotConnectNow', 'the router is shutting down', { severity: 'FATAL' });
+    if (this.#all.size + this.#opening < this.#maxConnections) return this.#open(signal);
+    return this.#wait(signal);
+  }
+
+  /** Gives a connection back. It must be outside any transaction and exchange; otherwise it is closed. */
+  release(connection: ServerConnection): void {
+    if (connection.closed) return;
+    if (this.#closed || connection.tainted || !connection.idle || connection.transactionStatus !== 'I') {
+      connection.close();
+      return;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter) waiter.take(connection);
+    else this.#idle.push(connection);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const connection of this.#all) connection.close();
+    for (const waiter of this.#waiters.splice(0)) {
+      waiter.fail(pgError('cannotConnectNow', 'the router is shutting down', { severity: 'FATAL' }));
+    }
+  }
+
+  async #open(signal?: AbortSignal): Promise<ServerConnection> {
+    this.#opening += 1;
+    try {
+      const connection = await ServerConnection.open(this.target, this.#startupSettings, signal);
+      this.#all.add(connection);
+      connection.onClosed = () => this.#forget(connection);
+      return connection;
+    } catch (error) {
+      this.#admitNext();
+      throw error;
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  #forget(connection: ServerConnection): void {
+    this.#all.delete(connection);
+    const at = this.#idle.indexOf(connection);
+    if (at >= 0) this.#idle.splice(at, 1);
+    this.#admitNext();
+  }
+
+  /** A place became free: open a connection for whoever has waited longest. */
+  #admitNext(): void {
+    if (this.#closed) return;
+    const waiter = this.#waiters.shift();
+    if (waiter) this.#open().then(waiter.take, waiter.fail);
+  }
+
+  #wait(signal?: AbortSignal): Promise<ServerConnection> {
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', abort);
+        const at = this.#waiters.indexOf(waiter);
+        if (at >= 0) this.#waiters.splice(at, 1);
+      };
+      const waiter: Waiter = {
+        take(connection) {
+          leave();
+          resolve(connection);
+        },
+        fail(error) {
+          leave();
+          reject(error);
+        },
+      };
+      const abort = () => waiter.fail(pgError('queryCanceled', 'canceling statement due to user request'));
+      const timer = setTimeout(
+        () =>
+          waiter.fail(
+            pgError('tooManyConnections', `no connection to ${this.target.label} became free in time`, {
+              hint: `All ${this.#maxConnections} are in use; raise the pool's bound or shorten transactions.`,
+            }),
+          ),
+        limits.poolWaitMs,
+      );
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#waiters.push(waiter);
+    });
+  }
+}
+
+/** All pools of the router: by server and role. A server is named by its node id, or `coordinator`. */
+export class PoolSet {
+  readonly #maxConnectionsPerPool: number;
+  readonly #startupSettings: ReadonlyMap<string, string>;
+  #pools = new Map<string, ConnectionPool>();
+
+  /** `startupSettings`: what every connection starts with; a session's own settings are applied on top. */
+  constructor(
+    maxConnectionsPerPool: number,
+    startupSettings: ReadonlyMap<string, string> = new Map([['client_encoding', 'UTF8']]),
+  ) {
+    this.#maxConnectionsPerPool = maxConnectionsPerPool;
+    this.#startupSettings = startupSettings;
+  }
+
+  pool(endpoint: ServerEndpoint, user: string, secret: ServerSecret): ConnectionPool {
+    const key = `${endpoint.host}\0${endpoint.port}\0${endpoint.database}\0${user}`;
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new ConnectionPool({ ...endpoint, user, secret }, this.#maxConnectionsPerPool, this.#startupSettings);
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  [Symbol.iterator](): IterableIterator<ConnectionPool> {
+    return this.#pools.values();
+  }
+
+  close(): void {
+    for (const pool of this.#pools.values()) pool.close();
+  }
+}

@@ -1,0 +1,212 @@
+import { liveShardSizeName, liveViewNames } from './compatibility-sql.ts';
+
+/*
+ * The SQL that loadSnapshot() runs: one SELECT, so one MVCC snapshot, each column one JSON document whose shape is the
+ * interface beside it. All names are qualified: it runs under an empty search_path.
+ */
+
+export interface NodeRow {
+  readonly id: number;
+  readonly name: string;
+  readonly host: string;
+  readonly port: number;
+  readonly active: boolean;
+  readonly version: number | null;
+}
+
+const nodesSql = `SELECT node_id AS id, name, host, port, active, server_version_num AS version
+  FROM pgherd.node ORDER BY node_id`;
+
+export interface GroupRow {
+  readonly id: number;
+  readonly method: string;
+  readonly families: readonly string[];
+  readonly shards: readonly { readonly index: number; readonly nodeId: number; readonly bounds: unknown }[];
+}
+
+const groupsSql = `SELECT g.colocation_id AS id, g.method, g.key_families AS families,
+  (SELECT coalesce(json_agg(json_build_object('index', s.shard_index, 'nodeId', s.node_id, 'bounds', s.bounds)
+    ORDER BY s.shard_index), '[]') FROM pgherd.group_shard s WHERE s.colocation_id = g.colocation_id) AS shards
+  FROM pgherd.colocation_group g`;
+
+export interface TableRow {
+  readonly oid: number;
+  readonly method: string;
+  readonly colocationId: number | null;
+  readonly estimatedRows: number;
+  readonly keys: readonly KeyRow[];
+  /** Shard ids in the order of their indexes. */
+  readonly shardIds: readonly number[];
+  readonly primaryKey: readonly string[];
+  readonly hasRowTriggers: boolean;
+  readonly globalIndexes: readonly GlobalIndexRow[];
+}
+
+export interface KeyRow {
+  readonly attnum: number;
+  /** A domain's base type; any other type itself. */
+  readonly typeOid: number;
+  readonly baseTypeName: string;
+}
+
+export interface GlobalIndexRow {
+  readonly name: string;
+  readonly columns: readonly string[];
+  readonly predicate: string | null;
+  readonly nullsNotDistinct: boolean;
+  readonly hiddenSchema: string;
+  readonly hiddenName: string;
+}
+
+/** The type under all domains of `column`. */
+const baseTypeSql = (column: string) => `(WITH RECURSIVE d(oid, base) AS (
+    SELECT ty.oid, ty.typbasetype FROM pg_catalog.pg_type ty WHERE ty.oid = ${column}
+    UNION ALL SELECT ty.oid, ty.typbasetype FROM pg_catalog.pg_type ty JOIN d ON ty.oid = d.base)
+  SELECT d.oid FROM d WHERE d.base = 0)`;
+
+const columnNamesSql = (numbers: string, relation: string) => `(
+  SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
+  FROM unnest(${numbers}) WITH ORDINALITY AS k(attnum, place)
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = ${relation} AND a.attnum = k.attnum)`;
+
+const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id AS "colocationId",
+  t.estimated_rows AS "estimatedRows",
+  (SELECT coalesce(json_agg(json_build_object('attnum', k.attnum, 'typeOid', b.oid::bigint,
+      'baseTypeName', pg_catalog.format_type(b.oid, NULL)) ORDER BY k.place), '[]')
+    FROM unnest(t.key_columns) WITH ORDINALITY AS k(attnum, place)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = t.relation AND a.attnum = k.attnum
+    CROSS JOIN LATERAL (SELECT ${baseTypeSql('a.atttypid')} AS oid) b) AS keys,
+  (SELECT coalesce(json_agg(s.shard_id ORDER BY s.shard_index), '[]')
+    FROM pgherd.shard s WHERE s.relation = t.relation) AS "shardIds",
+  coalesce((SELECT ${columnNamesSql('i.indkey::smallint[]', 'i.indrelid')} FROM pg_catalog.pg_index i
+    WHERE i.indrelid = t.relation AND i.indisprimary), '[]') AS "primaryKey",
+  EXISTS (SELECT FROM pg_catalog.pg_trigger g
+    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 1) AS "hasRowTriggers",
+  (SELECT coalesce(json_agg(json_build_object('name', x.index_name,
+      'columns', ${columnNamesSql('x.columns', 'x.relation')}, 'predicate', x.predicate,
+      'nullsNotDistinct', x.nulls_not_distinct, 'hiddenSchema', x.hidden_schema, 'hiddenName', x.hidden_name)
+      ORDER BY x.index_name), '[]')
+    FROM pgherd.global_index x WHERE x.relation = t.relation) AS "globalIndexes"
+  FROM pgherd.dist_table t`;
+
+export interface RelationRow {
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+  /** `pg_class.relkind` */
+  readonly kind: string;
+  readonly rowSecurity: boolean;
+  readonly viewDefinition: string | null;
+  readonly columns: readonly ColumnRow[] | null;
+}
+
+export interface ColumnRow {
+  readonly name: string;
+  readonly attnum: number;
+  readonly typeOid: number;
+  readonly typmod: number;
+  readonly typeName: string;
+  readonly baseTypeName: string;
+  readonly collation: string | null;
+  readonly notNull: boolean;
+  readonly identity: '' | 'a' | 'd';
+  readonly generated: '' | 's' | 'v';
+  readonly expression: string | null;
+  readonly sequence: string | null;
+}
+
+/** pgherd's own relations are left out, but for hidden tables and the views that the router expands. */
+const ownRelationsSql = `c.relname IN (${[...liveViewNames, liveShardSizeName].map((name) => `'${name}'`).join(', ')})
+      AND c.relkind = 'v' OR EXISTS (SELECT FROM pgherd.dist_table t WHERE t.relation = c.oid)`;
+
+/*
+ * Sets joined to sets: with a subquery per row this costs many times more on databases with thousands of columns.
+ */
+const relationsSql = `WITH rel AS MATERIALIZED (
+  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c', 'i', 'I') AND c.relpersistence <> 't'
+    AND n.nspname NOT IN ('information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_t%temp\\_%'
+    AND ((n.nspname NOT IN ('pg_catalog', 'pgherd') AND n.nspname NOT LIKE 'pgherd\\_%')
+      OR (n.nspname IN ('pg_catalog', 'pgherd') OR n.nspname LIKE 'pgherd\\_%') AND (${ownRelationsSql}))
+), identity AS MATERIALIZED (
+  SELECT d.refobjid, d.refobjsubid, quote_ident(sn.nspname) || '.' || quote_ident(s.relname) AS sequence
+  FROM pg_catalog.pg_depend d
+  JOIN pg_catalog.pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+  JOIN pg_catalog.pg_namespace sn ON sn.oid = s.relnamespace
+  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'i'
+), col AS (
+  SELECT a.attrelid, json_agg(json_build_object(
+    'name', a.attname, 'attnum', a.attnum, 'typeOid', a.atttypid::bigint, 'typmod', a.atttypmod,
+    'typeName', pg_catalog.format_type(a.atttypid, a.atttypmod), 'baseTypeName', pg_catalog.format_type(a.atttypid, NULL),
+    'collation', CASE WHEN a.attcollation <> ty.typcollation
+      THEN quote_ident(con.nspname) || '.' || quote_ident(co.collname) END,
+    'notNull', a.attnotnull, 'identity', a.attidentity, 'generated', a.attgenerated,
+    'expression', coalesce(pg_catalog.pg_get_expr(def.adbin, def.adrelid), pg_catalog.pg_get_expr(ty.typdefaultbin, 0)),
+    'sequence', identity.sequence) ORDER BY a.attnum) AS columns
+  FROM rel
+  JOIN pg_catalog.pg_attribute a ON a.attrelid = rel.oid AND a.attnum > 0 AND NOT a.attisdropped
+  JOIN pg_catalog.pg_type ty ON ty.oid = a.atttypid
+  LEFT JOIN pg_catalog.pg_attrdef def ON def.adrelid = a.attrelid AND def.adnum = a.attnum AND a.atthasdef
+  LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
+  LEFT JOIN pg_catalog.pg_namespace con ON con.oid = co.collnamespace
+  LEFT JOIN identity ON identity.refobjid = a.attrelid AND identity.refobjsubid = a.attnum AND a.attidentity <> ''
+  WHERE rel.relkind NOT IN ('i', 'I')
+  GROUP BY a.attrelid
+)
+SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.relkind AS kind,
+  rel.relrowsecurity AS "rowSecurity", col.columns,
+  CASE WHEN rel.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(rel.oid), ';') END AS "viewDefinition"
+FROM rel LEFT JOIN col ON col.attrelid = rel.oid`;
+
+/** schema, name, provolatile, prokind, proretset, proisstrict: an array and no object, for there are 3,300 of them. */
+export type FunctionRow = readonly [string, string, string, string, boolean, boolean];
+
+const functionsSql = (where: string) => `SELECT json_build_array(n.nspname, p.proname, p.provolatile, p.prokind,
+    p.proretset, p.proisstrict) AS f
+  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${where}`;
+
+const jsonOf = (sql: string, value = 'to_json(q)') => `(SELECT coalesce(json_agg(${value}), '[]') FROM (${sql}) q)`;
+
+/** Everything but the functions of pg_catalog, which never change: a later load takes them from the snapshot before. */
+export function snapshotSql(withSystemFunctions: boolean): string {
+  const system = "n.nspname IN ('pg_catalog', 'information_schema')";
+  return `SELECT
+  (SELECT json_object_agg(m.key, m.value) FROM pgherd.meta m) AS meta,
+  pg_catalog.current_setting('server_version_num') AS version,
+  ${jsonOf(nodesSql)} AS nodes,
+  ${jsonOf(groupsSql)} AS groups,
+  ${jsonOf(tablesSql)} AS tables,
+  ${jsonOf(relationsSql)} AS relations,
+  ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`), 'q.f')} AS functions,
+  ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,
+  pg_catalog.current_setting('${keptSettingsName}') AS kept`;
+}
+
+/** Deparsed expressions are read by the parser and run on nodes, whatever this session has set for its own output. */
+const pinnedSettings: Readonly<Record<string, string>> = {
+  search_path: '',
+  datestyle: 'ISO, YMD',
+  intervalstyle: 'postgres',
+  extra_float_digits: '1',
+  bytea_output: 'hex',
+  quote_all_identifiers: 'off',
+  standard_conforming_strings: 'on',
+};
+
+const keptSettingsName = 'pgherd.kept_settings';
+
+/** Pins the settings for this transaction and remembers what they were. */
+export function pinSettingsSql(): string {
+  const names = Object.keys(pinnedSettings);
+  const kept = names.map((name) => `'${name}', pg_catalog.current_setting('${name}')`).join(', ');
+  const pins = Object.entries(pinnedSettings).map(
+    ([name, value]) => `pg_catalog.set_config('${name}', '${value}', true)`,
+  );
+  return `SELECT pg_catalog.set_config('${keptSettingsName}', pg_catalog.json_build_object(${kept})::text, true);
+SELECT ${pins.join(', ')}`;
+}
+
+/** In a transaction of the session's own, its settings come back; outside one they have already. */
+export const restoreSettingsSql =
+  'SELECT pg_catalog.set_config(key, value, true) FROM pg_catalog.json_each_text($1::json)';

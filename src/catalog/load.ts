@@ -1,0 +1,207 @@
+import { assert } from '../core/assert.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { classifyDefault } from './column-default.ts';
+import { keyFamily } from './key-family.ts';
+import {
+  type ColumnRow,
+  type FunctionRow,
+  type GroupRow,
+  type KeyRow,
+  type NodeRow,
+  pinSettingsSql,
+  type RelationRow,
+  restoreSettingsSql,
+  snapshotSql,
+  type TableRow,
+} from './load-sql.ts';
+import type {
+  CatalogSnapshot,
+  ColocationGroup,
+  ColumnEntry,
+  DistributedTable,
+  Distribution,
+  DistributionMethod,
+  FunctionTraits,
+  KeyColumn,
+  NodeEntry,
+  RelationEntry,
+  RelationKind,
+  ShardBounds,
+} from './snapshot.ts';
+
+/**
+ * Reads the catalog, as the runner's current transaction sees it: with its own uncommitted DDL. Such a snapshot belongs to
+ * that transaction alone; after a rollback its version number may come again with other contents.
+ */
+export async function loadSnapshot(runner: SqlRunner, previous?: CatalogSnapshot): Promise<CatalogSnapshot> {
+  const text = `${pinSettingsSql()};\n${snapshotSql(previous === undefined)}`;
+  const { columns, rows } = await runner.query(text);
+  const row = new Map(columns.map((column, i) => [column, rows[0]?.[i] ?? null]));
+  const kept = row.get('kept');
+  assert(kept, 'the catalog query has one row with the settings it found');
+  await runner.query(restoreSettingsSql, [kept]);
+  return buildSnapshot(row, previous);
+}
+
+type CatalogRow = ReadonlyMap<string, string | null>;
+
+function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): CatalogSnapshot {
+  const json = <T>(column: string): T => JSON.parse(row.get(column) ?? '[]') as T;
+  const meta = json<Record<string, string>>('meta');
+  const groups = buildGroups(json<GroupRow[]>('groups'));
+  const relations = buildRelations(json<RelationRow[]>('relations'), json<TableRow[]>('tables'), groups);
+  const nodes = json<NodeRow[]>('nodes');
+  return Object.freeze({
+    version: Number(meta['version']),
+    clusterId: meta['cluster_id'] ?? '',
+    lowestServerVersion: Math.min(Number(row.get('version')), ...nodes.map((node) => node.version ?? Infinity)),
+    nodes: Object.freeze(nodes.map(buildNode)),
+    relations: bySchema(relations),
+    relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
+    groups,
+    functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),
+  });
+}
+
+function buildNode({ id, name, host, port, active }: NodeRow, index: number): NodeEntry {
+  return Object.freeze({ id, index, name, host, port, active });
+}
+
+function buildGroups(rows: readonly GroupRow[]): ReadonlyMap<number, ColocationGroup> {
+  const groups = rows.map(({ id, method, families, shards }) => {
+    const slots = shards.map((shard) =>
+      Object.freeze({ ...shard, bounds: Object.freeze(shard.bounds as ShardBounds) }),
+    );
+    slots.forEach((slot, i) => {
+      assert(slot.index === i, `co-location group ${id} has no shard ${i}`);
+    });
+    return Object.freeze({ id, method: method as DistributionMethod, families, shards: Object.freeze(slots) });
+  });
+  return new Map(groups.map((group) => [group.id, group]));
+}
+
+function buildRelations(
+  rows: readonly RelationRow[],
+  tables: readonly TableRow[],
+  groups: ReadonlyMap<number, ColocationGroup>,
+): RelationEntry[] {
+  const tableRows = new Map(tables.map((table) => [table.oid, table]));
+  return rows.map((row) => {
+    const { oid, schema, name, viewDefinition } = row;
+    const columns = Object.freeze((row.columns ?? []).map(buildColumn));
+    const tableRow = tableRows.get(oid);
+    const distributed = tableRow ? buildTable(row, tableRow, columns, groups) : null;
+    return Object.freeze({ oid, schema, name, kind: relationKind(row.kind), columns, distributed, viewDefinition });
+  });
+}
+
+function relationKind(relkind: string): RelationKind {
+  const kind = relationKinds[relkind];
+  assert(kind, `pg_class.relkind is '${relkind}'`);
+  return kind;
+}
+
+const relationKinds: Readonly<Record<string, RelationKind>> = {
+  r: 'table',
+  p: 'table',
+  v: 'view',
+  m: 'materialized view',
+  S: 'sequence',
+  f: 'foreign table',
+  c: 'composite type',
+  i: 'index',
+  I: 'index',
+};
+
+function buildColumn(row: ColumnRow): ColumnEntry {
+  const { name, attnum, typeOid, typmod, typeName, collation, notNull } = row;
+  return Object.freeze({
+    ...{ name, attnum, typeOid, typmod, typeName, collation, notNull },
+    default: Object.freeze(classifyDefault(row)),
+  });
+}
+
+function buildTable(
+  relation: RelationRow,
+  row: TableRow,
+  columns: readonly ColumnEntry[],
+  groups: ReadonlyMap<number, ColocationGroup>,
+): DistributedTable {
+  return Object.freeze({
+    oid: relation.oid,
+    schema: relation.schema,
+    name: relation.name,
+    columns,
+    primaryKey: row.primaryKey,
+    distribution: Object.freeze(buildDistribution(row, columns, groups)),
+    hasRowTriggers: row.hasRowTriggers,
+    hasRowSecurity: relation.rowSecurity,
+    estimatedRows: row.estimatedRows,
+  });
+}
+
+function buildDistribution(
+  row: TableRow,
+  columns: readonly ColumnEntry[],
+  groups: ReadonlyMap<number, ColocationGroup>,
+): Distribution {
+  const { method, colocationId, shardIds, globalIndexes } = row;
+  if (method === 'reference') {
+    const [shardId] = shardIds;
+    assert(shardId !== undefined, `reference table ${row.oid} has no shard`);
+    return { kind: 'reference', shardId };
+  }
+  const group = groups.get(colocationId ?? -1);
+  assert(group, `co-location group ${colocationId} of table ${row.oid} is missing`);
+  const keys = row.keys.map((key) => buildKey(key, columns));
+  return { kind: 'distributed', method: group.method, keys, group, shardIds, globalIndexes };
+}
+
+function buildKey(row: KeyRow, columns: readonly ColumnEntry[]): KeyColumn {
+  const column = columns.find((candidate) => candidate.attnum === row.attnum);
+  assert(column, `distribution column ${row.attnum} is missing`);
+  const { name, attnum, typeName, collation } = column;
+  const { typeOid, baseTypeName } = row;
+  return Object.freeze({ name, attnum, typeOid, typeName, family: keyFamily(baseTypeName), collation });
+}
+
+function bySchema(relations: readonly RelationEntry[]): ReadonlyMap<string, ReadonlyMap<string, RelationEntry>> {
+  const schemas = new Map<string, Map<string, RelationEntry>>();
+  for (const relation of relations) {
+    const schema = schemas.get(relation.schema) ?? new Map<string, RelationEntry>();
+    schemas.set(relation.schema, schema.set(relation.name, relation));
+  }
+  return schemas;
+}
+
+function isSystemSchema(schema: string): boolean {
+  return schema === 'pg_catalog' || schema === 'information_schema';
+}
+
+function systemFunctions(row: CatalogRow, previous: CatalogSnapshot | undefined): FunctionTraits[] {
+  if (previous === undefined)
+    return (JSON.parse(row.get('system_functions') ?? '[]') as FunctionRow[]).map(buildFunction);
+  return [...previous.functions.values()].flat().filter((traits) => isSystemSchema(traits.schema));
+}
+
+function buildFunctions(
+  rows: readonly FunctionRow[],
+  system: readonly FunctionTraits[],
+): ReadonlyMap<string, readonly FunctionTraits[]> {
+  const functions = new Map<string, FunctionTraits[]>();
+  for (const traits of [...system, ...rows.map(buildFunction)]) {
+    const overloads = functions.get(traits.name);
+    if (overloads) overloads.push(traits);
+    else functions.set(traits.name, [traits]);
+  }
+  return functions;
+}
+
+function buildFunction([schema, name, provolatile, prokind, returnsSet, strict]: FunctionRow): FunctionTraits {
+  return Object.freeze({
+    ...{ schema, name, returnsSet, strict },
+    volatility: provolatile === 'i' ? 'immutable' : provolatile === 's' ? 'stable' : 'volatile',
+    kind: prokind === 'a' ? 'aggregate' : prokind === 'w' ? 'window' : prokind === 'p' ? 'procedure' : 'function',
+    userDefined: !isSystemSchema(schema),
+  });
+}

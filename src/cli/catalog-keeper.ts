@@ -1,0 +1,120 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
+import { loadSnapshot } from '../catalog/load.ts';
+import { bumpCatalogSql, catalogChannel } from '../catalog/schema-sql.ts';
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
+import { decisionFunctionsSql } from '../transaction/decision-sql.ts';
+import { registerEpoch } from '../transaction/recovery.ts';
+import type { ControlPlane } from './control-plane.ts';
+import type { RouterOptions } from './serve.ts';
+
+/**
+ * Keeps the process's picture of the catalog, and its place among the routers: one connection to the coordinator listens for
+ * changes and holds the lock that says this router lives.
+ */
+export class CatalogKeeper {
+  readonly #control: ControlPlane;
+  readonly #options: RouterOptions;
+  #snapshot: CatalogSnapshot | null = null;
+  #watch: ServerConnection | null = null;
+  #loading: Promise<CatalogSnapshot> | null = null;
+  #closed = false;
+  epoch = 0;
+
+  constructor(control: ControlPlane, options: RouterOptions) {
+    this.#control = control;
+    this.#options = options;
+  }
+
+  get snapshot(): CatalogSnapshot {
+    if (this.#snapshot === null) throw new Error('the catalog has not been read yet');
+    return this.#snapshot;
+  }
+
+  /** Prepares the coordinator and the nodes of the configuration, then reads the catalog. */
+  async open(): Promise<void> {
+    const { coordinator } = this.#control;
+    await bootstrapCoordinator(coordinator);
+    await coordinator.query(decisionFunctionsSql);
+    await Promise.all(
+      this.#options.nodes.map((node) => bootstrapNode(this.#control.at(node.name, node.host, node.port))),
+    );
+    for (const node of this.#options.nodes) await this.#register(node);
+    await this.#startWatching();
+    this.#snapshot = await loadSnapshot(coordinator);
+  }
+
+  /** A schema change was committed: the other routers are told, and this one reads anew. */
+  async refresh(): Promise<CatalogSnapshot> {
+    await this.#control.coordinator.query(bumpCatalogSql);
+    return this.#reload();
+  }
+
+  loadWithin(runner: SqlRunner): Promise<CatalogSnapshot> {
+    return loadSnapshot(runner, this.snapshot);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#watch?.close();
+  }
+
+  /** One load at a time; whoever asks while one is under way gets the next, which sees all that was committed before. */
+  #reload(): Promise<CatalogSnapshot> {
+    const previous = this.#loading ?? Promise.resolve();
+    const loading: Promise<CatalogSnapshot> = Promise.resolve(previous)
+      .catch(() => {})
+      .then(async () => {
+        const loaded = await loadSnapshot(this.#control.coordinator, this.snapshot);
+        if (loaded.version >= this.snapshot.version) this.#snapshot = loaded;
+        if (this.#loading === loading) this.#loading = null;
+        return this.snapshot;
+      });
+    this.#loading = loading;
+    return loading;
+  }
+
+  async #register(node: { name: string; host: string; port: number }): Promise<void> {
+    await this.#control.coordinator.query(
+      `INSERT INTO pgherd.node (name, host, port, server_version_num) VALUES ($1, $2, $3::integer, $4::integer)
+         ON CONFLICT (name) DO UPDATE SET host = EXCLUDED.host, port = EXCLUDED.port
+         WHERE (node.host, node.port) IS DISTINCT FROM (EXCLUDED.host, EXCLUDED.port)`,
+      [node.name, node.host, String(node.port), await this.#versionOf(node)],
+    );
+  }
+
+  async #versionOf(node: { name: string; host: string; port: number }): Promise<string> {
+    const { rows } = await this.#control
+      .at(node.name, node.host, node.port)
+      .query("SELECT current_setting('server_version_num')");
+    return rows[0]![0]!;
+  }
+
+  async #startWatching(): Promise<void> {
+    const watch = await this.#control.dedicated();
+    watch.onNotification = () => {
+      this.#reload().catch((error) => this.#options.log.warn({ error: String(error) }, 'could not read the catalog'));
+    };
+    watch.onClosed = () => {
+      if (!this.#closed) void this.#watchAgain();
+    };
+    await watch.query(`LISTEN ${catalogChannel}`);
+    this.epoch = await registerEpoch(watch);
+    this.#watch = watch;
+  }
+
+  /** The coordinator went away: our epoch's lock is gone with the connection, so we come back under a new one. */
+  async #watchAgain(): Promise<void> {
+    while (!this.#closed) {
+      try {
+        await this.#startWatching();
+        await this.#reload();
+        return;
+      } catch (error) {
+        this.#options.log.warn({ error: String(error) }, 'the coordinator is not reachable; trying again');
+        await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+      }
+    }
+  }
+}

@@ -1,0 +1,93 @@
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import type { z } from 'zod';
+import { SetupError } from '../cluster/setup-error.ts';
+import { limits } from '../core/limits.ts';
+import { type Config, citusNotices, configSchema, type NodeConfig, type ServerConfig } from './config-schema.ts';
+import { parseYaml, type YamlSource } from './config-source.ts';
+import type { RouterOptions, ServerAddress } from './serve.ts';
+
+export interface LoadedConfig {
+  readonly options: Omit<RouterOptions, 'log'>;
+  /** What was accepted but has no effect, each with file and line: shown, never silently ignored. */
+  readonly notices: readonly string[];
+}
+
+/** Reads and checks a `pgherd.yaml`, and the files it names (relative to it). Throws a SetupError naming line and key. */
+export async function loadConfig(file: string): Promise<LoadedConfig> {
+  const text = await readFile(file, 'utf8').catch((error: Error) => {
+    throw new SetupError(`cannot read the configuration: ${error.message}`, 'Name it with --config FILE.');
+  });
+  const source = parseYaml(file, text);
+  const config = checkConfig(source);
+  const notices = citusNotices(config.citus).map(({ path, message }) => source.say(path, message));
+  return { options: await routerOptions(config, source, dirname(resolve(file))), notices };
+}
+
+/** The configuration as text → its values with defaults filled in; every fault found is reported, each on its line. */
+export function checkConfig(source: YamlSource): Config {
+  // An empty file is an empty map: what it lacks is reported key by key.
+  const result = configSchema.safeParse(source.value ?? {}, { reportInput: true });
+  if (result.success) return result.data;
+  const faults = result.error.issues.flatMap((issue) => describeIssue(source, issue));
+  throw new SetupError(faults.join('\n'), 'pgherd router --help shows an example.');
+}
+
+function describeIssue(source: YamlSource, issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.filter((key) => typeof key !== 'symbol');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => source.say([...path, key], 'there is no such key'));
+  }
+  if (issue.code === 'invalid_type' && issue.input === undefined) {
+    return [source.say(path, `is missing (${issue.expected} expected)`)];
+  }
+  return [source.say(path, issue.message)];
+}
+
+async function routerOptions(config: Config, source: YamlSource, dir: string): Promise<LoadedConfig['options']> {
+  const read = async (path: (string | number)[], file: string) =>
+    readFile(resolve(dir, file), 'utf8').catch((error: Error) => {
+      throw new SetupError(source.say(path, error.message), 'Paths are relative to the configuration file.');
+    });
+  const password = async (
+    server: { password?: string | undefined; passwordFile?: string | undefined },
+    path: (string | number)[],
+  ) =>
+    server.passwordFile === undefined
+      ? server.password
+      : (await read([...path, 'passwordFile'], server.passwordFile)).replace(/\r?\n$/, '');
+
+  const coordinator = address(config.coordinator, await password(config.coordinator, ['coordinator']));
+  const nodes = await Promise.all(
+    config.nodes.map(async (node, i) => ({
+      name: node.name,
+      ...inherit(coordinator, node, await password(node, ['nodes', i])),
+    })),
+  );
+  // Read here only to name the key of a file that cannot be read; the router reads them itself.
+  if (config.tls) await Promise.all([read(['tls', 'cert'], config.tls.cert), read(['tls', 'key'], config.tls.key)]);
+  const tls = config.tls && { cert: resolve(dir, config.tls.cert), key: resolve(dir, config.tls.key) };
+  return {
+    listen: config.listen,
+    coordinator,
+    nodes,
+    auth: config.auth,
+    ...(tls ? { tls } : {}),
+    addresses: config.addresses,
+    defaultShardCount: config.citus?.shard_count ?? config.shardCount,
+    maxConnectionsPerPool: config.pools.maxConnectionsPerPool ?? limits.maxConnectionsPerPool,
+  };
+}
+
+function address(server: ServerConfig, password: string | undefined): ServerAddress {
+  const { host, port, database, user } = server;
+  return { host, port, database, user, ...(password === undefined ? {} : { password }) };
+}
+
+/** What a node does not say is as on the coordinator. */
+function inherit(coordinator: ServerAddress, node: NodeConfig, password: string | undefined): ServerAddress {
+  const { host, port, database = coordinator.database, user = coordinator.user } = node;
+  // Another role's password is not the coordinator's.
+  const inherited = user === coordinator.user ? coordinator.password : undefined;
+  return address({ host, port, database, user }, password ?? inherited);
+}

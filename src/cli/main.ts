@@ -1,0 +1,187 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { dataRootAt, defaultDataDir } from '../cluster/data-root.ts';
+import { SetupError } from '../cluster/setup-error.ts';
+import { PgError } from '../core/errors.ts';
+import { parentReport, reportFailure, upDetached } from './detach.ts';
+import { down } from './down.ts';
+import type { Report, UpOptions } from './herd-report.ts';
+import { psql } from './psql.ts';
+import { describeStatus, herdStatus } from './status.ts';
+import { connectLines, terminalReport } from './terminal.ts';
+
+/** What the shell is told. */
+const exitCodes = { done: 0, failed: 1, misused: 2, notRunning: 3 } as const;
+
+const program = new Command('pgherd')
+  .description('A herd of stock PostgreSQL servers as one distributed database.')
+  .version(readVersion())
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? exitCodes.done : exitCodes.misused))
+  .enablePositionalOptions()
+  .showHelpAfterError('(pgherd --help lists the commands)')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  pgherd up                      start a coordinator, 3 nodes and the router; Ctrl-C stops them
+  pgherd up --detach --nodes 5   the same with 5 nodes, in the background
+  pgherd psql                    connect to it
+  pgherd status --json           router, coordinator and nodes with host, port and state
+  pgherd down                    stop it; the data stay
+  pgherd router --config pgherd.yaml   route over servers that exist already
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 (status) not everything runs.`,
+  );
+
+const dataOption = () =>
+  new Option('--data <dir>', 'folder of the herd').default(defaultDataDir(process.cwd())).argParser((dir) => {
+    if (dir === '') throw new InvalidArgumentError('It is empty.');
+    return dataRootAt(dir).dir;
+  });
+
+interface UpFlags {
+  readonly data: string;
+  readonly port?: number;
+  readonly nodes?: number;
+  readonly detach?: true;
+  readonly supervisor?: true;
+}
+
+program
+  .command('up')
+  .description('start the embedded herd: PostgreSQL servers and the router, made at the first start')
+  .addOption(dataOption())
+  .option('--port <n>', "router's port (default: 5432, or the next free one; the same at later starts)", wholeNumber)
+  .option('--nodes <n>', 'number of nodes; it can grow, not shrink (default: 3, or as many as there are)', wholeNumber)
+  .option('--detach', 'run in the background; returns when the herd answers queries')
+  .addOption(new Option('--supervisor').hideHelp())
+  .addHelpText(
+    'after',
+    `
+Examples:
+  pgherd up
+  pgherd up --detach --port 6432
+  pgherd up --data /srv/herd --nodes 5`,
+  )
+  .action(async (flags: UpFlags) => {
+    const options = { dataDir: flags.data, port: flags.port, nodes: flags.nodes };
+    if (flags.supervisor) return leave(await run(options, parentReport()));
+    if (!flags.detach) return leave(await run(options, terminalReport(Date.now(), 'Ctrl-C stops it; the data stay.')));
+    if (await alreadyRuns(flags)) return leave(exitCodes.done);
+    await upDetached(options, terminalReport(Date.now(), 'pgherd down stops it; the data stay.'));
+    return leave(exitCodes.done);
+  });
+
+/** The router and all that belongs to it is loaded only by the commands that run one: the others answer at once. */
+async function run(options: UpOptions, report: Report): Promise<number> {
+  const { up } = await import('./up.ts');
+  return up(options, report);
+}
+
+/** `up --detach` of a herd that runs is done already, unless it asks for another one. */
+async function alreadyRuns({ data, port, nodes }: UpFlags): Promise<boolean> {
+  const status = await herdStatus(data).catch(() => undefined);
+  if (status?.router.state !== 'running') return false;
+  const differs =
+    (port ?? status.router.port) !== status.router.port || (nodes ?? status.nodes.length) !== status.nodes.length;
+  if (differs) {
+    throw new SetupError(
+      `a herd already runs on ${status.dataDir}, with port ${status.router.port} and ${status.nodes.length} nodes`,
+      'Stop it with pgherd down before starting it differently.',
+    );
+  }
+  const herd = { dataDir: status.dataDir, routerPort: status.router.port!, nodes: status.nodes.length };
+  process.stdout.write(`pgherd runs already\n\n${connectLines(herd)}\n`);
+  return true;
+}
+
+program
+  .command('down')
+  .description('stop the herd of a folder, in the background or not, and whatever a crash left running; the data stay')
+  .addOption(dataOption())
+  .action(async ({ data }: { data: string }) => {
+    process.stdout.write((await down(data)) ? `the herd in ${data} has stopped\n` : `nothing runs in ${data}\n`);
+  });
+
+program
+  .command('status')
+  .description('show router, coordinator and nodes with host, port and state (running, starting, stopped)')
+  .addOption(dataOption())
+  .option('--json', 'for programs')
+  .action(async ({ data, json }: { data: string; json?: true }) => {
+    const status = await herdStatus(data);
+    process.stdout.write(`${json ? JSON.stringify(status, null, 2) : describeStatus(status)}\n`);
+    process.exitCode = status.state === 'running' ? exitCodes.done : exitCodes.notRunning;
+  });
+
+program
+  .command('psql')
+  .description('connect to the running herd with psql; further arguments go to psql')
+  .addOption(dataOption())
+  .argument('[args...]', "psql's own, such as -c 'SELECT 1' or -f file.sql")
+  .allowUnknownOption()
+  .passThroughOptions()
+  .addHelpText(
+    'after',
+    "\nExamples:\n  pgherd psql\n  pgherd psql -c 'SELECT * FROM citus_tables'\n  pgherd psql --data /srv/herd -f schema.sql",
+  )
+  .action(async (args: string[], { data }: { data: string }) => leave(await psql(data, args)));
+
+program
+  .command('router')
+  .description('run a router over PostgreSQL servers (15 or newer) that exist already')
+  .requiredOption('--config <file>', 'YAML configuration')
+  .addHelpText('after', `\nExample of a configuration:\n${exampleConfig().replace(/^/gm, '  ')}`)
+  .action(async ({ config }: { config: string }) => {
+    const { router } = await import('./router.ts');
+    leave(await router(config));
+  });
+
+function exampleConfig(): string {
+  return `listen: { host: 127.0.0.1, port: 5432 }
+coordinator: { host: db0, port: 5432, database: postgres, user: postgres, passwordFile: secret }
+nodes:                             # database, user and password as on the coordinator unless said
+  - { name: worker1, host: db1, port: 5432 }
+  - { name: worker2, host: db2, port: 5432 }
+auth: scram                        # or trust, on loopback only
+tls: { cert: server.crt, key: server.key }
+pools: { maxConnectionsPerPool: 40 }
+shardCount: 32
+addresses:                         # where names that SQL uses really are
+  worker1:5432: { host: db1, port: 5432 }`;
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < 1 || value > 65_535)
+    throw new InvalidArgumentError('It must be a whole number from 1 to 65535.');
+  return value;
+}
+
+function readVersion(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
+}
+
+/** Commands that ran servers or listeners leave nothing that must be waited for. */
+function leave(exitCode: number): never {
+  process.exit(exitCode);
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  const { message, hint } = explain(error);
+  if (process.argv.includes('--supervisor')) reportFailure(message, hint);
+  process.stderr.write(`pgherd: ${message}\n${hint ? `${hint}\n` : ''}`);
+  process.exitCode = exitCodes.failed;
+  // Let what was written get out before whatever is still open is cut off.
+  setTimeout(() => process.exit(), 200).unref();
+}
+
+/** What the operator can mend is told plainly; of our own faults the stack is wanted too. */
+function explain(error: unknown): { message: string; hint: string } {
+  if (error instanceof SetupError) return { message: error.message, hint: error.hint };
+  if (error instanceof PgError) return { message: error.message, hint: error.fields.hint ?? '' };
+  return { message: error instanceof Error ? (error.stack ?? error.message) : String(error), hint: '' };
+}

@@ -1,0 +1,127 @@
+import { readFileSync } from 'node:fs';
+import net from 'node:net';
+import tls from 'node:tls';
+import { ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import type { Log } from '../core/log.ts';
+import { acceptClient } from '../session/accept.ts';
+import { CancelRegistry } from '../session/cancel-registry.ts';
+import { DescriptionCache } from '../session/describe.ts';
+import type { RouterServices } from '../session/services.ts';
+import { StatementCache } from '../session/statement-cache.ts';
+import { limits } from '../core/limits.ts';
+import { CatalogKeeper } from './catalog-keeper.ts';
+import { ControlPlane } from './control-plane.ts';
+import { RecoveryKeeper } from './recovery-keeper.ts';
+import { schemaServices } from './schema-services.ts';
+import { scramVerifierOf } from './scram-verifiers.ts';
+import { liveShardSizes } from './virtual-rows.ts';
+
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly password?: string;
+}
+
+export interface RouterOptions {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly coordinator: ServerAddress;
+  /** Nodes that the herd has from the start; those that its catalog names besides are found there. */
+  readonly nodes: readonly (ServerAddress & { readonly name: string })[];
+  readonly auth: 'trust' | 'scram';
+  /** Paths of PEM files. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Where a name such as `worker1:5432` or `coordinator` is. */
+  readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
+  readonly defaultShardCount: number;
+  readonly maxConnectionsPerPool: number;
+  readonly log: Log;
+}
+
+export interface RunningRouter {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Puts a router together and starts it. Resolves when it accepts clients. */
+export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+  const { log } = options;
+  const control = new ControlPlane(options);
+  const catalog = new CatalogKeeper(control, options);
+  await catalog.open();
+  const recovery = new RecoveryKeeper(control, catalog, log);
+  await recovery.open();
+  const pools = new PoolSet(options.maxConnectionsPerPool);
+  const services = routerServices(options, control, catalog, recovery, pools);
+  const secureContext = options.tls
+    ? tls.createSecureContext({ cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) })
+    : null;
+  const sockets = new Set<net.Socket>();
+  const server = net.createServer({ pauseOnConnect: true }, (socket) => {
+    if (sockets.size >= limits.maxClients) {
+      socket.destroy();
+      return;
+    }
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    acceptClient(socket, secureContext, services).catch((error) => {
+      log.error({ error: String(error) }, 'a session ended badly');
+      socket.destroy();
+    });
+  });
+  const port = await listen(server, options.listen);
+  log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
+  return {
+    port,
+    async stop() {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const socket of sockets) socket.destroy();
+      await closed;
+      await recovery.close();
+      pools.close();
+      await catalog.close();
+      control.close();
+    },
+  };
+}
+
+function routerServices(
+  options: RouterOptions,
+  control: ControlPlane,
+  catalog: CatalogKeeper,
+  recovery: RecoveryKeeper,
+  pools: PoolSet,
+): RouterServices {
+  const endpoint = (site: 'coordinator' | number): ServerEndpoint => control.endpoint(site, catalog.snapshot);
+  return {
+    log: options.log,
+    statements: new StatementCache(),
+    descriptions: new DescriptionCache(limits.maxCachedStatements),
+    cancels: new CancelRegistry(),
+    database: options.coordinator.database,
+    authentication: options.auth,
+    catalog: () => catalog.snapshot,
+    refreshCatalog: () => catalog.refresh(),
+    loadCatalog: (runner) => catalog.loadWithin(runner),
+    pool: (site, identity): ConnectionPool => pools.pool(endpoint(site), identity.user, identity.secret),
+    control: () => control.coordinator,
+    scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
+    virtualRows: () => liveShardSizes(control, catalog.snapshot),
+    resolveAddress: (name, port) => control.resolveAddress(name, port),
+    nextTransactionName: () => recovery.nextTransactionName(),
+    settled: (name) => recovery.settled(name),
+    unsettled: (name) => recovery.unsettled(name),
+    schema: schemaServices({ defaultShardCount: options.defaultShardCount }),
+  };
+}
+
+function listen(server: net.Server, { host, port }: { host: string; port: number }): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve((server.address() as net.AddressInfo).port);
+    });
+  });
+}

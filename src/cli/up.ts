@@ -1,0 +1,122 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createDataRoot, dataRootAt } from '../cluster/data-root.ts';
+import { type EmbeddedHerd, type Endpoint, openEmbeddedHerd } from '../cluster/embedded.ts';
+import { coordinatorName } from '../cluster/herd-state.ts';
+import { isPortFree, nextFreePort } from '../cluster/port.ts';
+import { probe } from '../cluster/probe.ts';
+import { errnoCode, SetupError } from '../cluster/setup-error.ts';
+import { limits } from '../core/limits.ts';
+import type { Log } from '../core/log.ts';
+import { defaultPort, host, type Report, type UpOptions } from './herd-report.ts';
+import { openLogFile } from './log-file.ts';
+import { type RouterOptions, type RunningRouter, type ServerAddress, startRouter } from './serve.ts';
+import { catchSignals, type Signals } from './signals.ts';
+
+const defaultShardCount = 32;
+const routerStopWaitMs = 10_000;
+
+/** Runs a herd until a signal stops it: the router first, then the servers. Resolves with the exit code. */
+export async function up(options: UpOptions, report: Report): Promise<number> {
+  await createDataRoot(dataRootAt(options.dataDir));
+  const log = await openLogFile(join(options.dataDir, 'log', 'pgherd.log'));
+  const signals = catchSignals(log);
+  const herd = await openEmbeddedHerd({ ...options, log, onProgress: report.progress });
+  let router: RunningRouter | undefined;
+  try {
+    if (!signals.received()) {
+      router = await startAndAnnounce(herd, options.port, { report, log, signals });
+      await signals.first;
+    }
+    report.progress('stopping');
+    await herd.announceStop();
+    await Promise.race([router?.stop(), signals.second, sleep(routerStopWaitMs, undefined, { ref: false })]);
+    return signals.exitCode();
+  } finally {
+    await herd.stop(signals.insistent() ? 'immediate' : 'fast');
+    log.info({}, 'the herd has stopped');
+    report.progress('stopped');
+  }
+}
+
+interface Surroundings {
+  readonly report: Report;
+  readonly log: Log;
+  readonly signals: Signals;
+}
+
+async function startAndAnnounce(
+  herd: EmbeddedHerd,
+  port: number | undefined,
+  { report, log, signals }: Surroundings,
+): Promise<RunningRouter> {
+  report.progress('starting the router');
+  const router = await openRouter(herd, port, log);
+  await untilItAnswers(router.port);
+  await herd.rememberRouterPort(router.port);
+  log.info({ port: router.port, nodes: herd.nodes.length }, 'the herd is ready');
+  if (!signals.received()) report.ready({ dataDir: herd.root.dir, routerPort: router.port, nodes: herd.nodes.length });
+  return router;
+}
+
+const maxPortTries = 20;
+
+async function openRouter(herd: EmbeddedHerd, wanted: number | undefined, log: Log): Promise<RunningRouter> {
+  if (wanted !== undefined && !(await isPortFree(wanted))) {
+    throw new SetupError(
+      `port ${wanted} is taken`,
+      `Port ${await nextFreePort(wanted + 1)} is free; without --port pgherd chooses one.`,
+    );
+  }
+  let port = wanted ?? herd.lastRouterPort ?? defaultPort;
+  for (let tries = 1; ; tries++) {
+    port = wanted ?? (await nextFreePort(port));
+    try {
+      return await startRouter(routerOptions(herd, port, log));
+    } catch (error) {
+      const taken = errnoCode(error) === 'EADDRINUSE' || errnoCode(error) === 'EACCES';
+      if (!taken || wanted !== undefined || tries === maxPortTries) throw error;
+      port += 1;
+    }
+  }
+}
+
+function routerOptions(herd: EmbeddedHerd, port: number, log: Log): RouterOptions {
+  return {
+    listen: { host, port },
+    coordinator: login(herd.coordinator),
+    nodes: herd.nodes.map((node) => ({ name: node.name, ...login(node) })),
+    auth: 'trust',
+    addresses: addressesOf(herd),
+    defaultShardCount,
+    maxConnectionsPerPool: limits.maxConnectionsPerPool,
+    log,
+  };
+}
+
+const login = ({ host, port }: Endpoint): ServerAddress => ({ host, port, database: 'postgres', user: 'postgres' });
+
+/** SQL written for other herds says `worker1` and 5432: each name leads to our server, with that port or without one. */
+function addressesOf(herd: EmbeddedHerd): Record<string, Endpoint> {
+  const servers = [{ name: coordinatorName, ...herd.coordinator }, ...herd.nodes];
+  return Object.fromEntries(
+    servers.flatMap(({ name, host, port }) => [
+      [name, { host, port }],
+      [`${name}:${defaultPort}`, { host, port }],
+    ]),
+  );
+}
+
+const answerWaitMs = 60_000;
+const answerPollMs = 100;
+
+/** The herd is ready when a query through the router comes back, not when a port is open. */
+async function untilItAnswers(port: number): Promise<void> {
+  const deadlineMs = Date.now() + answerWaitMs;
+  for (;;) {
+    const health = await probe(host, port);
+    if (health.kind === 'running') return;
+    if (Date.now() > deadlineMs) throw new SetupError(`the router does not answer: ${health.message}`);
+    await sleep(answerPollMs);
+  }
+}

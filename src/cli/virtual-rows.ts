@@ -1,0 +1,38 @@
+import { type CatalogSnapshot, type DistributedTable, leafSchema } from '../catalog/snapshot.ts';
+import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import type { ControlPlane } from './control-plane.ts';
+
+/** `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, bytes). */
+export async function liveShardSizes(control: ControlPlane, snapshot: CatalogSnapshot): Promise<(string | null)[][]> {
+  const byNode = new Map<number, string[]>();
+  for (const relation of snapshot.relationsByOid.values()) {
+    if (relation.distributed) collectLeaves(relation.distributed, snapshot, byNode);
+  }
+  const answers = await Promise.all(
+    [...byNode].map(async ([node, values]) => {
+      const { rows } = await control.node(node, snapshot).query(
+        `SELECT shard_id, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
+      );
+      return rows.map((row) => [...row]);
+    }),
+  );
+  return answers.flat();
+}
+
+function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNode: Map<number, string[]>): void {
+  const { distribution } = table;
+  const add = (node: number, shardId: number, leaf: string) => {
+    const values = byNode.get(node) ?? [];
+    values.push(`(${shardId}::bigint, ${quoteLiteral(leaf)})`);
+    byNode.set(node, values);
+  };
+  if (distribution.kind === 'reference') {
+    const [first] = snapshot.nodes;
+    if (first) add(first.id, distribution.shardId, quoteQualified(table.schema, table.name));
+    return;
+  }
+  for (const shard of distribution.group.shards) {
+    const shardId = distribution.shardIds[shard.index];
+    if (shardId !== undefined) add(shard.nodeId, shardId, quoteQualified(leafSchema(shard.index, table.schema), table.name));
+  }
+}

@@ -1,0 +1,28 @@
+/** Every bound of the router in one place. Bytes, milliseconds and counts, unit last. */
+export const limits = {
+  /** A startup packet; PostgreSQL's own bound (MAX_STARTUP_PACKET_LENGTH). */
+  maxStartupBytes: 10_000,
+  /** One message from a client: PostgreSQL allows 1 GiB - 1; so do we, but only after authentication. */
+  maxClientFrameBytes: 0x3fffffff,
+  /** One message from a client that has not logged in yet. */
+  maxUnauthenticatedFrameBytes: 65_535,
+  /** One message from a server. */
+  maxServerFrameBytes: 0x7fffffff,
+  maxClients: 10_000,
+  maxPreparedStatementsPerSession: 10_000,
+  maxPortalsPerSession: 10_000,
+  /** Statements kept parsed, by text. */
+  maxCachedStatements: 5_000,
+  /** A statement text longer than this is parsed each time and never cached. */
+  maxCachedStatementBytes: 65_536,
+  /** Rows carried inline as arrays up to here; beyond, a temporary table on the coordinator. */
+  maxInlineMotionBytes: 1_048_576,
+  /** Unread output a client may pile up before the servers feeding it are paused. */
+  clientHighWaterBytes: 1_048_576,
+  /** Bytes that a COPY into the herd may have in flight to one node. */
+  copyHighWaterBytes: 4_194_304,
+  maxConnectionsPerPool: 40,
+  poolWaitMs: 30_000,
+  connectTimeoutMs: 10_000,
+  authenticationTimeoutMs: 60_000,
+} as const;

@@ -1,0 +1,88 @@
+/**
+ * Everything pgherd refuses, each with a stable code: the one table that `docs/limits.md` is printed from.
+ * A code is never reused; a construct that starts to work leaves its number behind.
+ */
+export const unsupportedCodes = {
+  PH001: {
+    title: 'a distributed table read or written outside the router',
+    hint: 'A function, view, trigger or DO block on the coordinator reads it; run the statement itself through the router.',
+  },
+  PH002: {
+    title: 'a statement form over a distributed table that the planner has not proven',
+    hint: 'Rewrite the statement, or copy the rows into a temporary table first.',
+  },
+  PH003: {
+    title: 'a type without a machine-independent hash as HASH distribution key',
+    hint: "Distribute by LIST or RANGE instead: distribution_type := 'list'.",
+  },
+  PH004: {
+    title: 'a BEFORE trigger that may change the distribution column',
+    hint: 'Drop the trigger or distribute by another column.',
+  },
+  PH005: {
+    title: 'CREATE DATABASE and other databases',
+    hint: 'One herd serves one database for now.',
+  },
+  PH006: {
+    title: 'changing the value of a distribution column',
+    hint: 'Delete the row and insert it again with the new value.',
+  },
+  PH007: {
+    title: 'physical row addresses (ctid, WHERE CURRENT OF) across nodes',
+    hint: 'Name the row by its key.',
+  },
+  PH008: {
+    title: 'DDL on a distributed table that is not propagated',
+    hint: 'undistribute_table(), change it, distribute it again.',
+  },
+  PH009: {
+    title: 'a client encoding other than UTF8 and SQL_ASCII',
+    hint: "Use client_encoding = 'UTF8'.",
+  },
+  PH010: {
+    title: 'a foreign key between tables that are not co-located',
+    hint: 'Make the referenced table a reference table, or co-locate both on the key.',
+  },
+  PH011: {
+    title: 'replication physical or logical through the router',
+    hint: 'Connect to the server itself.',
+  },
+  PH012: {
+    title: 'transaction isolation SERIALIZABLE over several nodes',
+    hint: 'Use REPEATABLE READ, or keep the transaction on one node.',
+  },
+  PH030: {
+    title: 'a function or trigger that writes a reference table',
+    hint: 'Write the reference table by a statement of its own, sent to the router.',
+  },
+  PH031: {
+    title: 'distributing a table that is partitioned, inherits or is inherited from, or is no ordinary table',
+    hint: 'Distribute plain tables; distribution_type := \'range\' takes the place of partitions by range.',
+  },
+  PH032: {
+    title: 'a unique key, without the distribution column, over expressions or types that have no portable hash',
+    hint: 'Add the distribution column to the key, or distribute by a column of the key.',
+  },
+  PH033: {
+    title: 'a statement-level trigger, or one with transition tables, on a distributed table',
+    hint: 'Use a FOR EACH ROW trigger without REFERENCING.',
+  },
+  PH034: {
+    title: 'a rule, an inherited or NO INHERIT constraint, or an exclusion constraint without the distribution column',
+    hint: 'Leave it out, or make the table a reference table.',
+  },
+  PH035: {
+    title: 'changing, dropping or generating anew the distribution column',
+    hint: "SELECT undistribute_table(…), change the column, and distribute the table again.",
+  },
+  PH036: {
+    title: 'a schema whose name leaves no room for the names of its shards',
+    hint: 'Use a schema name of at most 40 bytes.',
+  },
+  PH037: {
+    title: 'distribution bounds that do not fit',
+    hint: "shard_bounds := 'FROM (MINVALUE) TO (100); FROM (100) TO (MAXVALUE)' or 'IN (1, 2); IN (3); DEFAULT'.",
+  },
+} as const satisfies Record<string, { title: string; hint: string }>;
+
+export type UnsupportedCode = keyof typeof unsupportedCodes;

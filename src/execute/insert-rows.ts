@@ -1,0 +1,100 @@
+import type { NodeId } from '../catalog/snapshot.ts';
+import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import type { ClientOutput } from './client-output.ts';
+import type { ExecutionContext } from './context.ts';
+import { passToClient } from './exchange.ts';
+import { addEntries, globalIndexesOf, groupByNode } from './global-index.ts';
+import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
+import { rowsAsUnnest } from './rendered-rows.ts';
+import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { forEachBatch } from './row-batches.ts';
+import { RowWindow } from './scatter.ts';
+import { encodeRendered } from './statement-bytes.ts';
+
+const batchBytes = 1_048_576;
+
+/** The hole for the rows themselves, beside the plan's motions, which count from 0. */
+const ownRows = -1;
+
+/**
+ * INSERT whose rows the coordinator computes: they are cut by shard and go to each node as arrays, in batches. The whole is one
+ * transaction.
+ */
+export async function insertRows(
+  step: Extract<ChangeStep, { kind: 'insert rows' }>,
+  values: TemplateValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<void> {
+  const { transaction, signal } = context;
+  transaction.ensureBlock();
+  const coordinator = await transaction.join('coordinator', signal);
+  const indexed = globalIndexesOf(step.table).length > 0;
+  const tail = indexed ? withIndexedReturning(step.tail, step.table) : step.tail;
+  const window = new RowWindow(output);
+  let inserted = 0;
+  let batches = 0;
+  const insertOn = async (node: NodeId, rows: readonly Buffer[]) => {
+    const connection = await transaction.join(node, signal);
+    transaction.markWritten(node);
+    const rendered = insertStatement(step.head, rows, step.columns, tail, values);
+    const sink = indexed ? new IndexedOutput(window, step.table, tail !== step.tail && !hasReturning(step.tail)) : window;
+    const { tag } = await passToClient(
+      connection,
+      encodeRendered(rendered, output.resultFormats, output.wantsDescription),
+      sink,
+    );
+    inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
+    if (sink instanceof IndexedOutput) await addEntries(step.table, sink.entries, context);
+  };
+  const query = encodeRendered(renderTemplate(step.rows, values), [1], false);
+  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+    batches += 1;
+    const byNode = await groupByNode(step.table, step.columns, rows, context);
+    const outcomes = await Promise.allSettled([...byNode].map(([node, part]) => insertOn(node, part)));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  });
+  if (batches === 0 && hasReturning(step.tail)) await describeNothing(step, values, context, window);
+  output.complete(`INSERT 0 ${inserted}`);
+}
+
+/** `head` SELECT the rows `tail`, with the rows as array parameters; columns that travelled as text are cast back. */
+export function insertStatement(
+  head: string,
+  rows: readonly Buffer[],
+  columns: readonly MotionColumn[],
+  tail: SqlTemplate,
+  values: TemplateValues,
+) {
+  return renderTemplate([`${head} `, { motion: ownRows }, ' ', ...tail], {
+    ...values,
+    motion(index, firstPlaceholder) {
+      if (index !== ownRows) return values.motion(index, firstPlaceholder);
+      const item = rowsAsUnnest(rows, columns, 'pgherd_rows', firstPlaceholder);
+      const list = columns.map((column) => {
+        const name = `pgherd_rows.${quoteIdentifier(column.name)}`;
+        return column.viaText ? `${name}::${column.typeName}` : name;
+      });
+      return { sql: `SELECT ${list.join(', ')} FROM ${item.sql}`, values: item.values };
+    },
+  });
+}
+
+/** No row to insert, but the client expects a description of what RETURNING would have given. */
+async function describeNothing(
+  step: Extract<ChangeStep, { kind: 'insert rows' }>,
+  values: TemplateValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<void> {
+  if (!output.wantsDescription || step.table.distribution.kind !== 'distributed') return;
+  const node = step.table.distribution.group.shards[0]!.nodeId;
+  const connection = await context.transaction.join(node, context.signal);
+  const rendered = insertStatement(step.head, [], step.columns, step.tail, values);
+  await passToClient(connection, encodeRendered(rendered, output.resultFormats, true), output);
+}
+
+export function hasReturning(tail: SqlTemplate): boolean {
+  return tail.some((part) => typeof part === 'string' && /\bRETURNING\b/i.test(part));
+}

@@ -1,0 +1,212 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
+import { limits } from '../core/limits.ts';
+import type { MotionColumn } from '../plan/plan.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import { decodeErrorFields } from '../wire/backend.ts';
+import { copyDoneMessage, encodeCopyData, encodeQuery } from '../wire/frontend.ts';
+import { backend as message } from '../wire/message-types.ts';
+import { PgError } from '../core/errors.ts';
+import { serverError } from './exchange.ts';
+
+/** The rows a motion brought: inline in memory, or in a temporary table on the coordinator. */
+export type MotionRows =
+  | { readonly kind: 'inline'; readonly rows: readonly Buffer[] }
+  /** `table` is quoted and qualified. */
+  | { readonly kind: 'table'; readonly table: string };
+
+/** The table that takes rows once they are too many to carry inline. */
+export interface SpillTable {
+  readonly name: string;
+  readonly columns: readonly MotionColumn[];
+  readonly primaryKey: readonly string[];
+  /** Never inline: the final step needs a table (functional dependency on a key, a utility statement). */
+  readonly always: boolean;
+  coordinator(): Promise<ServerConnection>;
+}
+
+/** One source of a motion: a connection and the exchange that yields binary rows. */
+export interface MotionSource {
+  readonly connection: ServerConnection;
+  readonly bytes: Buffer;
+}
+
+/**
+ * Runs a fragment on its sites in parallel and gathers the rows, undecoded: the body of a binary DataRow is a tuple of binary COPY
+ * as it stands. Up to `maxInlineMotionBytes` they stay in memory; from there on they stream into a temporary table, and the sources
+ * are paused whenever the coordinator falls behind.
+ */
+export async function gatherRows(sources: readonly MotionSource[], spill: SpillTable): Promise<MotionRows> {
+  const gathering = new Gathering(sources, spill);
+  return gathering.run();
+}
+
+class Gathering {
+  readonly #sources: readonly MotionSource[];
+  readonly #spill: SpillTable;
+  #rows: Buffer[] = [];
+  #bytes = 0;
+  #error: PgError | null = null;
+  #spilling: Promise<void> | null = null;
+  #copy: TableCopy | null = null;
+
+  constructor(sources: readonly MotionSource[], spill: SpillTable) {
+    this.#sources = sources;
+    this.#spill = spill;
+  }
+
+  async run(): Promise<MotionRows> {
+    if (this.#spill.always) this.#startSpilling();
+    await Promise.all(this.#sources.map((source) => this.#receive(source)));
+    if (this.#spilling !== null) {
+      await this.#spilling.catch((error) => {
+        this.#error ??= error;
+      });
+    }
+    if (this.#copy !== null) {
+      await this.#copy.finish().catch((error) => {
+        this.#error ??= error;
+      });
+    }
+    if (this.#error !== null) throw this.#error;
+    return this.#copy === null ? { kind: 'inline', rows: this.#rows } : { kind: 'table', table: this.#spill.name };
+  }
+
+  #receive({ connection, bytes }: MotionSource): Promise<void> {
+    return new Promise((resolve) => {
+      connection.submit(bytes, {
+        onFrame: (type, frame) => {
+          if (type === message.dataRow) this.#take(frame);
+          else if (type === message.errorResponse) this.#error ??= serverError(frame, connection);
+        },
+        onReady: () => resolve(),
+        onLost: (error) => {
+          this.#error ??= error;
+          resolve();
+        },
+      });
+    });
+  }
+
+  #take(frame: Buffer): void {
+    if (this.#error !== null) return;
+    const tuple = frame.subarray(5);
+    if (this.#copy !== null) {
+      if (!this.#copy.write(tuple)) this.#pauseUntilDrained(this.#copy.connection);
+      return;
+    }
+    // A copy, so that a few retained rows don't hold on to the whole chunk they came in.
+    this.#rows.push(Buffer.from(tuple));
+    this.#bytes += tuple.length + 4;
+    if (this.#bytes > limits.maxInlineMotionBytes && this.#spilling === null) this.#startSpilling();
+  }
+
+  #startSpilling(): void {
+    for (const { connection } of this.#sources) connection.pause();
+    this.#spilling = this.#openTable().finally(() => {
+      for (const { connection } of this.#sources) connection.resume();
+    });
+  }
+
+  async #openTable(): Promise<void> {
+    try {
+      const connection = await this.#spill.coordinator();
+      await connection.query(createTableSql(this.#spill));
+      const copy = await TableCopy.open(connection, this.#spill);
+      for (const row of this.#rows) {
+        if (!copy.write(row)) await connection.drained();
+      }
+      this.#rows = [];
+      this.#copy = copy;
+    } catch (error) {
+      this.#error ??= error as PgError;
+    }
+  }
+
+  #pauseUntilDrained(connection: ServerConnection): void {
+    for (const source of this.#sources) source.connection.pause();
+    void connection.drained().then(() => {
+      for (const source of this.#sources) source.connection.resume();
+    });
+  }
+}
+
+function createTableSql(spill: SpillTable): string {
+  const columns = spill.columns.map((column) => {
+    const type = column.viaText ? 'text' : column.typeName;
+    return `${quoteIdentifier(column.name)} ${type}`;
+  });
+  const key =
+    spill.primaryKey.length === 0 ? [] : [`PRIMARY KEY (${spill.primaryKey.map(quoteIdentifier).join(', ')})`];
+  return `CREATE TEMPORARY TABLE ${spill.name} (${[...columns, ...key].join(', ')}) ON COMMIT DROP`;
+}
+
+/** A binary COPY into a table, in an exchange of its own. */
+class TableCopy {
+  readonly connection: ServerConnection;
+  #error: PgError | null = null;
+  #done: Promise<void>;
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+
+  private constructor(connection: ServerConnection, done: Promise<void>) {
+    this.connection = connection;
+    this.#done = done;
+  }
+
+  static open(connection: ServerConnection, spill: SpillTable): Promise<TableCopy> {
+    return new Promise((resolve, reject) => {
+      let finish: () => void = () => {};
+      const copy = new TableCopy(
+        connection,
+        new Promise((done) => {
+          finish = done;
+        }),
+      );
+      connection.submit(encodeQuery(`COPY ${spill.name} FROM STDIN (FORMAT binary)`), {
+        onFrame(type, frame) {
+          if (type === message.copyInResponse) {
+            connection.write(encodeCopyData(binaryCopyHeader));
+            resolve(copy);
+          } else if (type === message.errorResponse) copy.#error ??= new PgError(decodeErrorFields(frame));
+        },
+        onReady() {
+          finish();
+          if (copy.#error) reject(copy.#error);
+        },
+        onLost(error) {
+          copy.#error ??= error;
+          finish();
+          reject(error);
+        },
+      });
+    });
+  }
+
+  /** Tuples are joined into CopyData messages of some size; false: wait until the connection has drained. */
+  write(tuple: Buffer): boolean {
+    this.#pending.push(tuple);
+    this.#pendingBytes += tuple.length;
+    return this.#pendingBytes < copyChunkBytes || this.#flush();
+  }
+
+  async finish(): Promise<void> {
+    this.#pending.push(binaryCopyTrailer);
+    this.#flush();
+    this.connection.write(copyDoneMessage);
+    await this.#done;
+    if (this.#error) throw this.#error;
+  }
+
+  #flush(): boolean {
+    const chunk = Buffer.concat(this.#pending);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    return this.connection.write(encodeCopyData(chunk));
+  }
+}
+
+const copyChunkBytes = 65_536;
+
+/** Signature, flags, length of the header extension: the manual's page on COPY, "Binary Format". */
+const binaryCopyHeader = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]);
+const binaryCopyTrailer = Buffer.from([0xff, 0xff]);

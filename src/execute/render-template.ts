@@ -1,0 +1,49 @@
+import { assert, unreachable } from '../core/assert.ts';
+import type { PlanConstant, SqlTemplate } from '../plan/plan.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+import type { RowsItem } from './rendered-rows.ts';
+import type { BoundValue, RenderedSql } from './statement-bytes.ts';
+
+/** What a template's holes stand for in one run. */
+export interface TemplateValues {
+  readonly parameters: readonly BoundValue[];
+  /** Text of each plan constant; null is NULL. */
+  readonly constants: readonly (string | null)[];
+  readonly constantTypes: readonly PlanConstant[];
+  /** The rows of a motion as a FROM item whose placeholders start where told. */
+  motion(index: number, firstPlaceholder: number): RowsItem;
+}
+
+/** Writes a template as SQL with placeholders of its own numbering. The same parameter used twice is one placeholder. */
+export function renderTemplate(template: SqlTemplate, values: TemplateValues): RenderedSql {
+  const bound: BoundValue[] = [];
+  const placeholders = new Map<number, number>();
+  let sql = '';
+  for (const part of template) {
+    if (typeof part === 'string') sql += part;
+    else if ('parameter' in part) {
+      let placeholder = placeholders.get(part.parameter);
+      if (placeholder === undefined) {
+        const value = values.parameters[part.parameter];
+        assert(value !== undefined, `no parameter $${part.parameter + 1}`);
+        bound.push({ ...value, typeOid: 0 });
+        placeholder = bound.length;
+        placeholders.set(part.parameter, placeholder);
+      }
+      sql += `$${placeholder}`;
+    } else if ('constant' in part) sql += constantLiteral(values, part.constant);
+    else if ('motion' in part) {
+      const item = values.motion(part.motion, bound.length + 1);
+      bound.push(...item.values);
+      sql += item.sql;
+    } else unreachable(part);
+  }
+  return { sql, values: bound };
+}
+
+function constantLiteral(values: TemplateValues, index: number): string {
+  const type = values.constantTypes[index];
+  assert(type !== undefined, `no constant ${index}`);
+  const text = values.constants[index] ?? null;
+  return text === null ? `NULL::${type.typeName}` : `${quoteLiteral(text)}::${type.typeName}`;
+}

@@ -1,0 +1,117 @@
+import { unsupported } from '../core/errors.ts';
+import type { ColumnRef, Node } from '@pgsql/types';
+import { nameParts } from '../sql/walk.ts';
+import { type Block, joinsOf, leavesOf, type Model, type RelationItem } from './model.ts';
+import { findAlias } from './resolve.ts';
+
+/** What a statement may need of a relation. Never less than it does: a name counts wherever it stands. */
+export interface NeededColumns {
+  /** By the relation's own names, in its order. */
+  readonly names: readonly string[];
+  /** `*` or a whole-row reference: nothing may be added to the columns. */
+  readonly whole: boolean;
+  readonly tableoid: boolean;
+}
+
+export function neededColumns(model: Model): (item: RelationItem) => NeededColumns {
+  const mentioned = mentionedNames(model);
+  const whole = wholeRelations(model);
+  const withOid = relationsWithTableoid(model);
+  return (item) => {
+    const columns = item.relation?.columns ?? [];
+    const all = whole.has(item) || item.node.alias?.colnames !== undefined || isWholeRow(item, mentioned);
+    const needed = all ? columns : columns.filter((column) => mentioned.has(column.name));
+    const tableoid = withOid.has(item);
+    if (all && tableoid) throw unsupported('PH007', `tableoid beside all columns of ${item.name}`);
+    return { names: needed.map((column) => column.name), whole: all, tableoid };
+  };
+}
+
+function mentionedNames(model: Model): ReadonlySet<string> {
+  const names = new Set<string>();
+  for (const block of model.blocks) {
+    for (const ref of block.columnRefs) {
+      const last = nameParts(ref.fields).at(-1);
+      if (typeof last === 'string') names.add(last);
+    }
+    for (const join of joinsOf(block.from)) for (const name of join.using) names.add(name);
+  }
+  return names;
+}
+
+/** A reference to the relation's name that isn't one of its columns means the row. */
+function isWholeRow(item: RelationItem, mentioned: ReadonlySet<string>): boolean {
+  return mentioned.has(item.name) && !item.columns?.includes(item.name);
+}
+
+function wholeRelations(model: Model): ReadonlySet<RelationItem> {
+  const whole = new Set<RelationItem>();
+  const addAll = (items: Block['from']) => {
+    for (const leaf of items.flatMap(leavesOf)) if (leaf.kind === 'relation') whole.add(leaf);
+  };
+  const exists = existsBlocks(model);
+  for (const block of model.blocks) {
+    const ignored = exists.has(block) ? targetRefs(block) : new Set<ColumnRef>();
+    for (const ref of block.columnRefs) {
+      const names = nameParts(ref.fields);
+      if (names.at(-1) !== null || ignored.has(ref)) continue;
+      const qualifier = names.at(-2);
+      if (qualifier === undefined) addAll(block.from);
+      else for (const item of model.relations) if (item.name === qualifier) whole.add(item);
+      if (typeof qualifier === 'string') {
+        const join = findAlias(block.from, qualifier);
+        if (join?.kind === 'join') addAll([join]);
+      }
+    }
+    for (const join of joinsOf(block.from)) if (join.natural || join.renamesColumns) addAll([join]);
+  }
+  return whole;
+}
+
+/** What EXISTS selects doesn't matter. */
+function existsBlocks(model: Model): ReadonlySet<Block> {
+  const children = model.blocks.flatMap((block) => block.children);
+  return new Set(
+    children.flatMap((child) =>
+      child.via === 'sublink' && child.link?.subLinkType === 'EXISTS_SUBLINK' && child.block.kind === 'select' ? [child.block] : [],
+    ),
+  );
+}
+
+function targetRefs(block: Block): ReadonlySet<ColumnRef> {
+  const targets: readonly Node[] = block.kind === 'select' ? (block.node.targetList ?? []) : [];
+  return new Set(
+    targets.flatMap((target) =>
+      'ResTarget' in target && target.ResTarget.val && 'ColumnRef' in target.ResTarget.val ? [target.ResTarget.val.ColumnRef] : [],
+    ),
+  );
+}
+
+const addresses = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
+
+function relationsWithTableoid(model: Model): ReadonlySet<RelationItem> {
+  const found = new Set<RelationItem>();
+  for (const block of model.blocks) {
+    for (const ref of block.columnRefs) {
+      const names = nameParts(ref.fields);
+      const name = names.at(-1) ?? '';
+      if (name !== 'tableoid' && !addresses.has(name)) continue;
+      const item = systemColumnOwner(names, block);
+      if (item?.role !== 'distributed' || item.isTarget) continue;
+      if (name !== 'tableoid') throw unsupported('PH007', `${name} of a table on several nodes`);
+      found.add(item);
+    }
+  }
+  return found;
+}
+
+/** The relation that a system column is of. */
+export function systemColumnOwner(names: readonly (string | null)[], block: Block): RelationItem | null {
+  const qualifier = names.at(-2);
+  for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
+    const found = typeof qualifier === 'string' ? findAlias(scope.from, qualifier) : scope.from[0];
+    const leaf = found ? leavesOf(found).find((each) => each.kind === 'relation') : undefined;
+    if (leaf?.kind === 'relation') return leaf;
+  }
+  return null;
+}

@@ -1,0 +1,191 @@
+import type { ColumnRef, Node } from '@pgsql/types';
+import { nameParts, walk } from '../sql/walk.ts';
+import { type Block, type FromItem, type JoinItem, type LeafItem, leavesOf, type QueryItem, type RelationItem } from './model.ts';
+import { type Bound, bind, mergedColumns, outputColumns } from './resolve.ts';
+
+/**
+ * A condition that all rows meet which can have a part in the result. A relation may be read as if it held only the rows that
+ * meet its facts: that is what filters are pushed down by, and what pins a relation to a shard.
+ */
+export interface Fact {
+  readonly expression: Node;
+  /** What each column reference in it means; null: not known. */
+  readonly columns: ReadonlyMap<ColumnRef, Bound | null>;
+  /** The condition holds a subquery: it can't be evaluated elsewhere. */
+  readonly nested: boolean;
+  /** It isn't true of a row in which these are null-extended. */
+  readonly strictOn: ReadonlySet<LeafItem>;
+}
+
+export type FactsByRelation = ReadonlyMap<RelationItem, readonly Fact[]>;
+
+/** The facts of every relation in a statement. */
+export function findFacts(root: Block): FactsByRelation {
+  const found = new Map<RelationItem, readonly Fact[]>();
+  visitBlock(root, [], found);
+  return found;
+}
+
+function visitBlock(block: Block, outer: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
+  const own = block.kind === 'merge' ? [] : conjuncts(block.where, block);
+  const facts = [...outer, ...own];
+  if (block.kind === 'merge') mergeFacts(block, facts, found);
+  else for (const item of block.from) flow(item, facts, found);
+  for (const child of block.children) {
+    // Subqueries of FROM have been reached by flow(); one in ON is evaluated for rows that the facts don't hold of.
+    if (child.via === 'from') continue;
+    visitBlock(child.block, child.via === 'sublink' && child.clause === 'other' ? facts : [], found);
+  }
+}
+
+/** Unmatched rows count too, so the join condition restricts neither side unless only matched rows are acted on. */
+function mergeFacts(block: Block, outer: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
+  const { joinCondition, mergeWhenClauses = [] } = block.kind === 'merge' ? block.node : {};
+  const kinds = mergeWhenClauses.map((node) => ('MergeWhenClause' in node ? node.MergeWhenClause.matchKind : undefined));
+  const condition = conjuncts(joinCondition ?? null, block);
+  const [target, ...sources] = block.from;
+  const bySource = kinds.includes('MERGE_WHEN_NOT_MATCHED_BY_SOURCE');
+  const byTarget = kinds.includes('MERGE_WHEN_NOT_MATCHED_BY_TARGET');
+  if (target) flow(target, bySource ? outer : [...outer, ...condition], found);
+  for (const source of sources) flow(source, byTarget ? outer : [...outer, ...condition], found);
+}
+
+/** Sends facts about the rows that `item` yields down to its relations. */
+function flow(item: FromItem, facts: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
+  switch (item.kind) {
+    case 'relation':
+      found.set(item, facts);
+      return;
+    case 'query':
+      flowIntoQuery(item, facts, found);
+      return;
+    case 'join':
+      flowIntoJoin(item, facts, found);
+      return;
+    default:
+      return;
+  }
+}
+
+/**
+ * An outer join whose null-extended rows the facts reject is as good as an inner one. Otherwise a side whose rows are kept
+ * without a match isn't restricted by ON, and a side that may be null-extended is not restricted by a fact that nulls meet.
+ */
+function flowIntoJoin(join: JoinItem, facts: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
+  const left = new Set(leavesOf(join.left));
+  const right = new Set(leavesOf(join.right));
+  const rejects = (side: ReadonlySet<LeafItem>) => facts.some(({ strictOn }) => meets(strictOn, side));
+  const keepsLeft = (join.type === 'left' || join.type === 'full') && !rejects(right);
+  const keepsRight = (join.type === 'right' || join.type === 'full') && !rejects(left);
+  const on = [...conjuncts(join.on, join), ...usingFacts(join)];
+  const from = (side: ReadonlySet<LeafItem>) => facts.filter((fact) => !mentions(fact, side) || meets(fact.strictOn, side));
+  const neither = keepsLeft && keepsRight;
+  const toLeft = neither ? [] : [...(keepsRight ? from(left) : facts), ...(keepsLeft ? [] : on)];
+  const toRight = neither ? [] : [...(keepsLeft ? from(right) : facts), ...(keepsRight ? [] : on)];
+  flow(join.left, toLeft, found);
+  flow(join.right, toRight, found);
+}
+
+function meets(some: ReadonlySet<LeafItem>, others: ReadonlySet<LeafItem>): boolean {
+  for (const item of some) if (others.has(item)) return true;
+  return false;
+}
+
+function mentions(fact: Fact, side: ReadonlySet<LeafItem>): boolean {
+  for (const bound of fact.columns.values()) if (bound === null || side.has(bound.item)) return true;
+  return fact.nested;
+}
+
+/** `USING (k)` and NATURAL as the equality that they are. */
+function usingFacts(join: JoinItem): Fact[] {
+  return (mergedColumns(join) ?? []).flatMap((name) => {
+    const [left, right] = [join.left, join.right].map((side) => boundIn(side, name));
+    if (!left || !right) return [];
+    const refs = [left, right].map((bound): ColumnRef => ({ fields: [{ String: { sval: bound.column } }] }));
+    const [lexpr, rexpr] = refs.map((ref): Node => ({ ColumnRef: ref }));
+    const expression: Node = { A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '=' } }], lexpr: lexpr!, rexpr: rexpr! } };
+    const columns = new Map([
+      [refs[0]!, left],
+      [refs[1]!, right],
+    ]);
+    return [{ expression, columns, nested: false, strictOn: new Set([left.item, right.item]) }];
+  });
+}
+
+function boundIn(side: FromItem, name: string): Bound | null {
+  const ref = { fields: [{ String: { sval: name } }] };
+  return bind(ref, { from: [side], scopeParent: null, kind: 'select' } as unknown as Block);
+}
+
+/** The parts of a condition that are joined by AND. `place` is where its names are looked up. */
+export function conjuncts(condition: Node | null, place: Block | JoinItem): Fact[] {
+  if (condition === null) return [];
+  if ('BoolExpr' in condition && condition.BoolExpr.boolop === 'AND_EXPR') {
+    return (condition.BoolExpr.args ?? []).flatMap((arg) => conjuncts(arg, place));
+  }
+  return [createFact(condition, place)];
+}
+
+function createFact(expression: Node, place: Block | JoinItem): Fact {
+  const block = place.kind === 'join' ? blockOf(place) : place;
+  const columns = new Map<ColumnRef, Bound | null>();
+  let nested = false;
+  walk(expression, (kind, fields) => {
+    if (kind === 'ColumnRef') columns.set(fields, block ? bind(fields, block) : null);
+    if (kind === 'SubLink' || kind === 'SelectStmt') nested = true;
+    return kind !== 'SubLink' && kind !== 'SelectStmt';
+  });
+  return { expression, columns, nested, strictOn: strictItems(expression, columns) };
+}
+
+function blockOf(join: JoinItem): Block | null {
+  for (const leaf of leavesOf(join)) {
+    if (leaf.kind === 'relation') return leaf.block;
+    if (leaf.kind === 'query') return leaf.owner;
+  }
+  return null;
+}
+
+const comparisons = new Set(['=', '<>', '<', '<=', '>', '>=']);
+const strictKinds = new Set(['AEXPR_OP', 'AEXPR_OP_ANY', 'AEXPR_IN', 'AEXPR_LIKE', 'AEXPR_ILIKE', 'AEXPR_BETWEEN']);
+
+/** A comparison with a column itself on one side isn't true when that column is null. */
+function strictItems(expression: Node, columns: ReadonlyMap<ColumnRef, Bound | null>): ReadonlySet<LeafItem> {
+  const items = new Set<LeafItem>();
+  const add = (node: Node | undefined) => {
+    const bound = node && 'ColumnRef' in node ? columns.get(node.ColumnRef) : null;
+    if (bound) items.add(bound.item);
+  };
+  if ('NullTest' in expression && expression.NullTest.nulltesttype === 'IS_NOT_NULL') add(expression.NullTest.arg);
+  if ('A_Expr' in expression && strictKinds.has(expression.A_Expr.kind ?? '')) {
+    const { kind, name, lexpr, rexpr } = expression.A_Expr;
+    const [operator] = nameParts(name).slice(-1);
+    if (kind === 'AEXPR_OP' && !comparisons.has(operator ?? '')) return items;
+    add(lexpr);
+    if (kind === 'AEXPR_OP') add(rexpr);
+  }
+  return items;
+}
+
+/** Facts about what a subquery yields are facts about its own rows, where its outputs are plain columns of them. */
+function flowIntoQuery(item: QueryItem, facts: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
+  const outputs = isPlain(item.block) ? outputColumns(item) : null;
+  const inside = facts.flatMap((fact) => {
+    const columns = new Map<ColumnRef, Bound | null>();
+    for (const [ref, bound] of fact.columns) {
+      if (bound?.item !== item) columns.set(ref, bound);
+      else columns.set(ref, outputs?.find(({ name }) => name === bound.column)?.bound ?? null);
+    }
+    if ([...columns.values()].includes(null)) return [];
+    return [{ ...fact, columns, strictOn: strictItems(fact.expression, columns) }];
+  });
+  visitBlock(item.block, inside, found);
+}
+
+/** A filter on what it yields may as well be applied to what it reads: no grouping, DISTINCT, window, LIMIT, set-returning function. */
+function isPlain(block: Block): boolean {
+  if (block.kind !== 'select') return false;
+  const { node } = block;
+  const changesRows = [node.distinctClause, node.groupClause, node.havingClause, node.limitCount, node.limitOffset];
+  return changesRows.every((clause) => clause === undefined) && !node.lockingClause && block.functions.length === 0;
+}

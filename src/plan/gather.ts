@@ -1,0 +1,166 @@
+import { assert } from '../core/assert.ts';
+import { leafSchema } from '../catalog/snapshot.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
+import { joinParts, splice } from '../sql/source.ts';
+import { neededColumns, type NeededColumns } from './columns.ts';
+import type { PlanContext } from './context.ts';
+import { parameterExtent, sampleExtent } from './edits.ts';
+import type { Fact, FactsByRelation } from './facts.ts';
+import { fragmentExpression, runsAnywhere } from './fragment.ts';
+import { groupingEdits } from './grouping.ts';
+import type { Model, RelationItem } from './model.ts';
+import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
+import { columnEntry } from './resolve.ts';
+import { type ConstantPool, parameterParts, type Replacement, rewriteStatement } from './rewrite.ts';
+import { nodesOf, shardsOf } from './shards.ts';
+import { motionColumn } from './type-name.ts';
+
+export interface Gathered {
+  readonly motions: readonly Motion[];
+  /** The statement, over the motions' rows. */
+  readonly sql: SqlTemplate;
+  readonly dependsOnParameters: boolean;
+  readonly locksRows: boolean;
+}
+
+/**
+ * The rung that takes any query: every distributed relation's needed columns, with its own filters pushed down, travel to the
+ * coordinator, and the statement runs there over them, otherwise as it was written.
+ */
+export function gather(model: Model, facts: FactsByRelation, context: PlanContext, constants: ConstantPool): Gathered {
+  const needed = neededColumns(model);
+  const motions: Motion[] = [];
+  const replacements = new Map<RelationItem, Replacement>();
+  let dependsOnParameters = false;
+  for (const item of model.relations) {
+    if (item.isTarget || (item.role !== 'distributed' && item.role !== 'virtual')) continue;
+    const columns = needed(item);
+    const movement: Movement = { item, columns, facts: facts.get(item) ?? [], context, constants };
+    const { motion, depends } = item.role === 'virtual' ? virtualMotion(item) : gatherMotion(movement);
+    dependsOnParameters ||= depends;
+    replacements.set(item, { parts: arrival(item, columns, motion, addMotion(motions, motion, item)), needsAlias: true });
+  }
+  const edits = groupingEdits(model, (item) => replacements.has(item));
+  const replace = (item: RelationItem) => replacements.get(item) ?? null;
+  const sql = rewriteStatement({ model, context, replace, constants: null, edits });
+  const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
+  return { motions, sql, dependsOnParameters, locksRows };
+}
+
+/** Two uses that need the same rows share them, but for a sample, which is drawn for each. */
+function addMotion(motions: Motion[], motion: Motion, item: RelationItem): number {
+  const text = JSON.stringify(motion);
+  const known = item.sample ? -1 : motions.findIndex((each) => JSON.stringify(each) === text);
+  return known >= 0 ? known : motions.push(motion) - 1;
+}
+
+interface Movement {
+  readonly item: RelationItem;
+  readonly columns: NeededColumns;
+  readonly facts: readonly Fact[];
+  readonly context: PlanContext;
+  readonly constants: ConstantPool;
+}
+
+/** What a relation is called in its own fragment: no column can be meant by it. */
+const fragmentAlias = 't';
+
+function gatherMotion(movement: Movement): { motion: GatherMotion; depends: boolean } {
+  const { item, facts, context } = movement;
+  const { table, lock } = item;
+  assert(table, 'a distributed relation has its table');
+  const shards = shardsOf(item, facts, context);
+  const columns = travelling(movement);
+  const list = columns.map(({ sourceName, column }) => {
+    const name = `${fragmentAlias}.${quoteIdentifier(sourceName)}`;
+    return column.viaText ? `${name}::text` : name;
+  });
+  const filters = pushedFilters(movement);
+  const where = filters.flatMap((filter, i): SqlPart[] => [i === 0 ? ' WHERE (' : ' AND (', ...filter, ')']);
+  const [only] = shards.indexes?.size === 1 ? shards.indexes : [];
+  const schema = only === undefined ? table.schema : leafSchema(only, table.schema);
+  const from = `SELECT ${list.join(', ')} FROM ${quoteQualified(schema, table.name)} AS ${fragmentAlias}`;
+  const motion: GatherMotion = {
+    kind: 'gather',
+    sites: nodesOf(table, shards.indexes),
+    sql: joinParts([from, ...sampleParts(movement), ...where, lock ? lockText(item) : '']),
+    columns: columns.map(({ column }) => column),
+    primaryKey: [],
+    locksRows: lock !== null,
+    label: `Gather ${item.name}${filters.length > 0 ? ': filter pushed down' : ''}`,
+  };
+  return { motion, depends: shards.dependsOnParameters };
+}
+
+function travelling({ item, columns }: Pick<Movement, 'item' | 'columns'>): { sourceName: string; column: MotionColumn }[] {
+  const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
+  return entries.map((entry, i) => ({ sourceName: entry.name, column: motionColumn(`c${i}`, entry) }));
+}
+
+/** The conditions that concern this relation alone and mean the same on a node. */
+function pushedFilters(movement: Movement): SqlTemplate[] {
+  const { item, facts, context, constants } = movement;
+  const own = facts.filter((fact) => {
+    const bounds = [...fact.columns.values()];
+    return !fact.nested && bounds.length > 0 && bounds.every((bound) => bound?.item === item) && runsAnywhere(fact.expression, context);
+  });
+  return own.flatMap((fact) => {
+    const column = (ref: Parameters<typeof fact.columns.get>[0]) => {
+      const bound = fact.columns.get(ref);
+      const entry = bound ? columnEntry(bound) : null;
+      assert(entry, 'a column of the relation itself');
+      return { ColumnRef: { fields: [{ String: { sval: fragmentAlias } }, { String: { sval: entry.name } }] } };
+    };
+    try {
+      return [fragmentExpression(fact.expression, { context, constants, column })];
+    } catch {
+      // What can't be written back faithfully stays on the coordinator.
+      return [];
+    }
+  });
+}
+
+function sampleParts({ item, context }: Movement): SqlTemplate {
+  if (!item.sample) return [];
+  const { source, parameters } = item.block;
+  const extent = sampleExtent(source, item.sample.location);
+  const slice = { ...source, bytes: source.bytes.slice(extent.start, extent.end) };
+  const edits = parameters.flatMap((parameter) => {
+    const place = parameterExtent(source, parameter.location);
+    if (place.start < extent.start || place.end > extent.end) return [];
+    const [start, end] = [place.start - extent.start, place.end - extent.start];
+    return [{ start, end, parts: parameterParts(parameter.number ?? 0, context) }];
+  });
+  return [' ', ...splice(slice, edits)];
+}
+
+const strengths: Readonly<Record<string, string>> = {
+  LCS_FORKEYSHARE: 'KEY SHARE',
+  LCS_FORSHARE: 'SHARE',
+  LCS_FORNOKEYUPDATE: 'NO KEY UPDATE',
+  LCS_FORUPDATE: 'UPDATE',
+};
+const waits: Readonly<Record<string, string>> = { LockWaitSkip: ' SKIP LOCKED', LockWaitError: ' NOWAIT' };
+
+function lockText({ lock }: RelationItem): string {
+  return ` FOR ${strengths[lock?.strength ?? ''] ?? 'UPDATE'}${waits[lock?.waitPolicy ?? ''] ?? ''}`;
+}
+
+/** `(SELECT c0 AS "a", … FROM <motion>)`: the rows under the relation's own column names and types. */
+function arrival(item: RelationItem, columns: NeededColumns, motion: Motion, index: number): SqlTemplate {
+  const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
+  const list = entries.map((entry, i) => {
+    const column = motion.columns[i]!;
+    const cast = column.viaText || entry.typmod >= 0 ? `::${column.typeName}` : '';
+    const collate = column.collation === null ? '' : ` COLLATE ${column.collation}`;
+    return `${quoteIdentifier(column.name)}${cast}${collate} AS ${quoteIdentifier(entry.name)}`;
+  });
+  if (columns.tableoid) list.push(`${item.table?.oid ?? 0}::oid AS tableoid`);
+  return [`(SELECT ${list.join(', ')} FROM `, { motion: index }, ')'];
+}
+
+function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean } {
+  const columns = (item.relation?.columns ?? []).map((entry) => motionColumn(entry.name, entry));
+  const motion: Motion = { kind: 'virtual', relation: 'live shard sizes', columns, label: 'Sizes of the shards, asked of the nodes' };
+  return { motion, depends: false };
+}

@@ -1,0 +1,155 @@
+import type { Site } from '../catalog/site.ts';
+import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
+
+/**
+ * A plan is a short list of SQL steps: motions bring rows to the coordinator (each a fragment of SQL, the servers it runs on,
+ * and the columns that travel), then one final step gives the client its answer. The planner decides all of it before the
+ * first byte is sent; EXPLAIN prints it as it stands.
+ */
+
+export type { Site };
+
+/**
+ * SQL with holes. A part is text, one of the client's parameters (0-based; written by the executor as a placeholder of its
+ * own numbering, with the cast that stands around it in the text), or the rows of an earlier motion (written as an
+ * unnest() of array parameters when small, as a temporary table's name when large).
+ */
+export type SqlPart =
+  | string
+  | { readonly parameter: number }
+  | { readonly motion: number }
+  /** A value that is evaluated once per statement on the coordinator (now(), current_user, random(), nextval()): see `Plan.constants`. */
+  | { readonly constant: number };
+export type SqlTemplate = readonly SqlPart[];
+
+/** A column that travels. The fragment yields it in this order; `viaText` columns are yielded as text and cast back on arrival. */
+export interface MotionColumn {
+  readonly name: string;
+  readonly typeOid: number;
+  /** Written in the cast on arrival: `numeric(12,2)`. */
+  readonly typeName: string;
+  /** COLLATE on arrival, quoted and qualified; null: the type's default. */
+  readonly collation: string | null;
+  /** Arrays, composites, reg*, and any type whose OID may differ between servers travel as text. */
+  readonly viaText: boolean;
+}
+
+export type Motion = GatherMotion | VirtualMotion;
+
+export interface GatherMotion {
+  readonly kind: 'gather';
+  readonly sites: readonly Site[];
+  /** Runs on each site; may use parameters, constants and motions before it. */
+  readonly sql: SqlTemplate;
+  readonly columns: readonly MotionColumn[];
+  /** Column names that are unique over the gathered rows and that the final step relies on (functional dependency). */
+  readonly primaryKey: readonly string[];
+  /** Takes row locks (FOR UPDATE): counts as a write for the transaction. */
+  readonly locksRows: boolean;
+  /** Said by EXPLAIN: `Gather orders: filter pushed down`. */
+  readonly label: string;
+}
+
+/** Rows that only the router can tell. */
+export interface VirtualMotion {
+  readonly kind: 'virtual';
+  readonly relation: 'live shard sizes';
+  /** In the order of the relation's own columns; `name` is the relation's column here too. */
+  readonly columns: readonly MotionColumn[];
+  readonly label: string;
+}
+
+/** Evaluated once, on the coordinator, before any motion; its value is written into later steps as a literal of that type. */
+export interface PlanConstant {
+  /** As the client wrote it, e.g. `now()`; may use parameters. */
+  readonly sql: SqlTemplate;
+  readonly typeName: string;
+}
+
+export type FinalStep =
+  /** The rows of one server pass through untouched, both ways. */
+  | { readonly kind: 'pass'; readonly site: Site; readonly sql: SqlTemplate }
+  /** The coordinator combines the motions; what it gives passes through. */
+  | { readonly kind: 'combine'; readonly sql: SqlTemplate }
+  /** The same SQL on several nodes; rows are concatenated as they come; command tags' counts are added. */
+  | {
+      readonly kind: 'scatter';
+      readonly sites: readonly NodeId[];
+      readonly sql: SqlTemplate;
+      /** Rows to give the client at most; null: all. Each site's SQL carries its own LIMIT already. */
+      readonly limitRows: number | null;
+      readonly offsetRows: number;
+    }
+  | ChangeStep;
+
+/*
+ * Changes. In each of these the executor also keeps the global unique indexes of the table (DESIGN 6).
+ */
+export type ChangeStep =
+  /**
+   * INSERT: `rows` runs on the coordinator and yields one row per row to insert, its columns being `columns` of `table`,
+   * already of the columns' types with all defaults filled in. The executor cuts them by shard and sends each node
+   * `head` + unnest of its rows + `tail`.
+   */
+  | {
+      readonly kind: 'insert rows';
+      readonly table: DistributedTable;
+      readonly rows: SqlTemplate;
+      readonly columns: readonly MotionColumn[];
+      /** `INSERT INTO public.t AS t (a, b) OVERRIDING SYSTEM VALUE`, up to where the rows' SELECT begins. */
+      readonly head: string;
+      /** ON CONFLICT … RETURNING …; may use parameters and constants. */
+      readonly tail: SqlTemplate;
+    }
+  /** UPDATE, DELETE or MERGE whose SQL may run as it stands on each site that may hold rows; tags and RETURNING rows add up. */
+  | {
+      readonly kind: 'change shards';
+      readonly table: DistributedTable;
+      readonly command: 'UPDATE' | 'DELETE' | 'MERGE';
+      readonly sites: readonly NodeId[];
+      readonly sql: SqlTemplate;
+      /** Columns that a SET clause assigns (UPDATE, MERGE). */
+      readonly assigned: readonly string[];
+      /** With a global unique index: the WHERE clause (`true` without one) and the alias, to find the rows beforehand. */
+      readonly alias: string;
+      readonly where: SqlTemplate;
+    }
+  /** A change of a reference table: on the coordinator first (its row locks put writers in order), then as it stands on every node. */
+  | { readonly kind: 'change copies'; readonly table: DistributedTable; readonly sites: readonly NodeId[]; readonly sql: SqlTemplate }
+  /**
+   * The same for INSERT: `rows` is evaluated once on the coordinator, and every copy (coordinator first) gets
+   * `head` + the rows + `tail`.
+   */
+  | {
+      readonly kind: 'insert copies';
+      readonly table: DistributedTable;
+      readonly sites: readonly NodeId[];
+      readonly rows: SqlTemplate;
+      readonly columns: readonly MotionColumn[];
+      readonly head: string;
+      readonly tail: SqlTemplate;
+    };
+
+export type Rung =
+  | 'local'
+  | 'single shard'
+  | 'scatter'
+  | 'two phases'
+  | 'gather'
+  | 'rows to shards'
+  | 'all copies';
+
+export interface Plan {
+  readonly rung: Rung;
+  /** Why this rung and no higher one: printed by EXPLAIN. */
+  readonly reason: string;
+  readonly constants: readonly PlanConstant[];
+  readonly motions: readonly Motion[];
+  readonly final: FinalStep;
+  /** Servers that the final step changes (the executor makes them participants of two-phase commit). */
+  readonly writes: boolean;
+  /** Whether the client's answer has rows (SELECT, RETURNING). */
+  readonly returnsRows: boolean;
+  /** The plan holds for any parameter values (it may then be cached by text). */
+  readonly valueIndependent: boolean;
+}

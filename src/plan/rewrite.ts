@@ -1,0 +1,173 @@
+import type { FuncCall, Node, ResTarget, SQLValueFunction } from '@pgsql/types';
+import { quoteIdentifier } from '../sql/quote.ts';
+import { positionOf, type SqlSource, splice, textBetween } from '../sql/source.ts';
+import { nameParts, walk } from '../sql/walk.ts';
+import type { PlanContext } from './context.ts';
+import {
+  callExtent,
+  nameEdit,
+  type PlanEdit,
+  parameterExtent,
+  qualifierExtent,
+  relationExtent,
+  sampleExtent,
+  tokenAt,
+} from './edits.ts';
+import { constantFunctions, placementOf, sessionValueType } from './functions.ts';
+import type { Block, Model, RelationItem } from './model.ts';
+import type { PlanConstant, SqlPart, SqlTemplate } from './plan.ts';
+import { castName } from './type-name.ts';
+
+/** What stands in a relation's place; null: the text as it is. */
+export interface Replacement {
+  readonly parts: SqlTemplate;
+  /** It has no name of its own that the statement could use: the relation's is added as an alias. */
+  readonly needsAlias: boolean;
+}
+
+export interface Rewriting {
+  readonly model: Model;
+  readonly context: PlanContext;
+  replace(item: RelationItem): Replacement | null;
+  /** Where now() and the like are put that nodes must not evaluate; null: they stay. */
+  readonly constants: ConstantPool | null;
+  /** Edits besides. */
+  readonly edits?: readonly { readonly source: SqlSource; readonly edit: PlanEdit }[];
+}
+
+export interface ConstantPool {
+  readonly list: readonly PlanConstant[];
+  add(sql: SqlTemplate, typeName: string): number;
+}
+
+export function createConstantPool(): ConstantPool {
+  const list: PlanConstant[] = [];
+  return {
+    list,
+    add(sql, typeName) {
+      const known = list.findIndex((each) => each.typeName === typeName && JSON.stringify(each.sql) === JSON.stringify(sql));
+      return known >= 0 ? known : list.push({ sql, typeName }) - 1;
+    },
+  };
+}
+
+/** The statement's text with relations replaced, views expanded, and parameters and constants as holes. */
+export function rewriteStatement(rewriting: Rewriting): SqlTemplate {
+  return rewriteSource(rewriting.model.source, rewriting);
+}
+
+function rewriteSource(source: SqlSource, rewriting: Rewriting): SqlTemplate {
+  const { model } = rewriting;
+  const blocks = model.blocks.filter((block) => block.source === source);
+  const edits = [
+    ...(rewriting.edits ?? []).flatMap((each) => (each.source === source ? [each.edit] : [])),
+    ...relationEdits(source, rewriting),
+    ...viewEdits(source, rewriting),
+    ...blocks.flatMap((block) => expressionEdits(block, rewriting)),
+  ];
+  return splice(source, withoutNested(edits));
+}
+
+/** An edit of a whole clause swallows those inside it. */
+function withoutNested(edits: readonly PlanEdit[]): PlanEdit[] {
+  return edits.filter(
+    (edit) => !edits.some((other) => other !== edit && other.start <= edit.start && edit.end <= other.end && other.end - other.start > edit.end - edit.start),
+  );
+}
+
+function relationEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
+  return rewriting.model.relations.flatMap((item) => {
+    if (item.block.source !== source) return [];
+    const replacement = rewriting.replace(item);
+    if (!replacement) return [];
+    const extent = relationExtent(source, item.node);
+    const alias = replacement.needsAlias && !item.node.alias ? [` AS ${quoteIdentifier(item.name)}`] : [];
+    const edits: PlanEdit[] = [{ ...extent, parts: [...replacement.parts, ...alias] }, ...tableCommandEdits(item, source)];
+    if (item.sample) edits.push({ ...sampleExtent(source, item.sample.location), parts: [] });
+    return edits;
+  });
+}
+
+/** `TABLE t` allows a name only: `SELECT * FROM` takes anything. */
+function tableCommandEdits({ block, node }: RelationItem, source: SqlSource): PlanEdit[] {
+  const [target] = block.kind === 'select' ? (block.node.targetList ?? []) : [];
+  const star = target && 'ResTarget' in target ? target.ResTarget : undefined;
+  if (!star?.val || !('ColumnRef' in star.val) || (star.val.ColumnRef.location ?? -1) >= 0) return [];
+  const tokens = source.tokens();
+  let index = tokenAt(tokens, positionOf(source, node.location));
+  while (index >= 0 && tokens[index]!.text !== 'table') index--;
+  const command = tokens[index];
+  return command ? [{ start: command.start, end: command.end, parts: ['SELECT * FROM'] }] : [];
+}
+
+function viewEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
+  return rewriting.model.views.flatMap((item) => {
+    if (item.owner.source !== source || !item.view) return [];
+    const body = rewriteSource(item.block.source, rewriting);
+    const alias = item.view.node.alias ? [] : [` AS ${quoteIdentifier(item.name ?? '')}`];
+    return [{ ...relationExtent(source, item.view.node), parts: ['(', ...body, ')', ...alias] }];
+  });
+}
+
+function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
+  const { context } = rewriting;
+  const { source } = block;
+  const edits: PlanEdit[] = [];
+  const changed = new Set<unknown>();
+  for (const parameter of block.parameters) {
+    const known = context.parameters?.[(parameter.number ?? 0) - 1];
+    if (known) changed.add(parameter);
+    edits.push({ ...parameterExtent(source, parameter.location), parts: parameterParts(parameter.number ?? 0, context) });
+  }
+  for (const call of constantCalls(block, rewriting)) {
+    changed.add(call.node);
+    const extent = callExtent(source, call.node.location);
+    const constant = rewriting.constants!.add([textBetween(source, extent.start, extent.end)], call.typeName);
+    edits.push({ ...extent, parts: ['(', { constant }, ')'] });
+  }
+  for (const ref of block.columnRefs) {
+    if (losesQualifier(ref.fields, block, rewriting)) edits.push({ ...qualifierExtent(source, ref), parts: [] });
+  }
+  for (const target of block.targets) if (isRenamed(target, changed)) edits.push(nameEdit(source, target));
+  return edits;
+}
+
+/** A parameter with its type around it. */
+export function parameterParts(number: number, { parameters }: PlanContext): SqlPart[] {
+  const known = parameters?.[number - 1];
+  const hole = { parameter: number - 1 };
+  return known ? ['(', hole, `::${castName(known.typeOid, known.typeName)})`] : [hole];
+}
+
+function constantCalls(block: Block, { constants, context }: Rewriting): { node: FuncCall | SQLValueFunction; typeName: string }[] {
+  if (!constants) return [];
+  const calls = block.functions.filter((call) => placementOf(call, context) === 'constant');
+  return [
+    ...calls.map((node) => ({ node, typeName: constantFunctions[nameParts(node.funcname).at(-1) ?? ''] ?? 'text' })),
+    ...block.sessionValues.map((node) => ({ node, typeName: sessionValueType(node) })),
+  ];
+}
+
+/** `public.t.c` where `public.t` is replaced by something that is called `t`. */
+function losesQualifier(fields: Node[] | undefined, block: Block, rewriting: Rewriting): boolean {
+  const names = nameParts(fields);
+  if (names.length < 3) return false;
+  const [schema, table] = names.slice(-3);
+  const { relations, views } = rewriting.model;
+  const same = (node: { schemaname?: string; relname?: string; alias?: unknown }, entrySchema: string | undefined) =>
+    !node.alias && node.relname === table && entrySchema === schema;
+  return (
+    relations.some((item) => same(item.node, item.relation?.schema) && rewriting.replace(item) !== null) ||
+    views.some((item) => item.owner.source === block.source && item.view && same(item.view.node, item.view.relation.schema))
+  );
+}
+
+function isRenamed(target: ResTarget, changed: ReadonlySet<unknown>): boolean {
+  if (target.name !== undefined || !target.val || changed.size === 0) return false;
+  let found = false;
+  walk(target.val, (_, fields) => {
+    found ||= changed.has(fields);
+    return !found;
+  });
+  return found;
+}

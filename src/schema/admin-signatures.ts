@@ -1,0 +1,142 @@
+/**
+ * The administrative functions as users know them from Citus: names, arguments, what they return. Those named pgherd_… are
+ * our own.
+ */
+
+export interface AdminParameter {
+  readonly name: string;
+  readonly type: string;
+  /** SQL of the default; undefined: the argument must be given. */
+  readonly default?: string;
+}
+
+export interface AdminSignature {
+  readonly parameters: readonly AdminParameter[];
+  /** A type name, or the columns of a set of rows. */
+  readonly returns: string | readonly { readonly name: string; readonly type: string }[];
+}
+
+const table: AdminParameter = { name: 'table_name', type: 'regclass' };
+const nodeName: AdminParameter = { name: 'nodename', type: 'text' };
+const nodePort: AdminParameter = { name: 'nodeport', type: 'integer', default: '5432' };
+const group = [
+  { name: 'groupid', type: 'integer', default: '-1' },
+  { name: 'noderole', type: 'text', default: "'primary'" },
+  { name: 'nodecluster', type: 'name', default: "'default'" },
+];
+const workerNodes = [
+  { name: 'node_name', type: 'text' },
+  { name: 'node_port', type: 'bigint' },
+];
+const sizeOf: AdminSignature = {
+  parameters: [
+    { name: 'logicalrelid', type: 'regclass' },
+    { name: 'fail_on_error', type: 'boolean', default: 'true' },
+  ],
+  returns: 'bigint',
+};
+const commandResult = [
+  { name: 'nodename', type: 'text' },
+  { name: 'nodeport', type: 'integer' },
+  { name: 'success', type: 'boolean' },
+  { name: 'result', type: 'text' },
+];
+const command: AdminParameter = { name: 'command', type: 'text' };
+const parallel: AdminParameter = { name: 'parallel', type: 'boolean', default: 'true' };
+
+export const adminSignatures = {
+  citus_set_coordinator_host: {
+    parameters: [
+      { name: 'host', type: 'text' },
+      { name: 'port', type: 'integer', default: '5432' },
+      { name: 'node_role', type: 'text', default: "'primary'" },
+      { name: 'node_cluster', type: 'name', default: "'default'" },
+    ],
+    returns: 'void',
+  },
+  citus_add_node: { parameters: [nodeName, nodePort, ...group], returns: 'integer' },
+  master_add_node: { parameters: [nodeName, nodePort, ...group], returns: 'integer' },
+  citus_remove_node: { parameters: [nodeName, nodePort], returns: 'void' },
+  master_remove_node: { parameters: [nodeName, nodePort], returns: 'void' },
+  citus_activate_node: { parameters: [nodeName, nodePort], returns: 'integer' },
+  citus_disable_node: {
+    parameters: [nodeName, nodePort, { name: 'synchronous', type: 'boolean', default: 'false' }],
+    returns: 'void',
+  },
+  citus_get_active_worker_nodes: { parameters: [], returns: workerNodes },
+  master_get_active_worker_nodes: { parameters: [], returns: workerNodes },
+  create_distributed_table: {
+    parameters: [
+      table,
+      { name: 'distribution_column', type: 'text' },
+      { name: 'distribution_type', type: 'text', default: "'hash'" },
+      { name: 'colocate_with', type: 'text', default: "'default'" },
+      { name: 'shard_count', type: 'integer', default: 'NULL' },
+      { name: 'shard_bounds', type: 'text', default: 'NULL' },
+    ],
+    returns: 'void',
+  },
+  pgherd_add_shard: {
+    parameters: [
+      table,
+      { name: 'shard_bounds', type: 'text' },
+      { name: 'nodename', type: 'text', default: 'NULL' },
+      { name: 'nodeport', type: 'integer', default: 'NULL' },
+    ],
+    returns: 'bigint',
+  },
+  create_reference_table: { parameters: [table], returns: 'void' },
+  undistribute_table: {
+    parameters: [table, { name: 'cascade_via_foreign_keys', type: 'boolean', default: 'false' }],
+    returns: 'void',
+  },
+  alter_distributed_table: {
+    parameters: [
+      table,
+      { name: 'distribution_column', type: 'text', default: 'NULL' },
+      { name: 'shard_count', type: 'integer', default: 'NULL' },
+      { name: 'colocate_with', type: 'text', default: 'NULL' },
+      { name: 'cascade_to_colocated', type: 'boolean', default: 'NULL' },
+    ],
+    returns: 'void',
+  },
+  truncate_local_data_after_distributing_table: { parameters: [table], returns: 'void' },
+  create_distributed_function: {
+    parameters: [
+      { name: 'function_name', type: 'regprocedure' },
+      { name: 'distribution_arg_name', type: 'text', default: 'NULL' },
+      { name: 'colocate_with', type: 'text', default: "'default'" },
+      { name: 'force_delegation', type: 'boolean', default: 'NULL' },
+    ],
+    returns: 'void',
+  },
+  get_shard_id_for_distribution_column: {
+    // Citus has "any" here; the session evaluates the argument to text, and the handler reads it as the key's type.
+    parameters: [table, { name: 'distribution_value', type: 'anyelement', default: 'NULL::text' }],
+    returns: 'bigint',
+  },
+  column_to_column_name: { parameters: [table, { name: 'column_var_text', type: 'text' }], returns: 'text' },
+  run_command_on_workers: { parameters: [command, parallel], returns: commandResult },
+  run_command_on_all_nodes: {
+    parameters: [command, parallel, { name: 'give_warning_for_connection_errors', type: 'boolean', default: 'false' }],
+    returns: [
+      { name: 'nodeid', type: 'integer' },
+      { name: 'success', type: 'boolean' },
+      { name: 'result', type: 'text' },
+    ],
+  },
+  citus_table_size: sizeOf,
+  citus_relation_size: sizeOf,
+  citus_total_relation_size: sizeOf,
+  citus_version: { parameters: [], returns: 'text' },
+} as const satisfies Record<string, AdminSignature>;
+
+export type AdminName = keyof typeof adminSignatures;
+
+export function isAdminName(name: string): name is AdminName {
+  return Object.hasOwn(adminSignatures, name);
+}
+
+export function adminSignature(name: AdminName): AdminSignature {
+  return adminSignatures[name];
+}

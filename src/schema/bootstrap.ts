@@ -1,0 +1,36 @@
+import { installCatalog } from '../catalog/schema-sql.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { adminStubsSql } from './admin-stubs.ts';
+import { coordinatorGuardsSql, nodeGuardSql, referenceGuardSql } from './guard-sql.ts';
+
+/** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
+export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
+  await installCatalog(runner);
+  await runner.query([joinableSql, ...coordinatorGuardsSql, referenceGuardSql].join(';\n'));
+  const superuser = await isSuperuser(runner);
+  await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()', 'reference_write_guard()']);
+  await runner.query(adminStubsSql(superuser ? 'pg_catalog' : 'pgherd').join(';\n'));
+}
+
+/** Groups made with `colocate_with := 'none'` are not joined by tables that come later. */
+const joinableSql =
+  'ALTER TABLE pgherd.colocation_group ADD COLUMN IF NOT EXISTS joinable boolean NOT NULL DEFAULT true';
+
+/** The same for a node, when it joins the herd. */
+export async function bootstrapNode(runner: SqlRunner): Promise<void> {
+  const schema = ['CREATE SCHEMA IF NOT EXISTS pgherd', 'GRANT USAGE ON SCHEMA pgherd TO PUBLIC'];
+  await runner.query([...schema, nodeGuardSql, referenceGuardSql].join(';\n'));
+  const superuser = await isSuperuser(runner);
+  await pinMessageLanguage(runner, superuser, ['node_guard(regclass)', 'reference_write_guard()']);
+}
+
+async function isSuperuser(runner: SqlRunner): Promise<boolean> {
+  const { rows } = await runner.query("SELECT current_setting('is_superuser')");
+  return rows[0]?.[0] === 'on';
+}
+
+/** PG_CONTEXT speaks the session's lc_messages, and the guards read it. Only a superuser's function may set that. */
+async function pinMessageLanguage(runner: SqlRunner, superuser: boolean, guards: readonly string[]): Promise<void> {
+  if (!superuser) return;
+  await runner.query(guards.map((guard) => `ALTER FUNCTION pgherd.${guard} SET lc_messages = 'C'`).join(';\n'));
+}

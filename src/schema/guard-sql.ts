@@ -1,0 +1,130 @@
+import { unsupportedCodes } from '../core/unsupported.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+
+/**
+ * The guards of DESIGN 3. PostgreSQL folds the constant expression of an extended-statistics object whenever it plans a
+ * statement over the table, so a raising function there sees every read; writes are seen by an ALWAYS statement trigger.
+ *
+ * What a frame of PG_CONTEXT says (innermost first, own frame taken off):
+ * - nothing: the statement came from the client, that is from the router;
+ * - `PL/…`, `SQL function`: a function frame;
+ * - `SQL statement "…"` not beneath `PL/`: SPI used by C code: referential integrity (its texts are ri_triggers.c's), or
+ *   query_to_xml() and its kind, which are function frames as well.
+ */
+
+/** Schema that only the owner may use: GRANT SELECT ON ALL TABLES IN SCHEMA pgherd must never reach the secret. */
+export const secretSchema = 'pgherd_secret';
+
+export const shellGuardName = 'pgherd_guard';
+
+/** Referential integrity asks the referencing table: on a shell the answer "no rows" is right, the nodes give their own. */
+const askReferencing = String.raw`SELECT 1 FROM (ONLY )?"[^\n]* x WHERE \$1 OPERATOR\([^\n]* FOR KEY SHARE OF x`;
+const cascade = String.raw`DELETE FROM (ONLY )?"[^\n]* WHERE \$1 OPERATOR\([^\n]*|UPDATE (ONLY )?"[^\n]* SET [^\n]* WHERE \$[0-9]+ OPERATOR\([^\n]*`;
+/** It asks the referenced table, or validates a new constraint: right on a node, where all of a key's rows are. */
+const askReferenced = String.raw`SELECT 1 FROM [^\n]* FOR KEY SHARE OF x[^\n]*|SELECT fk\.[^\n]*`;
+
+/** The frame that is not directly beneath a PL/ frame: there a user's own text could pose as one. */
+const frame = (texts: string) => String.raw`^SQL statement "(${texts})"(\n(?!PL/)|$)`;
+
+const referencingFrame = frame(`${askReferencing}|${cascade}`);
+const integrityFrame = frame(`${askReferenced}|${cascade}`);
+const anyFrame = String.raw`(^|\n)(PL/|SQL function |SQL statement ")`;
+
+/** The frames around the guard: its own line taken off. */
+const readContext = `GET DIAGNOSTICS context = PG_CONTEXT;
+  context := CASE WHEN strpos(context, E'\\n') = 0 THEN '' ELSE substr(context, strpos(context, E'\\n') + 1) END;`;
+
+/**
+ * True while withShellAccess() lets this transaction through. The token is good for one backend and one transaction, so
+ * that reading it there gives nothing away. Where this database is a restored dump or a copy of a coordinator, the
+ * guards are inert: the rows are really there.
+ */
+const openCheck = `
+  SELECT g.secret INTO secret FROM ${secretSchema}.guard g
+    WHERE g.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
+      AND g.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+  IF secret IS NULL THEN RETURN RESULT; END IF;
+  token := encode(sha256(convert_to(secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id_if_assigned(), 'UTF8')), 'hex');
+  IF current_setting('pgherd.shell_ok', true) = token THEN RETURN RESULT; END IF;`;
+
+/** `$1` is the secret. Ends with the transaction at the latest. */
+export const openShellsSql = `SELECT set_config('pgherd.shell_ok', encode(sha256(convert_to(
+  $1 || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true)`;
+
+export const closeShellsSql = "SELECT set_config('pgherd.shell_ok', '', true)";
+
+const hint = quoteLiteral(unsupportedCodes.PH001.hint);
+
+function functionSql(name: string, returns: string, traits: string, declarations: string, body: string): string {
+  return `CREATE OR REPLACE FUNCTION pgherd.${name} RETURNS ${returns} LANGUAGE plpgsql ${traits}
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $pgherd$
+DECLARE ${declarations}
+BEGIN${body}
+END $pgherd$`;
+}
+
+/** On the coordinator. */
+export const coordinatorGuardsSql = [
+  `CREATE SCHEMA IF NOT EXISTS ${secretSchema}`,
+  `REVOKE ALL ON SCHEMA ${secretSchema} FROM PUBLIC`,
+  `CREATE TABLE IF NOT EXISTS ${secretSchema}.guard (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  secret text NOT NULL,
+  system_identifier bigint NOT NULL,
+  database oid NOT NULL)`,
+  `REVOKE ALL ON ${secretSchema}.guard FROM PUBLIC`,
+  // A coordinator that was upgraded by pg_upgrade has a new identity and keeps its secret.
+  `INSERT INTO ${secretSchema}.guard (secret, system_identifier, database)
+  SELECT gen_random_uuid()::text || gen_random_uuid()::text, c.system_identifier, d.oid
+    FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()
+  ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, database = excluded.database
+    WHERE (guard.system_identifier, guard.database) IS DISTINCT FROM (excluded.system_identifier, excluded.database)`,
+  functionSql(
+    'shell_guard(relation regclass)',
+    'integer',
+    'IMMUTABLE PARALLEL SAFE',
+    'secret text; token text; context text;',
+    `${openCheck.replaceAll('RESULT', '1')}
+  ${readContext}
+  IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN 1; END IF;
+  RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
+    message = format('distributed table %s was read on the coordinator, outside the router (PH001)', relation);`,
+  ),
+  functionSql(
+    'shell_write_guard()',
+    'trigger',
+    '',
+    'secret text; token text; context text;',
+    `${openCheck.replaceAll('RESULT', 'NULL')}
+  ${readContext}
+  IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN NULL; END IF;
+  RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
+    message = format('distributed table %s was written on the coordinator, outside the router (PH001)', tg_relid::regclass);`,
+  ),
+];
+
+/** On every server: copies of a reference table stay alike only while the router alone changes them. */
+export const referenceGuardSql = functionSql(
+  'reference_write_guard()',
+  'trigger',
+  '',
+  'context text;',
+  `
+  ${readContext}
+  IF context !~ ${quoteLiteral(anyFrame)} OR context ~ ${quoteLiteral(integrityFrame)} THEN RETURN NULL; END IF;
+  RAISE EXCEPTION USING errcode = '0A000', hint = ${quoteLiteral(unsupportedCodes.PH030.hint)},
+    message = format('reference table %s was written by a function, outside the router (PH030)', tg_relid::regclass);`,
+);
+
+/** On a node: a function that reads a distributed table there would see this node's shards only. */
+export const nodeGuardSql = functionSql(
+  'node_guard(relation regclass)',
+  'integer',
+  'IMMUTABLE PARALLEL SAFE',
+  'context text;',
+  `
+  ${readContext}
+  IF context !~ ${quoteLiteral(anyFrame)} OR context ~ ${quoteLiteral(integrityFrame)} THEN RETURN 1; END IF;
+  RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
+    message = format('a function on a node reads distributed table %s: it would see only this node''s shards (PH001)', relation);`,
+);

@@ -1,0 +1,69 @@
+import type { SqlRunner } from '../core/runner.ts';
+import { closeShellsSql, openShellsSql, secretSchema, shellGuardName } from './guard-sql.ts';
+import { quoteQualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
+
+export interface GuardedTable {
+  /** OID of the shell on the coordinator: names the statistics objects on all servers. */
+  readonly oid: number;
+  readonly schema: string;
+  readonly name: string;
+}
+
+/** Makes every read and write of the shell raise, but for the router's own. */
+export function guardShellSql(table: GuardedTable): string[] {
+  return [...readGuardSql(table, 'shell_guard'), ...writeGuardSql(table, 'shell_write_guard')];
+}
+
+export function unguardShellSql(table: GuardedTable): string[] {
+  return [`DROP STATISTICS IF EXISTS pgherd.${guardStatistics(table)}`, ...dropWriteGuardSql(table)];
+}
+
+/** On the parent on a node: reads by functions raise. */
+export function guardParentSql(table: GuardedTable): string[] {
+  return readGuardSql(table, 'node_guard');
+}
+
+/** On every copy of a reference table: writes by functions raise. */
+export function guardReferenceSql(table: GuardedTable): string[] {
+  return writeGuardSql(table, 'reference_write_guard');
+}
+
+export function dropWriteGuardSql(table: GuardedTable): string[] {
+  return [`DROP TRIGGER IF EXISTS ${shellGuardName} ON ${quoteQualified(table.schema, table.name)}`];
+}
+
+function readGuardSql(table: GuardedTable, guard: string): string[] {
+  const name = quoteQualified(table.schema, table.name);
+  // The argument is the relation's OID in disguise: it survives renames.
+  const expression = `pgherd.${guard}(${quoteLiteral(name)}::regclass)`;
+  return [`CREATE STATISTICS pgherd.${guardStatistics(table)} ON (${expression}) FROM ${name}`];
+}
+
+function writeGuardSql(table: GuardedTable, guard: string): string[] {
+  const name = quoteQualified(table.schema, table.name);
+  return [
+    `CREATE TRIGGER ${shellGuardName} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${name}
+  FOR EACH STATEMENT EXECUTE FUNCTION pgherd.${guard}()`,
+    `ALTER TABLE ${name} ENABLE ALWAYS TRIGGER ${shellGuardName}`,
+  ];
+}
+
+function guardStatistics(table: GuardedTable): string {
+  return quoteIdentifier(`t${table.oid}_guard`);
+}
+
+/**
+ * Runs one of the router's own statements on the coordinator that must look into (empty) shells: validating a foreign
+ * key, TRUNCATE. No user code may run in it: it would see the shells empty.
+ */
+export async function withShellAccess<T>(runner: SqlRunner, work: () => Promise<T>): Promise<T> {
+  await runner.query(openShellsSql, [await guardSecret(runner)]);
+  const result = await work();
+  await runner.query(closeShellsSql);
+  return result;
+}
+
+async function guardSecret(runner: SqlRunner): Promise<string> {
+  const { rows } = await runner.query(`SELECT secret FROM ${secretSchema}.guard`);
+  return rows[0]![0]!;
+}

@@ -1,0 +1,91 @@
+import type { CatalogSnapshot, DistributedTable, NodeEntry, NodeId } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { arrayText } from './array-text.ts';
+import { guardShellSql } from './guard.ts';
+import type { HerdTransaction } from './herd.ts';
+import { createNodeTableSql, ensureSchemaSql, finishNodeTableSql, type NodeTable } from './node-table.ts';
+import { describeSchemas, type SchemaShape } from './schema-shape.ts';
+import type { TableShape } from './table-shape.ts';
+
+export interface TableRecord {
+  readonly oid: number;
+  readonly method: 'hash' | 'range' | 'list' | 'reference';
+  readonly key: readonly number[];
+  readonly groupId: number | null;
+}
+
+/** Writes a table and its shards into the catalog. */
+export async function recordTable(runner: SqlRunner, table: TableRecord): Promise<void> {
+  await runner.query(
+    'INSERT INTO pgherd.dist_table (relation, method, key_columns, colocation_id) VALUES ($1, $2, $3, $4)',
+    [String(table.oid), table.method, arrayText(table.key), table.groupId === null ? null : String(table.groupId)],
+  );
+  const shards =
+    table.groupId === null
+      ? 'SELECT $1::oid, 0 WHERE $2::integer IS NULL'
+      : 'SELECT $1::oid, shard_index FROM pgherd.group_shard WHERE colocation_id = $2::integer ORDER BY shard_index';
+  await runner.query(`INSERT INTO pgherd.shard (relation, shard_index) ${shards}`, [
+    String(table.oid),
+    table.groupId === null ? null : String(table.groupId),
+  ]);
+}
+
+/** Every active node has every distributed table, though perhaps no shard of it: so DDL is the same everywhere. */
+export function activeNodes(snapshot: CatalogSnapshot): NodeEntry[] {
+  return snapshot.nodes.filter((node) => node.active);
+}
+
+export function nodeTable(shape: TableShape, schema: SchemaShape, table: DistributedTable, node: NodeId): NodeTable {
+  const { distribution } = table;
+  assert(distribution.kind === 'distributed', 'a reference table has no shards');
+  const { group, keys } = distribution;
+  const shards = group.shards.filter((shard) => shard.nodeId === node);
+  return { shape, schema, group, key: keys.map((key) => key.attnum), shards };
+}
+
+export async function schemaOf(runner: SqlRunner, shape: TableShape): Promise<SchemaShape> {
+  const [schema] = await describeSchemas(runner, [shape.schema]);
+  assert(schema, `schema ${shape.schema} is missing`);
+  return schema;
+}
+
+/** Runs work on all active nodes at once; the first failure is thrown once all have ended, so that none is left running. */
+export async function onNodes<T>(
+  tx: HerdTransaction,
+  snapshot: CatalogSnapshot,
+  work: (node: SqlRunner, entry: NodeEntry) => Promise<T>,
+): Promise<T[]> {
+  const settled = await Promise.allSettled(
+    activeNodes(snapshot).map(async (entry) => work(await tx.node(entry.id), entry)),
+  );
+  return settled.map((result) => {
+    if (result.status === 'rejected') throw result.reason;
+    return result.value;
+  });
+}
+
+export async function runAll(runner: SqlRunner, statements: readonly string[]): Promise<void> {
+  if (statements.length > 0) await runner.query(statements.join(';\n'));
+}
+
+/**
+ * Builds a recorded table on the nodes and guards its (empty or emptied) shell. `fill` copies its rows, between the two
+ * parts of node-table.ts.
+ */
+export async function placeTable(
+  tx: HerdTransaction,
+  shape: TableShape,
+  snapshot: CatalogSnapshot,
+  fill?: (table: DistributedTable) => Promise<void>,
+): Promise<void> {
+  const table = snapshot.relationsByOid.get(shape.oid)?.distributed;
+  assert(table, `table ${shape.name} was just recorded`);
+  const schema = await schemaOf(tx.coordinator, shape);
+  await onNodes(tx, snapshot, (node, { id }) =>
+    runAll(node, [...ensureSchemaSql(schema), ...createNodeTableSql(nodeTable(shape, schema, table, id))]),
+  );
+  if (fill) await fill(table);
+  await onNodes(tx, snapshot, (node, { id }) => runAll(node, finishNodeTableSql(nodeTable(shape, schema, table, id))));
+  if (!fill) await runAll(tx.coordinator, guardShellSql(shape));
+}

@@ -1,0 +1,37 @@
+import { assert } from '../core/assert.ts';
+import { pgError } from '../core/errors.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import { lockAndDescribe, notice, storedColumns, tableOid } from './distribute.ts';
+import { checkForeignKeys } from './foreign-key-rules.ts';
+import { guardReferenceSql } from './guard.ts';
+import type { HerdTransaction } from './herd.ts';
+import { createReferenceSql, ensureSchemaSql, finishReferenceSql } from './node-table.ts';
+import { onNodes, recordTable, runAll, schemaOf } from './place-table.ts';
+import { checkOrdinary } from './table-rules.ts';
+
+/** create_reference_table(): the coordinator keeps its rows, every node gets a copy. */
+export async function createReferenceTable(tx: HerdTransaction, table: string): Promise<void> {
+  const oid = await tableOid(tx.coordinator, table);
+  const before = await tx.snapshot();
+  const existing = before.relationsByOid.get(oid)?.distributed;
+  if (existing) {
+    if (existing.distribution.kind === 'reference') return notice(tx, `table "${existing.name}" is already a reference table`);
+    throw pgError('invalidTableDefinition', `table "${existing.name}" is already distributed`, {
+      hint: 'undistribute_table() first.',
+    });
+  }
+  const shape = await lockAndDescribe(tx.coordinator, oid);
+  checkOrdinary(shape);
+  checkForeignKeys({ shape, distribution: null }, before);
+  await recordTable(tx.coordinator, { oid, method: 'reference', key: [], groupId: null });
+  tx.changed();
+  const snapshot = await tx.snapshot();
+  const recorded = snapshot.relationsByOid.get(oid)?.distributed;
+  assert(recorded, 'the table was just recorded');
+  const schema = await schemaOf(tx.coordinator, shape);
+  await onNodes(tx, snapshot, (node) => runAll(node, [...ensureSchemaSql(schema), ...createReferenceSql(shape)]));
+  const columns = storedColumns(shape, null);
+  await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, recorded, columns);
+  await onNodes(tx, snapshot, (node) => runAll(node, finishReferenceSql(shape)));
+  await runAll(tx.coordinator, guardReferenceSql(shape));
+}

@@ -1,0 +1,45 @@
+import { pgError, unsupported } from '../core/errors.ts';
+import type { ConstraintShape, IndexShape, TableShape, TriggerShape } from './table-shape.ts';
+
+/** What keeps a table from being distributed by `key`, or from staying so after a DDL statement. */
+export function checkDistributable(shape: TableShape, key: readonly number[]): void {
+  checkOrdinary(shape);
+  for (const trigger of shape.triggers) checkTrigger(shape, trigger);
+  for (const constraint of shape.constraints) checkConstraint(shape, constraint, key);
+  for (const index of shape.indexes) checkIndex(shape, index);
+}
+
+export function checkOrdinary(shape: TableShape): void {
+  const name = `table "${shape.name}"`;
+  if (shape.kind === 'p') throw unsupported('PH031', `${name} is partitioned`);
+  if (shape.kind !== 'r') throw pgError('wrongObjectType', `"${shape.name}" is not a table`);
+  if (shape.isPartition || shape.hasRelatives) throw unsupported('PH031', `${name} inherits, or is inherited from`);
+  if (shape.persistence === 't') throw unsupported('PH031', `${name} is temporary`);
+  if (shape.hasRules) throw unsupported('PH034', `${name} has rules`);
+  const bytes = Buffer.byteLength(shape.schema);
+  if (bytes > maxSchemaBytes) throw unsupported('PH036', `the name of schema "${shape.schema}" is ${bytes} bytes long`);
+}
+
+/** `pgherd_s127_pgherd_gui_` before it must fit into a name's 63 bytes. */
+const maxSchemaBytes = 40;
+
+function checkTrigger(shape: TableShape, trigger: TriggerShape): void {
+  if (trigger.row && !trigger.transitionTables) return;
+  const what = trigger.transitionTables ? 'uses transition tables' : 'is a statement-level trigger';
+  throw unsupported('PH033', `trigger "${trigger.name}" of table "${shape.name}" ${what}`);
+}
+
+function checkConstraint(shape: TableShape, constraint: ConstraintShape, key: readonly number[]): void {
+  const name = `constraint "${constraint.name}" of table "${shape.name}"`;
+  if (constraint.noInherit) throw unsupported('PH034', `${name} is NO INHERIT`);
+  if (constraint.type === 'x' && !key.every((attnum) => constraint.index?.equalColumns.includes(attnum))) {
+    throw unsupported('PH034', `exclusion ${name} does not compare the distribution column with =`);
+  }
+}
+
+function checkIndex(shape: TableShape, index: IndexShape): void {
+  if (index.valid) return;
+  throw pgError('objectNotInPrerequisiteState', `index "${index.name}" of table "${shape.name}" is invalid`, {
+    hint: 'Drop it, or REINDEX it first.',
+  });
+}

@@ -1,0 +1,100 @@
+import type net from 'node:net';
+import type tls from 'node:tls';
+import { pgError, toErrorFields } from '../core/errors.ts';
+import {
+  authenticationOk,
+  encodeBackendKeyData,
+  encodeNegotiateProtocolVersion,
+  encodeReadyForQuery,
+} from '../wire/backend.ts';
+import type { StartupPacket } from '../wire/frames.ts';
+import { applySettings } from '../transaction/settings.ts';
+import { ClientConnection } from './client-connection.ts';
+import { authenticate } from './login.ts';
+import type { RouterServices } from './services.ts';
+import { Session } from './session.ts';
+import { SessionState } from './session-state.ts';
+import { startupSettings } from './startup-settings.ts';
+
+/** Serves one client from its first byte to its last. */
+export async function acceptClient(
+  socket: net.Socket,
+  secureContext: tls.SecureContext | null,
+  services: RouterServices,
+): Promise<void> {
+  const client = new ClientConnection(socket);
+  try {
+    const packet = await client.startup(secureContext);
+    if (packet === null) return;
+    if (packet.kind === 'cancel') {
+      services.cancels.cancel(packet.processId, packet.secret);
+      client.end();
+      return;
+    }
+    client.startMessages();
+    await serve(client, packet, services);
+  } catch (error) {
+    client.fail(toErrorFields(error));
+  }
+}
+
+async function serve(
+  client: ClientConnection,
+  packet: Extract<StartupPacket, { kind: 'startup' }>,
+  services: RouterServices,
+): Promise<void> {
+  const { parameters } = packet;
+  negotiateVersion(client, packet);
+  const user = parameters.get('user');
+  if (user === undefined || user === '') {
+    throw pgError('invalidAuthorizationSpecification', 'no PostgreSQL user name specified in startup packet', {
+      severity: 'FATAL',
+    });
+  }
+  if (parameters.get('replication') !== undefined && !/^(false|off|no|0)$/i.test(parameters.get('replication')!)) {
+    throw pgError('featureNotSupported', 'replication connections are not routed (PH011)', {
+      severity: 'FATAL',
+      hint: 'Connect to the server itself.',
+    });
+  }
+  const database = parameters.get('database') || user;
+  const identity = await authenticate(client, user, services);
+  if (database !== services.database) {
+    throw pgError('invalidCatalogName', `database "${database}" does not exist`, {
+      severity: 'FATAL',
+      hint: `This herd serves database "${services.database}".`,
+    });
+  }
+  client.authenticated();
+  const state = new SessionState(client, services, identity);
+  const registration = services.cancels.register(() => state.cancel());
+  client.onClosed = () => state.cancel();
+  try {
+    await greet(state, startupSettings(parameters));
+    client.write(encodeBackendKeyData(registration.processId, registration.secret));
+    client.write(encodeReadyForQuery('I'));
+    await new Session(state).run();
+  } finally {
+    registration.unregister();
+    await state.transaction.abandon();
+  }
+}
+
+/** Logs in at the coordinator as the client, so that PostgreSQL judges role, database and settings; then AuthenticationOk. */
+async function greet(state: SessionState, settings: ReadonlyMap<string, string>): Promise<void> {
+  state.setStartupSettings(settings);
+  const connection = await state.services.pool('coordinator', state.identity).acquire();
+  try {
+    await applySettings(connection, state.startupSettings);
+    state.client.write(authenticationOk);
+    state.reportParameters(connection);
+  } finally {
+    state.services.pool('coordinator', state.identity).release(connection);
+  }
+}
+
+function negotiateVersion(client: ClientConnection, packet: Extract<StartupPacket, { kind: 'startup' }>): void {
+  const minor = packet.protocol & 0xffff;
+  const unknown = [...packet.parameters.keys()].filter((name) => name.startsWith('_pq_.'));
+  if (minor > 0 || unknown.length > 0) client.write(encodeNegotiateProtocolVersion(0, unknown));
+}

@@ -1,0 +1,194 @@
+import type net from 'node:net';
+import type { Duplex } from 'node:stream';
+import tls from 'node:tls';
+import type { ServerConnection } from '../backend/server-connection.ts';
+import { type ErrorFields, toErrorFields } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import { encodeErrorResponse } from '../wire/backend.ts';
+import { FrameCutter, readStartupPacket, type StartupPacket } from '../wire/frames.ts';
+import { Inbox } from './inbox.ts';
+
+/**
+ * The client's end: its socket, the messages that came in, the bytes that go out. Servers that feed the client register here, so
+ * that a client that reads slowly pauses them.
+ */
+export class ClientConnection {
+  readonly inbox: Inbox;
+  readonly #plain: net.Socket;
+  #socket: Duplex;
+  #cutter = new FrameCutter(limits.maxUnauthenticatedFrameBytes);
+  #sources = new Set<ServerConnection>();
+  #sourcesPaused = false;
+  #corked = false;
+  #closed = false;
+  onClosed: (() => void) | null = null;
+
+  constructor(socket: net.Socket) {
+    this.#plain = socket;
+    this.#socket = socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, 60_000);
+    this.inbox = new Inbox(limits.clientHighWaterBytes, (paused) => {
+      if (paused) this.#socket.pause();
+      else this.#socket.resume();
+    });
+    this.#watch(socket);
+  }
+
+  get remoteAddress(): string {
+    return this.#plain.remoteAddress ?? '';
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get secure(): boolean {
+    return this.#socket !== this.#plain;
+  }
+
+  /** Reads packets until the startup packet proper; answers requests for encryption on the way. Null: the client left. */
+  async startup(secureContext: tls.SecureContext | null): Promise<Extract<StartupPacket, { kind: 'startup' | 'cancel' }> | null> {
+    for (;;) {
+      const packet = await this.#nextPacket();
+      if (packet === null || packet.kind === 'startup' || packet.kind === 'cancel') return packet;
+      if (packet.kind === 'ssl' && secureContext !== null && !this.secure) {
+        this.#plain.write('S');
+        await this.#secure(secureContext);
+      } else this.#socket.write('N');
+    }
+  }
+
+  /** From here on the socket's bytes are messages of the protocol proper. */
+  startMessages(): void {
+    const onFrame = (type: number, frame: Buffer) => this.inbox.push(type, frame);
+    this.#socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#cutter.push(chunk, onFrame);
+      } catch (error) {
+        this.fail(toErrorFields(error));
+      }
+    });
+    this.#socket.resume();
+  }
+
+  authenticated(): void {
+    this.#cutter.maxFrameBytes = limits.maxClientFrameBytes;
+  }
+
+  /** Writes made in one turn of the event loop leave together. */
+  write(bytes: Buffer): void {
+    if (this.#closed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.#socket.cork();
+      process.nextTick(this.#uncork);
+    }
+    this.#socket.write(bytes);
+    if (!this.#sourcesPaused && this.#socket.writableLength > limits.clientHighWaterBytes && this.#sources.size > 0) {
+      this.#pauseSources();
+    }
+  }
+
+  /** A server whose rows go to this client; paused while the client doesn't keep up. */
+  attach(source: ServerConnection): void {
+    this.#sources.add(source);
+    if (this.#sourcesPaused) source.pause();
+  }
+
+  detach(source: ServerConnection): void {
+    if (this.#sources.delete(source) && this.#sourcesPaused) source.resume();
+  }
+
+  /** Says FATAL and hangs up. */
+  fail(fields: ErrorFields): void {
+    if (this.#closed) return;
+    this.write(encodeErrorResponse({ ...fields, severity: 'FATAL' }));
+    this.end();
+  }
+
+  end(): void {
+    this.#uncork();
+    this.#socket.end();
+    setTimeout(() => this.#plain.destroy(), 2_000).unref();
+  }
+
+  destroy(): void {
+    this.#plain.destroy();
+  }
+
+  readonly #uncork = () => {
+    if (!this.#corked) return;
+    this.#corked = false;
+    this.#socket.uncork();
+  };
+
+  #pauseSources(): void {
+    this.#sourcesPaused = true;
+    for (const source of this.#sources) source.pause();
+    this.#socket.once('drain', () => {
+      this.#sourcesPaused = false;
+      for (const source of this.#sources) source.resume();
+    });
+  }
+
+  #watch(socket: Duplex): void {
+    socket.on('error', () => this.#plain.destroy());
+    this.#plain.once('close', () => {
+      if (this.#closed) return;
+      this.#closed = true;
+      for (const source of this.#sources) source.resume();
+      this.#sources.clear();
+      this.inbox.close();
+      this.onClosed?.();
+    });
+    socket.on('end', () => this.inbox.close());
+  }
+
+  async #secure(secureContext: tls.SecureContext): Promise<void> {
+    const secure = new tls.TLSSocket(this.#plain, { isServer: true, secureContext });
+    this.#socket = secure;
+    this.#watch(secure);
+    await new Promise<void>((resolve) => {
+      secure.once('secure', () => resolve());
+      this.#plain.once('close', () => resolve());
+    });
+  }
+
+  #nextPacket(): Promise<StartupPacket | null> {
+    const socket = this.#socket;
+    let received: Buffer = Buffer.alloc(0);
+    return new Promise((resolve, reject) => {
+      const finish = (packet: StartupPacket | null) => {
+        socket.off('data', onData);
+        socket.off('close', onClose);
+        resolve(packet);
+      };
+      const onClose = () => finish(null);
+      const onData = (chunk: Buffer) => {
+        received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
+        try {
+          const read = readStartupPacket(received);
+          if (read.kind === 'incomplete') return;
+          const rest = received.subarray(read.bytes);
+          // Bytes behind an SSLRequest would have been sent in the clear before encryption: refuse them (CVE-2021-23214).
+          if (rest.length > 0 && read.packet.kind !== 'startup') {
+            this.#plain.destroy();
+            return finish(null);
+          }
+          socket.pause();
+          if (rest.length > 0) socket.unshift(rest);
+          finish(read.packet);
+        } catch (error) {
+          socket.off('data', onData);
+          socket.off('close', onClose);
+          reject(error);
+        }
+      };
+      socket.on('data', onData);
+      socket.on('close', onClose);
+      socket.resume();
+      if (this.#plain.destroyed) finish(null);
+    });
+  }
+}

@@ -1,0 +1,28 @@
+import type { SessionState } from './session-state.ts';
+
+/**
+ * Ends the open transaction, explicit or implicit, on all its servers. After a commit that changed the schema every router knows
+ * the new catalog before the client hears of it.
+ */
+export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'ROLLBACK'): Promise<void> {
+  const { transaction } = session;
+  const { schemaChanged } = session;
+  const settingsBefore = transaction.settings.key;
+  try {
+    if (verb === 'COMMIT') await transaction.commit(session.signal);
+    else await transaction.rollback();
+  } finally {
+    session.transactionCatalog = null;
+    session.schemaChanged = false;
+    if (schemaChanged) session.temporaryNames = new Set(session.temporaryNames);
+    if (transaction.settings.key !== settingsBefore) await reportRevertedSettings(session);
+  }
+  if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
+}
+
+/** A rollback undid a SET of a reported parameter: the client has to hear of the value that holds now. */
+async function reportRevertedSettings(session: SessionState): Promise<void> {
+  const connection = await session.coordinator();
+  session.reportParameters(connection);
+  session.transaction.releaseIdle();
+}

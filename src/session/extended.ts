@@ -1,0 +1,243 @@
+import { unreachable } from '../core/assert.ts';
+import { pgError } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
+import type { BoundValue } from '../execute/statement-bytes.ts';
+import {
+  bindComplete,
+  closeComplete,
+  emptyQueryResponse,
+  encodeCommandComplete,
+  encodeParameterDescription,
+  encodeRowDescription,
+  noData,
+  parseComplete,
+  portalSuspended,
+} from '../wire/backend.ts';
+import { decodeBind, decodeClose, decodeDescribe, decodeExecute, decodeParse } from '../wire/frontend.ts';
+import { describeStatement } from './describe-statement.ts';
+import { PortalOutput } from './outputs.ts';
+import { findPrepared } from './prepare-commands.ts';
+import { runStatement } from './run-statement.ts';
+import type { PreparedStatement, SessionState } from './session-state.ts';
+import { refuseInFailedTransaction } from './session-state.ts';
+import type { ParsedStatement } from './statement-cache.ts';
+
+/** A prepared statement bound to values, and how far its answer has been given. */
+interface Portal {
+  readonly prepared: PreparedStatement;
+  readonly parameters: readonly BoundValue[];
+  readonly output: PortalOutput;
+  run: PortalRun;
+}
+
+type PortalRun =
+  | { readonly kind: 'new' }
+  | { readonly kind: 'running'; readonly finished: Promise<'finished'> }
+  | { readonly kind: 'done' };
+
+/** The extended protocol of one session: Parse, Bind, Describe, Execute, Close. Errors are thrown; the session skips to Sync. */
+export class ExtendedProtocol {
+  readonly #session: SessionState;
+  #portals = new Map<string, Portal>();
+
+  constructor(session: SessionState) {
+    this.#session = session;
+  }
+
+  async parse(frame: Buffer): Promise<void> {
+    const session = this.#session;
+    const { name, sql, parameterOids } = decodeParse(frame);
+    if (name === '') session.prepared.delete('');
+    else if (session.prepared.has(name)) {
+      throw pgError('duplicatePreparedStatement', `prepared statement "${name}" already exists`);
+    } else if (session.prepared.size >= limits.maxPreparedStatementsPerSession) {
+      throw pgError('programLimitExceeded', 'too many prepared statements in this session');
+    }
+    const statements = session.services.statements.parse(sql);
+    if (statements.length > 1) {
+      throw pgError('syntaxError', 'cannot insert multiple commands into a prepared statement');
+    }
+    const [statement = null] = statements;
+    if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
+    if (statement === null || statement.kind === 'TransactionStmt') {
+      session.prepared.set(name, { name, statement, parameterOids, fields: null });
+    } else {
+      const description = await describeStatement(session, statement, parameterOids);
+      session.prepared.set(name, { name, statement, ...description });
+    }
+    session.client.write(parseComplete);
+  }
+
+  bind(frame: Buffer): void {
+    const session = this.#session;
+    const bind = decodeBind(frame);
+    const prepared = findPrepared(session, bind.statement);
+    const { parameterOids } = prepared;
+    if (bind.parameters.length !== parameterOids.length) {
+      throw pgError(
+        'protocolViolation',
+        `bind message supplies ${bind.parameters.length} parameters, but prepared statement "${bind.statement}" requires ${parameterOids.length}`,
+      );
+    }
+    if (session.transaction.failed && !endsTransaction(prepared.statement)) refuseInFailedTransaction();
+    if (bind.portal !== '' && this.#portals.has(bind.portal)) {
+      throw pgError('duplicateCursor', `cursor "${bind.portal}" already exists`);
+    }
+    const fieldCount = prepared.fields?.length ?? 0;
+    if (bind.resultFormats.length > 1 && bind.resultFormats.length !== fieldCount) {
+      throw pgError(
+        'protocolViolation',
+        `bind message has ${bind.resultFormats.length} result formats but query has ${fieldCount} columns`,
+      );
+    }
+    if (this.#portals.size >= limits.maxPortalsPerSession) {
+      throw pgError('programLimitExceeded', 'too many portals in this session');
+    }
+    this.#drop(bind.portal);
+    const formats = bind.parameterFormats;
+    this.#portals.set(bind.portal, {
+      prepared,
+      parameters: bind.parameters.map((bytes, index) => ({
+        bytes: bytes === null ? null : Buffer.from(bytes),
+        format: formatOf(formats, index),
+        typeOid: parameterOids[index]!,
+      })),
+      output: new PortalOutput(session.client, bind.resultFormats),
+      run: { kind: 'new' },
+    });
+    session.client.write(bindComplete);
+  }
+
+  describe(frame: Buffer): void {
+    const { client } = this.#session;
+    const target = decodeDescribe(frame);
+    if (target.kind === 'S') {
+      const prepared = findPrepared(this.#session, target.name);
+      this.#refuseRowsInFailedTransaction(prepared);
+      client.write(encodeParameterDescription(prepared.parameterOids));
+      client.write(prepared.fields === null ? noData : encodeRowDescription(prepared.fields));
+      return;
+    }
+    const portal = this.#portal(target.name);
+    this.#refuseRowsInFailedTransaction(portal.prepared);
+    const { fields } = portal.prepared;
+    const formats = portal.output.resultFormats;
+    client.write(
+      fields === null
+        ? noData
+        : encodeRowDescription(fields.map((field, index) => ({ ...field, format: formatOf(formats, index) }))),
+    );
+  }
+
+  /** `syncFollows`: nothing else is in this pipeline, so the statement may be a transaction of its own on its server. */
+  async execute(frame: Buffer, syncFollows: boolean): Promise<void> {
+    const session = this.#session;
+    const { client } = session;
+    const { portal: name, maxRows } = decodeExecute(frame);
+    const portal = this.#portal(name);
+    const { statement } = portal.prepared;
+    if (statement === null) {
+      client.write(emptyQueryResponse);
+      return;
+    }
+    const granted = maxRows > 0 ? maxRows : Number.POSITIVE_INFINITY;
+    switch (portal.run.kind) {
+      case 'new': {
+        if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
+        await this.#spoolOthers(portal);
+        if (!syncFollows && statement.kind !== 'TransactionStmt') session.transaction.ensureBlock();
+        const finished = runStatement(
+          session,
+          { statement, parameters: portal.parameters, extended: true },
+          portal.output,
+        ).then((): 'finished' => 'finished');
+        finished.catch(() => {});
+        portal.run = { kind: 'running', finished };
+        return this.#give(portal, finished, granted);
+      }
+      case 'running':
+        return this.#give(portal, portal.run.finished, granted);
+      case 'done':
+        throw pgError('objectNotInPrerequisiteState', `portal "${name}" cannot be run`);
+      default:
+        unreachable(portal.run);
+    }
+  }
+
+  async close(frame: Buffer): Promise<void> {
+    const target = decodeClose(frame);
+    if (target.kind === 'S') this.#session.prepared.delete(target.name);
+    else await this.#drop(target.name);
+    this.#session.client.write(closeComplete);
+  }
+
+  /** Something else needs the servers: rows still to come are read into memory. */
+  async spoolAll(): Promise<void> {
+    await this.#spoolOthers(null);
+  }
+
+  /** The transaction ends: its portals end before it. */
+  async closePortals(): Promise<void> {
+    await Promise.all([...this.#portals.keys()].map((name) => this.#drop(name)));
+  }
+
+  async #give(portal: Portal, finished: Promise<'finished'>, rows: number): Promise<void> {
+    const { client } = this.#session;
+    const { output } = portal;
+    const suspended = output.grant(rows);
+    const outcome = await Promise.race([finished, suspended]);
+    if (outcome === 'suspended') {
+      client.write(portalSuspended);
+      return;
+    }
+    if (output.waitingRows > 0) {
+      // All rows are here and more than the limit.
+      client.write(portalSuspended);
+      return;
+    }
+    portal.run = { kind: 'done' };
+    const tag = output.tag ?? '';
+    client.write(tag === '' ? emptyQueryResponse : encodeCommandComplete(shownTag(tag, output)));
+  }
+
+  async #spoolOthers(current: Portal | null): Promise<void> {
+    for (const portal of this.#portals.values()) {
+      if (portal === current || portal.run.kind !== 'running') continue;
+      portal.output.spool();
+      await portal.run.finished.catch(() => {});
+    }
+  }
+
+  async #drop(name: string): Promise<void> {
+    const portal = this.#portals.get(name);
+    if (portal === undefined) return;
+    this.#portals.delete(name);
+    if (portal.run.kind !== 'running') return;
+    portal.output.discard();
+    await portal.run.finished.catch(() => {});
+  }
+
+  #portal(name: string): Portal {
+    const portal = this.#portals.get(name);
+    if (portal === undefined) throw pgError('invalidCursorName', `portal "${name}" does not exist`);
+    return portal;
+  }
+
+  #refuseRowsInFailedTransaction(prepared: PreparedStatement): void {
+    if (this.#session.transaction.failed && prepared.fields !== null) refuseInFailedTransaction();
+  }
+}
+
+/** The count of a SELECT is of the rows that this Execute gave. */
+function shownTag(tag: string, output: PortalOutput): string {
+  return tag.startsWith('SELECT ') ? `SELECT ${output.passedRows}` : tag;
+}
+
+function formatOf(formats: readonly number[], index: number): 0 | 1 {
+  const format = formats.length === 1 ? formats[0] : formats[index];
+  return format === 1 ? 1 : 0;
+}
+
+function endsTransaction(statement: ParsedStatement | null): boolean {
+  return statement === null || statement.kind === 'TransactionStmt';
+}

@@ -1,0 +1,168 @@
+import type { BoundValue } from '../execute/statement-bytes.ts';
+import { passToClient } from '../execute/exchange.ts';
+import type { ExecutionContext } from '../execute/context.ts';
+import { encodeRendered } from '../execute/statement-bytes.ts';
+import type { ClientOutput } from '../execute/client-output.ts';
+import { runPlan } from '../execute/run-plan.ts';
+import type { PlannedParameter } from '../plan/context.ts';
+import type { Plan } from '../plan/plan.ts';
+import { planStatement } from '../plan/planner.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import { runCopy } from './copy-command.ts';
+import { runDiscard, runShow, runSet } from './setting-commands.ts';
+import { afterLocalStatement } from './local-effects.ts';
+import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
+import { runAdminCall, runSchemaChange } from './schema-commands.ts';
+import type { SessionState } from './session-state.ts';
+import { refuseInFailedTransaction } from './session-state.ts';
+import type { ParsedStatement } from './statement-cache.ts';
+import { runTransactionCommand } from './transaction-commands.ts';
+import { runExplain } from './explain-command.ts';
+import { typeNameOf } from './type-names.ts';
+
+/** A statement with what its run needs. */
+export interface StatementRun {
+  readonly statement: ParsedStatement;
+  /** The client's parameters, typed as described. Empty in the simple protocol. */
+  readonly parameters: readonly BoundValue[];
+  /** The extended protocol: the statement was parsed apart. */
+  readonly extended: boolean;
+}
+
+/**
+ * Carries out one statement of a session. Its rows and tag go to `output`. The caller ends an implicit transaction, so what this
+ * leaves open is committed or rolled back there. Rejects with PgError.
+ */
+export async function runStatement(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  const { statement } = run;
+  if (statement.kind === 'TransactionStmt') return runTransactionCommand(session, statement, output);
+  if (session.transaction.failed) refuseInFailedTransaction();
+  switch (statement.kind) {
+    case 'VariableSetStmt':
+      return runSet(session, statement, output);
+    case 'VariableShowStmt':
+      return runShow(session, run, output);
+    case 'DiscardStmt':
+      return runDiscard(session, statement, output);
+    case 'PrepareStmt':
+      return runPrepare(session, statement, output);
+    case 'ExecuteStmt':
+      return runExecute(session, statement, output);
+    case 'DeallocateStmt':
+      return runDeallocate(session, statement, output);
+    case 'CopyStmt':
+      return runCopy(session, run, output);
+    case 'ExplainStmt':
+      return runExplain(session, run, output);
+    case 'SelectStmt':
+      if (session.services.schema.isAdminCall(statement)) return runAdminCall(session, run, output);
+      return runPlanned(session, run, output);
+    case 'InsertStmt':
+    case 'UpdateStmt':
+    case 'DeleteStmt':
+    case 'MergeStmt':
+    case 'DeclareCursorStmt':
+    case 'CreateTableAsStmt':
+      return runPlanned(session, run, output);
+    case 'ListenStmt':
+    case 'UnlistenStmt':
+      session.pinned = true;
+      return runLocal(session, run, output);
+    case 'NotifyStmt':
+    case 'FetchStmt':
+    case 'ClosePortalStmt':
+    case 'CheckPointStmt':
+    case 'LoadStmt':
+    case 'ConstraintsSetStmt':
+      return runLocal(session, run, output);
+    default:
+      return runSchemaChange(session, run, output);
+  }
+}
+
+/** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */
+export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  const plan = await planFor(session, run);
+  if (plan.rung === 'local') return runLocal(session, run, output);
+  await runPlan(plan, executionContext(session, run.parameters), output);
+  if (run.statement.kind === 'CreateTableAsStmt') await noteSchemaChange(session, run);
+  await afterLocalStatement(session, run.statement);
+}
+
+export async function planFor(session: SessionState, run: StatementRun): Promise<Plan> {
+  const searchPath = await session.searchPath();
+  return planStatement(run.statement, {
+    snapshot: session.catalog,
+    searchPath,
+    temporaryNames: session.temporaryNames,
+    parameters: await plannedParameters(session, run.parameters),
+    inTransaction: session.transaction.inBlock,
+    force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
+  });
+}
+
+export function executionContext(session: SessionState, parameters: readonly BoundValue[]): ExecutionContext {
+  const { services } = session;
+  return {
+    transaction: session.transaction,
+    snapshot: session.catalog,
+    parameters,
+    control: () => services.control(),
+    virtualRows: (relation) => services.virtualRows(relation),
+    log: services.log,
+    signal: session.signal,
+  };
+}
+
+/** The coordinator runs the statement as the client wrote it. */
+export async function runLocal(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  const { statement } = run;
+  const connection = await session.coordinator();
+  if (statement.traits.pinsConnection) session.pinned = true;
+  if (changesData(statement)) session.transaction.markWritten('coordinator');
+  const bytes = run.extended
+    ? encodeRendered({ sql: statement.text, values: run.parameters }, output.resultFormats, output.wantsDescription)
+    : encodeQuery(statement.text);
+  const { tag } = await passToClient(connection, bytes, output);
+  await noteSchemaChange(session, run);
+  await afterLocalStatement(session, statement);
+  output.complete(tag);
+}
+
+/** CREATE TABLE AS makes a relation that the catalog has to know. */
+async function noteSchemaChange(session: SessionState, run: StatementRun): Promise<void> {
+  const makesTable =
+    run.statement.kind === 'CreateTableAsStmt' ||
+    (run.statement.kind === 'SelectStmt' && 'intoClause' in (run.statement.node as { SelectStmt: object }).SelectStmt);
+  if (makesTable) await session.schemaWasChanged();
+}
+
+/** A plain SELECT of functions that change nothing leaves the coordinator out of two-phase commit; all else is a write. */
+function changesData(statement: ParsedStatement): boolean {
+  switch (statement.kind) {
+    case 'SelectStmt':
+    case 'VariableShowStmt':
+    case 'FetchStmt':
+    case 'ClosePortalStmt':
+    case 'DeclareCursorStmt':
+    case 'ExplainStmt':
+      return statement.traits.mayWrite;
+    default:
+      return true;
+  }
+}
+
+async function plannedParameters(
+  session: SessionState,
+  parameters: readonly BoundValue[],
+): Promise<readonly PlannedParameter[]> {
+  const planned: PlannedParameter[] = [];
+  for (const { typeOid, format, bytes } of parameters) {
+    planned.push({
+      typeOid,
+      typeName: await typeNameOf(session, typeOid),
+      value: bytes === null ? null : { format, bytes },
+    });
+  }
+  return planned;
+}

@@ -1,0 +1,72 @@
+import type { ClientOutput } from '../execute/client-output.ts';
+import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
+import { sayRows } from './explain-command.ts';
+import { readTemporaryNames } from './local-effects.ts';
+import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
+import type { SchemaTransaction } from './services.ts';
+import type { SessionState } from './session-state.ts';
+
+/** `SELECT create_distributed_table(…)` and its kin: carried out by the schema room in this session's transaction. */
+export async function runAdminCall(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  const { schema } = session.services;
+  session.transaction.ensureBlock();
+  const { transaction, settle } = await schemaTransaction(session);
+  const answer = await schema.runAdmin(run.statement, run.parameters, transaction);
+  await settle();
+  sayRows(output, answer.columns, answer.rows);
+  output.complete(`SELECT ${answer.rows.length}`);
+}
+
+/** DDL and other utility statements: local ones run on the coordinator as they stand, the others wherever the schema room says. */
+export async function runSchemaChange(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  const { schema } = session.services;
+  const { statement } = run;
+  const searchPath = await session.searchPath();
+  const action = schema.classify(statement, session.catalog, searchPath, session.temporaryNames);
+  if (action.kind === 'local') {
+    await runLocal(session, run, output);
+    if (action.changesCatalog) await session.schemaWasChanged();
+    return;
+  }
+  if (!action.outsideTransaction) session.transaction.ensureBlock();
+  const { transaction, settle } = await schemaTransaction(session);
+  const tag = await schema.runAction(action, statement, transaction);
+  await settle();
+  if (statement.traits.createsTemporary) await readTemporaryNames(session);
+  output.complete(tag);
+}
+
+/** The session's transaction as the schema room sees it. `settle` is called once its work is done. */
+async function schemaTransaction(
+  session: SessionState,
+): Promise<{ transaction: SchemaTransaction; settle: () => Promise<void> }> {
+  const { services } = session;
+  const coordinator = await session.coordinator();
+  session.transaction.markWritten('coordinator');
+  let changed = false;
+  const context = () => executionContext(session, []);
+  const transaction: SchemaTransaction = {
+    coordinator,
+    async node(id) {
+      const connection = await session.transaction.join(id, session.signal);
+      session.transaction.markWritten(id);
+      return connection;
+    },
+    snapshot: () => services.loadCatalog(coordinator),
+    changed: () => {
+      changed = true;
+    },
+    notice: (fields) => session.notice(fields),
+    copyRows: (fromSql, table, columns) => copyRows(context(), fromSql, table, columns),
+    gatherRows: (table, intoTable, columns) => gatherRows(context(), table, intoTable, columns),
+    copyToAll: (fromSql, table, columns, only) => copyToAll(context(), fromSql, table, columns, only),
+    resolveAddress: (name, port) => services.resolveAddress(name, port),
+    signal: session.signal,
+  };
+  return {
+    transaction,
+    settle: async () => {
+      if (changed) await session.schemaWasChanged();
+    },
+  };
+}

@@ -1,0 +1,99 @@
+import type { ConnectionPool } from '../backend/pool.ts';
+import type { ServerSecret } from '../backend/server-connection.ts';
+import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import type { Site } from '../catalog/site.ts';
+import type { Log } from '../core/log.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import type { BoundValue } from '../execute/statement-bytes.ts';
+import type { RawStatement } from '../sql/parse.ts';
+import type { CommitHost } from '../transaction/commit.ts';
+import type { CancelRegistry } from './cancel-registry.ts';
+import type { DescriptionCache } from './describe.ts';
+import type { StatementCache } from './statement-cache.ts';
+import type { ScramVerifier } from '../wire/scram.ts';
+
+/** Who a session is, towards the servers. */
+export interface Identity {
+  readonly user: string;
+  readonly secret: ServerSecret;
+}
+
+/** What all sessions of a router share; put together in `cli/serve.ts`. */
+export interface RouterServices extends CommitHost {
+  readonly log: Log;
+  readonly statements: StatementCache;
+  readonly descriptions: DescriptionCache;
+  readonly cancels: CancelRegistry;
+  readonly database: string;
+  readonly authentication: 'trust' | 'scram';
+  catalog(): CatalogSnapshot;
+  /** Reads the catalog again, here and (by notification) in the other routers; resolves when this one has it. */
+  refreshCatalog(): Promise<CatalogSnapshot>;
+  /** Reads the catalog as one transaction sees it, with its own uncommitted changes. */
+  loadCatalog(runner: SqlRunner): Promise<CatalogSnapshot>;
+  pool(site: Site, identity: Identity): ConnectionPool;
+  control(): SqlRunner;
+  /** The stored verifier of a role, or one that no password fits. */
+  scramVerifier(user: string): Promise<ScramVerifier>;
+  resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
+  virtualRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  readonly schema: SchemaServices;
+}
+
+/** A notice from the router itself. */
+export interface NoticeFields {
+  readonly severity: string;
+  readonly code: string;
+  readonly message: string;
+  readonly detail?: string;
+  readonly hint?: string;
+}
+
+/**
+ * What a schema change may do: the servers in the session's own transaction, and the moving of rows. The schema room is handed
+ * this, so that it need not know sessions.
+ */
+export interface SchemaTransaction {
+  readonly coordinator: SqlRunner;
+  node(id: NodeId): Promise<SqlRunner>;
+  snapshot(): Promise<CatalogSnapshot>;
+  changed(): void;
+  notice(fields: NoticeFields): void;
+  copyRows(fromSql: string, table: DistributedTable, columns: readonly string[]): Promise<number>;
+  gatherRows(table: DistributedTable, intoTable: string, columns: readonly string[]): Promise<number>;
+  copyToAll(fromSql: string, table: DistributedTable, columns: readonly string[], only?: NodeId): Promise<number>;
+  resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
+  readonly signal: AbortSignal;
+}
+
+export interface AdminRows {
+  readonly columns: readonly { readonly name: string; readonly typeOid: number }[];
+  readonly rows: readonly (readonly (string | null)[])[];
+}
+
+export interface SchemaAction {
+  /** `local`: the coordinator alone, as it stands. The other kinds are the schema room's own. */
+  readonly kind: string;
+  /** A local statement that makes, changes or drops a relation or a function. */
+  readonly changesCatalog: boolean;
+  /** PostgreSQL refuses it in a transaction block (VACUUM). */
+  readonly outsideTransaction: boolean;
+}
+
+/** What the schema room does for sessions; put together in `cli/schema-services.ts`. */
+export interface SchemaServices {
+  isAdminCall(statement: RawStatement): boolean;
+  runAdmin(
+    statement: RawStatement,
+    parameters: readonly BoundValue[],
+    transaction: SchemaTransaction,
+  ): Promise<AdminRows>;
+  classify(
+    statement: RawStatement,
+    snapshot: CatalogSnapshot,
+    searchPath: readonly string[],
+    temporaryNames: ReadonlySet<string>,
+  ): SchemaAction;
+  /** Gives the command tag. */
+  runAction(action: SchemaAction, statement: RawStatement, transaction: SchemaTransaction): Promise<string>;
+}

@@ -1,0 +1,159 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import type { Site } from '../catalog/site.ts';
+import { pgError } from '../core/errors.ts';
+import { DistributedTransaction, type TransactionHost } from '../transaction/distributed-transaction.ts';
+import { noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
+import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus } from '../wire/backend.ts';
+import type { ClientConnection } from './client-connection.ts';
+import type { StatementDescription } from './describe.ts';
+import type { Identity, NoticeFields, RouterServices } from './services.ts';
+import type { ParsedStatement } from './statement-cache.ts';
+
+/** A statement prepared by name, by Parse or PREPARE. */
+export interface PreparedStatement {
+  readonly name: string;
+  /** Null: the empty statement. */
+  readonly statement: ParsedStatement | null;
+  readonly parameterOids: readonly number[];
+  readonly fields: StatementDescription['fields'];
+}
+
+/**
+ * What one client's session remembers between statements, and the only place that does: its transaction, settings, prepared
+ * statements, and which state ties it to one coordinator connection.
+ */
+export class SessionState {
+  readonly client: ClientConnection;
+  readonly services: RouterServices;
+  readonly identity: Identity;
+  readonly transaction: DistributedTransaction;
+  readonly prepared = new Map<string, PreparedStatement>();
+  /** Settings of the startup packet: what RESET returns to. */
+  startupSettings: SettingsSnapshot = noSettings;
+  /** The coordinator connection carries state of this session: it stays until DISCARD ALL or the end. */
+  pinned = false;
+  /** Names of temporary relations, which shadow all others. */
+  temporaryNames = new Set<string>();
+  /** The catalog as the open transaction sees it, once it has changed it. */
+  transactionCatalog: CatalogSnapshot | null = null;
+  /** The open transaction changed the schema: all routers must hear of it after the commit. */
+  schemaChanged = false;
+  /** Names of types that are not built in, by OID. */
+  readonly typeNames = new Map<number, string>();
+  /** Cancels what is running now. */
+  #statement = new AbortController();
+  /** What the client was last told of each reported parameter. */
+  #reported = new Map<string, string>();
+  #searchPath: { readonly key: string; readonly path: readonly string[] } | null = null;
+
+  constructor(client: ClientConnection, services: RouterServices, identity: Identity) {
+    this.client = client;
+    this.services = services;
+    this.identity = identity;
+    this.transaction = new DistributedTransaction(this.#transactionHost(), noSettings);
+  }
+
+  get signal(): AbortSignal {
+    return this.#statement.signal;
+  }
+
+  get catalog(): CatalogSnapshot {
+    return this.transactionCatalog ?? this.services.catalog();
+  }
+
+  /** A statement starts: cancel requests that came before it are forgotten. */
+  startStatement(): void {
+    if (this.#statement.signal.aborted) this.#statement = new AbortController();
+  }
+
+  /** A cancel request came: whatever waits stops waiting, and every server involved is asked to stop. */
+  cancel(): void {
+    this.#statement.abort();
+    for (const connection of this.transaction.connections) if (!connection.idle) void connection.cancel().catch(() => {});
+  }
+
+  coordinator(): Promise<ServerConnection> {
+    return this.transaction.join('coordinator', this.signal);
+  }
+
+  notice(fields: NoticeFields): void {
+    this.client.write(encodeNoticeResponse(fields));
+  }
+
+  setStartupSettings(values: ReadonlyMap<string, string>): void {
+    this.startupSettings = settingsOf(values);
+    this.transaction.settings = this.startupSettings;
+  }
+
+  /** The effective search path, as `current_schemas(true)` gives it; asked again when what it depends on has changed. */
+  async searchPath(): Promise<readonly string[]> {
+    const { settings } = this.transaction;
+    const key = `${this.catalog.version}|${settings.values.get('search_path') ?? ''}|${settings.values.get('role') ?? ''}|${this.transactionCatalog === null}`;
+    if (this.#searchPath?.key === key && !this.transaction.hasLocalSettings) return this.#searchPath.path;
+    const connection = await this.coordinator();
+    const result = await connection.query(
+      "SELECT s FROM unnest(current_schemas(true)) WITH ORDINALITY AS x(s, n) WHERE s NOT LIKE 'pg_temp%' ORDER BY n",
+    );
+    const path = result.rows.map((row) => row[0]!);
+    if (!this.transaction.hasLocalSettings) this.#searchPath = { key, path };
+    return path;
+  }
+
+  /** Tells the client of reported parameters that are not what it was last told. */
+  reportParameters(connection: ServerConnection): void {
+    for (const [name, value] of connection.parameters) {
+      if (this.#reported.get(name) === value) continue;
+      this.#reported.set(name, value);
+      this.client.write(encodeParameterStatus(name, value));
+    }
+  }
+
+  /** A statement changed the schema. Inside a transaction block the session sees a catalog of its own from now on. */
+  async schemaWasChanged(): Promise<void> {
+    if (!this.transaction.inBlock) {
+      await this.services.refreshCatalog();
+      return;
+    }
+    this.schemaChanged = true;
+    await this.reloadTransactionCatalog();
+  }
+
+  async reloadTransactionCatalog(): Promise<void> {
+    this.transactionCatalog = await this.services.loadCatalog(await this.coordinator());
+  }
+
+  #transactionHost(): TransactionHost {
+    const { services, identity } = this;
+    return {
+      log: services.log,
+      nextTransactionName: () => services.nextTransactionName(),
+      control: () => services.control(),
+      settled: (name) => services.settled(name),
+      unsettled: (name) => services.unsettled(name),
+      acquire: (site: Site, signal) => {
+        const pool = services.pool(site, identity);
+        const free = pool.tryAcquire();
+        return free ? Promise.resolve(free) : pool.acquire(signal);
+      },
+      release: (site, connection) => {
+        connection.onNotification = null;
+        services.pool(site, identity).release(connection);
+      },
+      coordinatorPinned: () => this.pinned,
+      attached: (site, connection) => {
+        if (site !== 'coordinator') return;
+        connection.onNotification = (processId, channel, payload) =>
+          this.client.write(encodeNotificationResponse(processId, channel, payload));
+      },
+    };
+  }
+}
+
+/** In a failed transaction nothing but its end is accepted. */
+export function refuseInFailedTransaction(): never {
+  throw pgError(
+    'inFailedSqlTransaction',
+    'current transaction is aborted, commands ignored until end of transaction block',
+  );
+}

@@ -1,0 +1,150 @@
+import { AssertionError } from '../core/assert.ts';
+import { PgError, pgError, toErrorFields } from '../core/errors.ts';
+import { emptyQueryResponse, encodeErrorResponse, encodeReadyForQuery } from '../wire/backend.ts';
+import { decodeQuery } from '../wire/frontend.ts';
+import { frontend as message } from '../wire/message-types.ts';
+import { endTransaction } from './end-transaction.ts';
+import { ExtendedProtocol } from './extended.ts';
+import type { Message } from './inbox.ts';
+import { SimpleOutput } from './outputs.ts';
+import { runStatement } from './run-statement.ts';
+import type { SessionState } from './session-state.ts';
+
+/**
+ * One client, from ReadyForQuery to its end: takes its messages one after the other. Invariant: between messages outside an
+ * extended pipeline no implicit transaction is open.
+ */
+export class Session {
+  readonly #state: SessionState;
+  readonly #extended: ExtendedProtocol;
+  /** After an error in an extended pipeline everything up to Sync is skipped. */
+  #skipToSync = false;
+
+  constructor(state: SessionState) {
+    this.#state = state;
+    this.#extended = new ExtendedProtocol(state);
+  }
+
+  /** Until the client leaves. */
+  async run(): Promise<void> {
+    const { inbox } = this.#state.client;
+    try {
+      for (;;) {
+        const next = inbox.take();
+        if (next === null) {
+          if (inbox.closed) return;
+          await inbox.ready();
+          continue;
+        }
+        if (next.type === message.terminate) return;
+        await this.#handle(next);
+      }
+    } finally {
+      await this.#extended.closePortals().catch(() => {});
+      await this.#state.transaction.abandon();
+      this.#state.client.end();
+    }
+  }
+
+  async #handle({ type, frame }: Message): Promise<void> {
+    const state = this.#state;
+    if (this.#skipToSync && type !== message.sync) return;
+    state.startStatement();
+    switch (type) {
+      case message.query:
+        return this.#simpleQuery(frame);
+      case message.sync:
+        return this.#sync();
+      case message.flush:
+      // What remains of a COPY that failed is ignored.
+      case message.copyData:
+      case message.copyDone:
+      case message.copyFail:
+        return;
+      default:
+        return this.#extendedMessage(type, frame);
+    }
+  }
+
+  async #simpleQuery(frame: Buffer): Promise<void> {
+    const { client, transaction, services } = this.#state;
+    const output = new SimpleOutput(client);
+    try {
+      await this.#extended.spoolAll();
+      const statements = services.statements.parse(decodeQuery(frame));
+      if (statements.length === 0) client.write(emptyQueryResponse);
+      for (const statement of statements) {
+        output.sayComplete();
+        if (statements.length > 1 && statement.kind !== 'TransactionStmt') transaction.ensureBlock();
+        await runStatement(this.#state, { statement, parameters: [], extended: false }, output);
+      }
+      await this.#endImplicit('COMMIT');
+      output.sayComplete();
+    } catch (error) {
+      await this.#failed(error);
+    }
+    this.#ready();
+  }
+
+  async #extendedMessage(type: number, frame: Buffer): Promise<void> {
+    const extended = this.#extended;
+    try {
+      switch (type) {
+        case message.parse:
+          return await extended.parse(frame);
+        case message.bind:
+          return extended.bind(frame);
+        case message.describe:
+          return extended.describe(frame);
+        case message.execute: {
+          const alone = this.#state.client.inbox.peekType() === message.sync;
+          return await extended.execute(frame, alone);
+        }
+        case message.close:
+          return await extended.close(frame);
+        default:
+          throw pgError('protocolViolation', `invalid frontend message type ${type}`, { severity: 'FATAL' });
+      }
+    } catch (error) {
+      this.#skipToSync = true;
+      await this.#failed(error);
+    }
+  }
+
+  async #sync(): Promise<void> {
+    this.#skipToSync = false;
+    try {
+      if (!this.#state.transaction.explicit) await this.#extended.closePortals();
+      await this.#endImplicit('COMMIT');
+    } catch (error) {
+      await this.#failed(error);
+    }
+    this.#ready();
+  }
+
+  /** Ends what the router itself opened around the client's statements. */
+  async #endImplicit(verb: 'COMMIT' | 'ROLLBACK'): Promise<void> {
+    const { transaction } = this.#state;
+    if (transaction.explicit) return;
+    if (transaction.inBlock) await endTransaction(this.#state, verb);
+    else transaction.releaseIdle();
+  }
+
+  /** An error ends the implicit transaction, or fails the client's own; the client is told. */
+  async #failed(error: unknown): Promise<void> {
+    const { client, transaction, services } = this.#state;
+    const fields = toErrorFields(error);
+    if (!(error instanceof PgError)) services.log.error({ error, stack: (error as Error).stack }, 'internal error');
+    if (transaction.explicit) transaction.fail();
+    else {
+      await this.#extended.closePortals().catch(() => {});
+      await this.#endImplicit('ROLLBACK').catch(() => {});
+    }
+    client.write(encodeErrorResponse(fields));
+    if (fields.severity === 'FATAL' || error instanceof AssertionError) client.end();
+  }
+
+  #ready(): void {
+    this.#state.client.write(encodeReadyForQuery(this.#state.transaction.status));
+  }
+}

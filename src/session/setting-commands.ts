@@ -1,0 +1,112 @@
+import type { DiscardStmt, VariableSetStmt } from '@pgsql/types';
+import { pgError } from '../core/errors.ts';
+import type { ClientOutput } from '../execute/client-output.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+import { type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
+import { runLocal, type StatementRun } from './run-statement.ts';
+import type { SessionState } from './session-state.ts';
+import type { ParsedStatement } from './statement-cache.ts';
+
+/** SET, RESET, SET LOCAL, SET TRANSACTION, SET CONSTRAINTS' kin: the coordinator judges, the session remembers, the nodes follow. */
+export async function runSet(session: SessionState, statement: ParsedStatement, output: ClientOutput): Promise<void> {
+  const command = (statement.node as { VariableSetStmt: VariableSetStmt }).VariableSetStmt;
+  const name = (command.name ?? '').toLowerCase();
+  refuseReserved(name);
+  const { transaction } = session;
+  const connection = await session.coordinator();
+  const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
+  if (isTransactionCharacteristic) {
+    const { tag } = await connection.query(statement.text);
+    await transaction.setLocally(statement.text);
+    return output.complete(tag);
+  }
+  const { tag } = await connection.query(statement.text);
+  if (command.is_local) await transaction.setLocally(statement.text);
+  else await transaction.changeSettings(await settingsAfter(session, command, name));
+  session.reportParameters(connection);
+  output.complete(tag === '' ? 'SET' : tag);
+}
+
+async function settingsAfter(session: SessionState, command: VariableSetStmt, name: string): Promise<SettingsSnapshot> {
+  const { settings } = session.transaction;
+  switch (command.kind) {
+    case 'VAR_RESET_ALL': {
+      const role = settings.values.get('role');
+      const startup = session.startupSettings;
+      const kept = role === undefined ? startup : withSetting(startup, 'role', role);
+      await applyStartup(session, kept);
+      return kept;
+    }
+    case 'VAR_RESET':
+    case 'VAR_SET_DEFAULT': {
+      const startup = session.startupSettings.values.get(name);
+      if (startup === undefined) return withSetting(settings, name, null);
+      await (await session.coordinator()).query(`SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(startup)}, false)`);
+      return withSetting(settings, name, startup);
+    }
+    case 'VAR_SET_MULTI': {
+      const names = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];
+      return rememberSettings(session, settings, names);
+    }
+    default:
+      return rememberSettings(session, settings, [name]);
+  }
+}
+
+/** The values as the server holds them now, in a form that set_config takes. */
+export async function rememberSettings(
+  session: SessionState,
+  settings: SettingsSnapshot,
+  names: readonly string[],
+): Promise<SettingsSnapshot> {
+  const connection = await session.coordinator();
+  const list = names.map((name) => `current_setting(${quoteLiteral(name)}, true)`).join(', ');
+  const { rows } = await connection.query(`SELECT ${list}`);
+  const values = new Map(settings.values);
+  for (const [index, name] of names.entries()) {
+    const value = rows[0]?.[index];
+    if (value === null || value === undefined || (name === 'role' && value === 'none')) values.delete(name);
+    else values.set(name, value);
+  }
+  return settingsOf(values);
+}
+
+async function applyStartup(session: SessionState, settings: SettingsSnapshot): Promise<void> {
+  const connection = await session.coordinator();
+  for (const [name, value] of settings.values) {
+    await connection.query(`SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`);
+  }
+}
+
+/** What only the router may set. */
+export function refuseReserved(name: string): void {
+  if (name === 'pgherd.shell_ok') {
+    throw pgError('insufficientPrivilege', 'parameter "pgherd.shell_ok" is set by the router only');
+  }
+}
+
+export async function runShow(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  return runLocal(session, run, output);
+}
+
+/** DISCARD ALL gives the session back its first day, and unties it from its connection. */
+export async function runDiscard(
+  session: SessionState,
+  statement: ParsedStatement,
+  output: ClientOutput,
+): Promise<void> {
+  const command = (statement.node as { DiscardStmt: DiscardStmt }).DiscardStmt;
+  const connection = await session.coordinator();
+  const { tag } = await connection.query(statement.text);
+  if (command.target === 'DISCARD_ALL') {
+    session.prepared.clear();
+    connection.appliedSettings = '';
+    connection.preparedStatements.clear();
+    await session.transaction.changeSettings(session.startupSettings);
+    connection.appliedSettings = '';
+    session.pinned = false;
+    session.temporaryNames.clear();
+  } else if (command.target === 'DISCARD_TEMP') session.temporaryNames.clear();
+  session.reportParameters(connection);
+  output.complete(tag);
+}

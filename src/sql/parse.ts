@@ -1,0 +1,32 @@
+import type { Node } from '@pgsql/types';
+import { hasSqlDetails, loadModule, parseSync } from 'libpg-query';
+import { pgError } from '../core/errors.ts';
+
+/** One statement of a text. Offsets are bytes into the UTF-8 text, as the parser reports all locations. */
+export interface RawStatement {
+  readonly node: Node;
+  /** The statement's own text, without the semicolon and what surrounds it. */
+  readonly text: string;
+  /** Byte offset of `text` in the source; subtract it from a node's `location`. */
+  readonly offsetBytes: number;
+}
+
+await loadModule();
+
+/** Splits a text into its statements and their syntax trees. Throws 42601 with the position that PostgreSQL would give. */
+export function parseStatements(source: string): RawStatement[] {
+  let parsed: ReturnType<typeof parseSync>;
+  try {
+    parsed = parseSync(source);
+  } catch (error) {
+    const position = hasSqlDetails(error) && error.sqlDetails ? error.sqlDetails.cursorPosition + 1 : 0;
+    const message = error instanceof Error ? error.message : String(error);
+    throw pgError('syntaxError', message, position > 0 ? { position: String(position) } : {});
+  }
+  const bytes = Buffer.from(source, 'utf8');
+  return (parsed.stmts ?? []).map((raw) => {
+    const start = raw.stmt_location ?? 0;
+    const end = raw.stmt_len ? start + raw.stmt_len : bytes.length;
+    return { node: raw.stmt as Node, text: bytes.toString('utf8', start, end), offsetBytes: start };
+  });
+}

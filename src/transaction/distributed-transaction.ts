@@ -1,0 +1,312 @@
+import type { ServerConnection, TransactionStatus } from '../backend/server-connection.ts';
+import { assert } from '../core/assert.ts';
+import { PgError, pgError } from '../core/errors.ts';
+import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
+import { applySettings, type SettingsSnapshot } from './settings.ts';
+import type { Site } from '../catalog/site.ts';
+
+/** What a session's transaction needs from the rest of the router. */
+export interface TransactionHost extends CommitHost {
+  acquire(site: Site, signal: AbortSignal): Promise<ServerConnection>;
+  release(site: Site, connection: ServerConnection): void;
+  /** The session keeps its coordinator connection between transactions (temporary tables, LISTEN, advisory locks …). */
+  coordinatorPinned(): boolean;
+  /** Called for each new connection that joins, so that notices and notifications find the client. */
+  attached(site: Site, connection: ServerConnection): void;
+}
+
+interface Savepoint {
+  readonly name: string;
+  /** How much of `replay` lies before the savepoint, itself included. */
+  readonly replayLength: number;
+  readonly settings: SettingsSnapshot;
+  /** What was applied to each connection when the savepoint was set. */
+  readonly applied: ReadonlyMap<Site, string>;
+}
+
+interface Member {
+  readonly connection: ServerConnection;
+  inBlock: boolean;
+  written: boolean;
+  /** The settings the connection had when the block began: what a rollback returns it to. */
+  appliedAtStart: string;
+}
+
+type Block =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'implicit' | 'explicit';
+      readonly begin: string;
+      /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
+      readonly replay: string[];
+      readonly savepoints: Savepoint[];
+      readonly settingsAtStart: SettingsSnapshot;
+      failed: boolean;
+    };
+
+/**
+ * One session's transaction over the servers of the herd. Servers join when a statement first needs them; a transaction block is
+ * opened on each, and at the end all of them commit or none (commit.ts).
+ *
+ * Invariant: while the block is 'none', no member holds an open transaction; after `end`, no member is left but a pinned coordinator.
+ */
+export class DistributedTransaction {
+  readonly #host: TransactionHost;
+  #block: Block = { kind: 'none' };
+  #members = new Map<Site, Member>();
+  settings: SettingsSnapshot;
+
+  constructor(host: TransactionHost, settings: SettingsSnapshot) {
+    this.#host = host;
+    this.settings = settings;
+  }
+
+  /** As ReadyForQuery reports it. An implicit block is the client's 'I'. */
+  get status(): TransactionStatus {
+    if (this.#block.kind !== 'explicit') return 'I';
+    return this.#block.failed ? 'E' : 'T';
+  }
+
+  get inBlock(): boolean {
+    return this.#block.kind !== 'none';
+  }
+
+  get failed(): boolean {
+    return this.#block.kind !== 'none' && this.#block.failed;
+  }
+
+  /** The client's BEGIN, for COMMIT AND CHAIN. */
+  get beginText(): string {
+    return this.#block.kind === 'none' ? 'BEGIN' : this.#block.begin;
+  }
+
+  get explicit(): boolean {
+    return this.#block.kind === 'explicit';
+  }
+
+  /** SET LOCAL is in force: what depends on settings can't be remembered by the session's own. */
+  get hasLocalSettings(): boolean {
+    return this.#block.kind !== 'none' && this.#block.replay.some((sql) => !/^(SAVEPOINT|RELEASE)/.test(sql));
+  }
+
+  get sites(): readonly Site[] {
+    return [...this.#members.keys()];
+  }
+
+  /** Connections that take part, for cancel requests. */
+  get connections(): readonly ServerConnection[] {
+    return [...this.#members.values()].map((member) => member.connection);
+  }
+
+  connectionOf(site: Site): ServerConnection | null {
+    return this.#members.get(site)?.connection ?? null;
+  }
+
+  /** BEGIN by the client. `begin` is its text, options included. */
+  beginExplicit(begin: string): void {
+    if (this.#block.kind === 'implicit') {
+      // BEGIN in a multi-statement text turns what came before it into part of the block, as in PostgreSQL.
+      this.#block = { ...this.#block, kind: 'explicit' };
+      return;
+    }
+    assert(this.#block.kind === 'none', 'a block is open already');
+    this.#open('explicit', begin);
+  }
+
+  /** Opens a block that the router ends itself, unless one is open. */
+  ensureBlock(): void {
+    if (this.#block.kind === 'none') this.#open('implicit', 'BEGIN');
+  }
+
+  #open(kind: 'implicit' | 'explicit', begin: string): void {
+    this.#block = { kind, begin, replay: [], savepoints: [], settingsAtStart: this.settings, failed: false };
+  }
+
+  /** After an error: only ROLLBACK, or ROLLBACK TO, leads on. */
+  fail(): void {
+    if (this.#block.kind !== 'none') this.#block.failed = true;
+  }
+
+  /** The connection to a server, in the block if one is open, with the session's settings. */
+  async join(site: Site, signal: AbortSignal): Promise<ServerConnection> {
+    let member = this.#members.get(site);
+    if (member?.connection.closed) {
+      const lost = this.#block.kind !== 'none' && member.inBlock;
+      this.#members.delete(site);
+      if (lost) throw pgError('connectionFailure', `connection to ${member.connection.target.label} was lost`);
+      member = undefined;
+    }
+    if (member === undefined) {
+      const connection = await this.#host.acquire(site, signal);
+      member = { connection, inBlock: false, written: false, appliedAtStart: '' };
+      this.#members.set(site, member);
+      this.#host.attached(site, connection);
+    }
+    const { connection } = member;
+    if (connection.appliedSettings !== this.settings.key) await applySettings(connection, this.settings);
+    if (this.#block.kind !== 'none' && !member.inBlock) {
+      member.inBlock = true;
+      member.appliedAtStart = connection.appliedSettings;
+      await connection.query([this.#block.begin, ...this.#block.replay].join('; '));
+    }
+    return connection;
+  }
+
+  markWritten(site: Site): void {
+    const member = this.#members.get(site);
+    if (member) member.written = true;
+  }
+
+  /** SET LOCAL, which the coordinator's connection has run already: on the other members now, on late ones as they join. */
+  async setLocally(sql: string): Promise<void> {
+    if (this.#block.kind === 'none') return;
+    this.#block.replay.push(sql);
+    const others = [...this.#members].filter(([site, member]) => member.inBlock && site !== 'coordinator');
+    await Promise.all(others.map(([, member]) => member.connection.query(sql)));
+  }
+
+  /** The session's settings changed by a statement that the coordinator's connection has run already. */
+  async changeSettings(settings: SettingsSnapshot): Promise<void> {
+    this.settings = settings;
+    for (const [site, member] of this.#members) {
+      if (site === 'coordinator') member.connection.appliedSettings = settings.key;
+      else await applySettings(member.connection, settings);
+    }
+  }
+
+  async savepoint(name: string): Promise<void> {
+    const block = this.#explicitBlock('SAVEPOINT');
+    const sql = `SAVEPOINT ${quoteName(name)}`;
+    await this.#onMembers((member) => member.connection.query(sql));
+    block.replay.push(sql);
+    block.savepoints.push({
+      name,
+      replayLength: block.replay.length,
+      settings: this.settings,
+      applied: new Map([...this.#members].map(([site, member]) => [site, member.connection.appliedSettings])),
+    });
+  }
+
+  async rollbackTo(name: string): Promise<void> {
+    const block = this.#explicitBlock('ROLLBACK TO SAVEPOINT');
+    const index = findSavepoint(block.savepoints, name);
+    const savepoint = block.savepoints[index]!;
+    block.replay.length = savepoint.replayLength;
+    block.savepoints.length = index + 1;
+    await this.#onMembers((member) => member.connection.query(`ROLLBACK TO SAVEPOINT ${quoteName(name)}`));
+    block.failed = false;
+    this.settings = savepoint.settings;
+    for (const [site, member] of this.#members) {
+      const applied = savepoint.applied.get(site);
+      if (applied !== undefined) member.connection.appliedSettings = applied;
+      await applySettings(member.connection, this.settings);
+    }
+  }
+
+  async releaseSavepoint(name: string): Promise<void> {
+    const block = this.#explicitBlock('RELEASE SAVEPOINT');
+    const index = findSavepoint(block.savepoints, name);
+    const sql = `RELEASE SAVEPOINT ${quoteName(name)}`;
+    await this.#onMembers((member) => member.connection.query(sql));
+    block.replay.push(sql);
+    block.savepoints.length = index;
+  }
+
+  /** Commits everywhere or nowhere. Rejects with what went wrong; the transaction is over either way. */
+  async commit(signal: AbortSignal): Promise<void> {
+    const block = this.#block;
+    if (block.kind === 'none') return;
+    const participants: Participant[] = [];
+    for (const [site, member] of this.#members) {
+      if (member.inBlock) participants.push({ site, connection: member.connection, written: member.written });
+    }
+    try {
+      await commitParticipants(participants, this.#host, signal);
+    } catch (error) {
+      this.#revertSettings(block.settingsAtStart);
+      throw error;
+    } finally {
+      this.#finish();
+    }
+  }
+
+  async rollback(): Promise<void> {
+    const block = this.#block;
+    if (block.kind === 'none') return;
+    await Promise.all(
+      [...this.#members.values()].map(async (member) => {
+        if (!member.inBlock || member.connection.closed) return;
+        try {
+          await member.connection.query('ROLLBACK');
+        } catch {
+          member.connection.close();
+        }
+      }),
+    );
+    this.#revertSettings(block.settingsAtStart);
+    this.#finish();
+  }
+
+  /** Outside a block: gives connections back to their pools, but for a pinned coordinator. */
+  releaseIdle(): void {
+    if (this.#block.kind !== 'none') return;
+    for (const [site, member] of this.#members) {
+      if (site === 'coordinator' && this.#host.coordinatorPinned() && !member.connection.closed) continue;
+      this.#members.delete(site);
+      this.#host.release(site, member.connection);
+    }
+  }
+
+  /** The client is gone: everything is rolled back, a pinned connection is closed. */
+  async abandon(): Promise<void> {
+    await this.rollback().catch(() => {});
+    for (const [site, member] of this.#members) {
+      if (site === 'coordinator' && this.#host.coordinatorPinned()) member.connection.close();
+      this.#host.release(site, member.connection);
+    }
+    this.#members.clear();
+  }
+
+  #revertSettings(settings: SettingsSnapshot): void {
+    this.settings = settings;
+    for (const member of this.#members.values()) {
+      if (member.inBlock) member.connection.appliedSettings = member.appliedAtStart;
+    }
+  }
+
+  #finish(): void {
+    this.#block = { kind: 'none' };
+    for (const member of this.#members.values()) {
+      member.inBlock = false;
+      member.written = false;
+    }
+    this.releaseIdle();
+  }
+
+  #explicitBlock(command: string): Extract<Block, { replay: string[] }> {
+    if (this.#block.kind !== 'explicit') {
+      throw pgError('noActiveSqlTransaction', `${command} can only be used in transaction blocks`);
+    }
+    return this.#block;
+  }
+
+  /** Runs something on every member in the block; all are waited for, then the first error is thrown. */
+  async #onMembers(work: (member: Member) => Promise<unknown>): Promise<void> {
+    const members = [...this.#members.values()].filter((member) => member.inBlock);
+    const outcomes = await Promise.allSettled(members.map(work));
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw asPgError(outcome.reason);
+  }
+}
+
+function findSavepoint(savepoints: readonly Savepoint[], name: string): number {
+  for (let index = savepoints.length - 1; index >= 0; index--) if (savepoints[index]!.name === name) return index;
+  throw pgError('invalidSavepointSpecification', `savepoint "${name}" does not exist`);
+}
+
+function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+function asPgError(error: unknown): unknown {
+  return error instanceof PgError ? error : pgError('internalError', String(error));
+}

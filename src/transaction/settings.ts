@@ -1,0 +1,72 @@
+import type { SqlRunner } from '../core/runner.ts';
+
+/** A session's settings that differ from the server's own: name (lower case) → value as `current_setting` gives it. Frozen values. */
+export interface SettingsSnapshot {
+  readonly values: ReadonlyMap<string, string>;
+  /** Equal keys, equal settings: what a connection remembers of what was applied to it. */
+  readonly key: string;
+}
+
+export const noSettings: SettingsSnapshot = { values: new Map(), key: '' };
+
+export function settingsOf(values: ReadonlyMap<string, string>): SettingsSnapshot {
+  const sorted = new Map([...values].sort(([a], [b]) => (a < b ? -1 : 1)));
+  return { values: sorted, key: sorted.size === 0 ? '' : JSON.stringify([...sorted]) };
+}
+
+export function withSetting(settings: SettingsSnapshot, name: string, value: string | null): SettingsSnapshot {
+  const values = new Map(settings.values);
+  if (value === null) values.delete(name.toLowerCase());
+  else values.set(name.toLowerCase(), value);
+  return settingsOf(values);
+}
+
+/**
+ * The SQL that turns a connection with `applied` into one with `wanted`; empty when nothing is to do. The role is given up first
+ * and taken last, since it decides what else may be set.
+ */
+export function settingsChangeSql(applied: string, wanted: SettingsSnapshot): string {
+  if (applied === wanted.key) return '';
+  const before = new Map<string, string>(applied === '' ? [] : (JSON.parse(applied) as [string, string][]));
+  const statements: string[] = [];
+  if (before.has('role') && before.get('role') !== wanted.values.get('role')) statements.push('RESET role');
+  for (const name of before.keys()) {
+    if (name !== 'role' && !wanted.values.has(name)) statements.push(`RESET ${quoteSetting(name)}`);
+  }
+  const sets: string[] = [];
+  for (const [name, value] of wanted.values) {
+    if (name !== 'role' && before.get(name) !== value) sets.push(setConfig(name, value));
+  }
+  const role = wanted.values.get('role');
+  if (role !== undefined && before.get('role') !== role) sets.push(setConfig('role', role));
+  if (sets.length > 0) statements.push(`SELECT ${sets.join(', ')}`);
+  return statements.join('; ');
+}
+
+/** Brings a connection's settings up to date. Waits, since a statement must never run under the wrong ones. */
+export async function applySettings(
+  connection: SqlRunner & { appliedSettings: string },
+  wanted: SettingsSnapshot,
+): Promise<void> {
+  const sql = settingsChangeSql(connection.appliedSettings, wanted);
+  if (sql === '') return;
+  await connection.query(sql);
+  connection.appliedSettings = wanted.key;
+}
+
+function setConfig(name: string, value: string): string {
+  return `set_config(${quoteText(name)}, ${quoteText(value)}, false)`;
+}
+
+function quoteText(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
+}
+
+/** Setting names are identifiers with dots between them. */
+function quoteSetting(name: string): string {
+  return name
+    .split('.')
+    .map((part) => `"${part.replaceAll('"', '""')}"`)
+    .join('.');
+}

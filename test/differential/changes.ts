@@ -1,0 +1,321 @@
+import { expression } from './expressions.ts';
+import { predicate } from './predicates.ts';
+import { literal, type Scope, type Source } from './scope.ts';
+import {
+  type ColumnDefinition,
+  firstFreeId,
+  initialRows,
+  sqlTypes,
+  type TableDefinition,
+  tables,
+  uuidOf,
+} from './tables.ts';
+import { choice, list, optional, sql, type Tree } from './tree.ts';
+
+/** A statement that writes, and the one table that it writes to. */
+export type Change = { readonly tree: Tree; readonly label: string; readonly table: string };
+
+/** Ids that no row has yet. */
+export type FreeIds = { next(): number };
+
+export function createFreeIds(): FreeIds {
+  let last = firstFreeId;
+  return { next: () => last++ };
+}
+
+export type ChangeContext = { readonly scope: Scope; readonly ids: FreeIds; readonly seed: number };
+
+export function anyChange(context: ChangeContext): Change {
+  const { random } = context.scope;
+  const table = random.pick(tables);
+  const make = random.weighted<(context: ChangeContext, table: TableDefinition) => Change>([
+    [22, insertValues],
+    [8, insertSelect],
+    [table.conflict.length > 0 ? 14 : 0, insertOnConflict],
+    [24, updateRows],
+    [6, updateFrom],
+    [14, deleteRows],
+    [4, deleteUsing],
+    [table.conflict.length > 0 ? 4 : 0, mergeRows],
+    [5, changeInCte],
+    [2, updateKey],
+    [5, violate],
+  ]);
+  return make(context, table);
+}
+
+function insertValues(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const columns = writableColumns(table).filter((column) => isRequired(column) || random.chance(0.8));
+  const count = random.weighted([
+    [5, 1],
+    [3, random.int(2, 5)],
+  ]);
+  const row = () => {
+    const id = context.ids.next();
+    return sql`(${list(
+      columns.map((column) => insertedValue(context, table, column, id)),
+      ', ',
+      columns.length,
+    )})`;
+  };
+  const rows = Array.from({ length: count }, row);
+  const names = columns.map((column) => column.name).join(', ');
+  const tree = sql`INSERT INTO ${table.name} (${names}) VALUES ${list(rows, ', ')}${returning(context, table)}`;
+  return { tree, label: count === 1 ? 'insert one' : 'insert several', table: table.name };
+}
+
+function insertedValue({ scope }: ChangeContext, table: TableDefinition, column: ColumnDefinition, id: number): Tree {
+  const { random } = scope;
+  if (column.name === 'id') return idValue(id);
+  if (table.name === 'h_uuid' && column.name === 'k' && random.chance(0.6)) return `'${uuidOf(id)}'`;
+  if (!isRequired(column)) {
+    if (random.chance(0.1)) return 'NULL';
+    if (random.chance(0.1)) return 'DEFAULT';
+    if (column.name !== 'a' && random.chance(0.12))
+      return choice(expression(scopeWithout(scope), column.type), literal(scope, column.type));
+  }
+  return literal(scope, column.type, random.chance(0.4));
+}
+
+function idValue(id: number): Tree {
+  return { kind: 'value', text: String(id), type: 'integer', cast: true };
+}
+
+/** From the rows that every table starts with, so that the new ids can be told beforehand. */
+function insertSelect(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const from = random.pick(tables);
+  const scope = { ...context.scope, sources: [tableSource(from, 's')], depth: 1 };
+  const columns = writableColumns(table);
+  const first = context.ids.next();
+  for (let skipped = 0; skipped < 100; skipped++) context.ids.next();
+  const values = columns.map((column) => {
+    if (column.name === 'id') return `s.id + ${first}`;
+    if (column.name === 'a') return sql`abs(${expression({ ...scope, depth: 0 }, 'int')})`;
+    const value = expression(scope, column.type);
+    return isRequired(column) || hasNotNull(column) ? sql`coalesce(${value}, ${literal(scope, column.type)})` : value;
+  });
+  const names = columns.map((column) => column.name).join(', ');
+  const where = optional(sql` AND ${predicate(scope)}`);
+  const tree = sql`INSERT INTO ${table.name} (${names}) SELECT ${list(values, ', ', values.length)} FROM ${from.name} s WHERE s.id <= 100${where}${returning(context, table)}`;
+  return { tree, label: 'insert select', table: table.name };
+}
+
+function insertOnConflict(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const columns = writableColumns(table);
+  const known = initialRows(table, context.seed);
+  const conflicting = random.sample(known, random.int(1, 2)).map((cells) => sql`(${existingRow(columns, cells)})`);
+  const id = context.ids.next();
+  const fresh = sql`(${list(
+    columns.map((column) => insertedValue(context, table, column, id)),
+    ', ',
+    columns.length,
+  )})`;
+  const rows = random.chance(0.6) ? [...conflicting, fresh] : conflicting;
+  const settable = columns.filter((column) => !table.conflict.includes(column.name) && !isKey(table, column));
+  const names = columns.map((column) => column.name).join(', ');
+  const target = table.conflict.join(', ');
+  const update = () => {
+    const sets = random.sample(settable, random.int(1, 2)).map(({ name }) => sql`${name} = excluded.${name}`);
+    const where = random.chance(0.3) ? optional(` WHERE ${table.name}.id % 2 = 0`) : '';
+    return sql`(${target}) DO UPDATE SET ${list(sets, ', ')}${where}`;
+  };
+  const nothing = random.pick([`(${target}) DO NOTHING`, 'DO NOTHING']);
+  const action = settable.length > 0 && random.chance(0.6) ? update() : nothing;
+  const tree = sql`INSERT INTO ${table.name} (${names}) VALUES ${list(rows, ', ')} ON CONFLICT ${action}${returning(context, table)}`;
+  return { tree, label: 'insert on conflict', table: table.name };
+}
+
+function existingRow(columns: readonly ColumnDefinition[], cells: readonly (string | null)[]): Tree {
+  const values = columns.map(
+    (column, index): Tree => ({
+      kind: 'value',
+      text: cells[index] ?? null,
+      type: sqlTypes[column.type],
+      cast: true,
+    }),
+  );
+  return list(values, ', ', values.length);
+}
+
+function updateRows(context: ChangeContext, table: TableDefinition): Change {
+  const scope = { ...context.scope, sources: [tableSource(table, table.name)] };
+  const tree = sql`UPDATE ${table.name} SET ${assignments(context, table, scope)} WHERE ${target(scope, table)}${returning(context, table)}`;
+  return { tree, label: 'update', table: table.name };
+}
+
+/** The other relation is joined by its unique id: each row meets at most one. */
+function updateFrom(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const other = random.pick(tables.filter((candidate) => candidate.name !== table.name));
+  const scope = { ...context.scope, sources: [tableSource(table, table.name), tableSource(other, 'o')], depth: 1 };
+  const tree = sql`UPDATE ${table.name} SET ${assignments(context, table, scope)} FROM ${other.name} o WHERE o.id = ${table.name}.id${optional(sql` AND ${predicate(scope)}`)}${returning(context, table)}`;
+  return { tree, label: 'update from', table: table.name };
+}
+
+function assignments(context: ChangeContext, table: TableDefinition, scope: Scope): Tree {
+  const { random } = context.scope;
+  const settable = writableColumns(table).filter((column) => column.name !== 'id' && !isKey(table, column));
+  const sets = random.sample(settable, random.int(1, 2)).map((column) => {
+    if (column.extra?.includes('DEFAULT') && random.chance(0.1)) return `${column.name} = DEFAULT`;
+    return sql`${column.name} = ${assignedValue(column, scope)}`;
+  });
+  return list(sets, ', ');
+}
+
+function assignedValue(column: ColumnDefinition, scope: Scope): Tree {
+  const value = expression({ ...scope, depth: 1 }, column.type);
+  if (column.name === 'a') return sql`abs(${value}) % 1000`;
+  if (column.type === 'num') return sql`coalesce(${value}, 0.00) % 1000`;
+  return hasNotNull(column) ? sql`coalesce(${value}, ${literal(scope, column.type)})` : value;
+}
+
+function deleteRows(context: ChangeContext, table: TableDefinition): Change {
+  const scope = { ...context.scope, sources: [tableSource(table, table.name)] };
+  const tree = sql`DELETE FROM ${table.name} WHERE ${thinned(scope, table)} AND ${target(scope, table)}${returning(context, table)}`;
+  return { tree, label: 'delete', table: table.name };
+}
+
+function deleteUsing(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const other = random.pick(tables.filter((candidate) => candidate.name !== table.name));
+  const scope = { ...context.scope, sources: [tableSource(table, table.name), tableSource(other, 'o')], depth: 1 };
+  const tree = sql`DELETE FROM ${table.name} USING ${other.name} o WHERE ${thinned(scope, table)} AND o.id = ${table.name}.id AND ${predicate(scope)}${returning(context, table)}`;
+  return { tree, label: 'delete using', table: table.name };
+}
+
+/** So that no table runs empty. */
+function thinned({ random }: Scope, table: TableDefinition): string {
+  return `${table.name}.id % 9 = ${random.int(0, 8)}`;
+}
+
+function target(scope: Scope, table: TableDefinition): Tree {
+  const { random } = scope;
+  if (random.chance(0.3)) return sql`${table.name}.id = ${literal(scope, 'int')}`;
+  return predicate({ ...scope, depth: random.int(0, 2) });
+}
+
+function mergeRows(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const source = random.pick(tables.filter((candidate) => candidate.name !== table.name));
+  const scope = { ...context.scope, sources: [tableSource(table, table.name), tableSource(source, 'o')], depth: 1 };
+  const set = assignments(context, table, scope);
+  const matched = random.pick([sql`UPDATE SET ${set}`, sql`UPDATE SET ${set}`, 'DELETE', 'DO NOTHING']);
+  const tree = sql`MERGE INTO ${table.name} USING ${source.name} o ON ${table.name}.id = o.id WHEN MATCHED AND o.id % 4 = 1 THEN ${matched}`;
+  return { tree, label: 'merge', table: table.name };
+}
+
+function changeInCte(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const inner = random.pick([updateRows, deleteRows, insertValues])(context, table);
+  const bare = withoutReturning(inner.tree);
+  const tail = random.pick([
+    'SELECT count(*), min(id), max(id) FROM changed',
+    'SELECT changed.id, ref_a.t FROM changed LEFT JOIN ref_a ON ref_a.id = changed.id % 20',
+  ]);
+  return { tree: sql`WITH changed AS (${bare} RETURNING id) ${tail}`, label: 'change in CTE', table: table.name };
+}
+
+function withoutReturning(tree: Tree): Tree {
+  if (typeof tree === 'string' || tree.kind !== 'sequence') return tree;
+  const parts = tree.parts.filter(
+    (part) => !(typeof part === 'object' && part.kind === 'optional' && isReturning(part.part)),
+  );
+  return { ...tree, parts };
+}
+
+function isReturning(tree: Tree): boolean {
+  if (typeof tree === 'string') return tree.startsWith(' RETURNING');
+  return tree.kind === 'sequence' && isReturning(tree.parts[0] ?? '');
+}
+
+/** Moves rows from shard to shard. */
+function updateKey(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const { distribution } = table;
+  const key = 'column' in distribution ? distribution.column : 'a';
+  const column = table.columns.find(({ name }) => name === key);
+  if (column === undefined || key === 'id') return updateRows(context, table);
+  const tree = sql`UPDATE ${table.name} SET ${key} = ${literal(context.scope, column.type)} WHERE id = ${String(random.int(1, 40))}${returning(context, table)}`;
+  return { tree, label: 'update key', table: table.name };
+}
+
+/** Breaks a constraint, in one way only: which of two errors comes first would be a matter of luck. */
+function violate(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const id = context.ids.next();
+  const fallback = `UPDATE ${table.name} SET id = NULL WHERE id <= 5`;
+  const all: Readonly<Record<string, readonly string[]>> = {
+    h_int: [
+      'INSERT INTO h_int (id, a) SELECT id, 1 FROM h_int',
+      `INSERT INTO h_int (id, a) VALUES (${id}, -1)`,
+      `INSERT INTO h_int (id, a) VALUES (${id}, 5), (${id}, 6)`,
+      `INSERT INTO h_int (id, d) VALUES (${id}, '2020-02-30')`,
+      'UPDATE h_int SET a = -1 - a WHERE a IS NOT NULL',
+      'UPDATE h_int SET a = a / (a - a) WHERE a > 3',
+      `INSERT INTO h_int (id, m) VALUES (${id}, 'furious')`,
+    ],
+    h_child: [
+      'UPDATE h_child SET n = NULL',
+      `INSERT INTO h_child (id, h_id, n) VALUES (${id}, 3, NULL)`,
+      `INSERT INTO h_child (id, h_id, n) VALUES (${id}, 3, 1e11)`,
+      `INSERT INTO h_child (id, h_id) VALUES (${id}, 4), (${id}, 4)`,
+    ],
+    h_text: [
+      `INSERT INTO h_text (k, id) VALUES (NULL, ${id})`,
+      `INSERT INTO h_text (k, id, g) VALUES ('a', ${id}, 1)`,
+      `INSERT INTO h_text (k, id) VALUES ('é', ${id}), ('é', ${id})`,
+    ],
+    ref_a: ['INSERT INTO ref_a (id) SELECT id FROM ref_a', `INSERT INTO ref_a (id, a) VALUES (${id}, 'x'::text::int)`],
+    loc_a: ['INSERT INTO loc_a (id) VALUES (NULL)', `INSERT INTO loc_a (id, a) VALUES (${id}, 1 / 0)`],
+    r_int: [
+      `INSERT INTO r_int (k, id) VALUES (NULL, ${id})`,
+      `INSERT INTO r_int (k, id) VALUES (5, ${id}), (5, ${id})`,
+    ],
+  };
+  return { tree: random.pick(all[table.name] ?? [fallback]), label: 'violate', table: table.name };
+}
+
+function returning(context: ChangeContext, table: TableDefinition): Tree {
+  const { random } = context.scope;
+  if (!random.chance(0.35)) return '';
+  if (random.chance(0.5)) return optional(` RETURNING ${table.name}.*`);
+  const scope = { ...context.scope, sources: [tableSource(table, table.name)], depth: 1 };
+  const type = random.pick(table.columns).type;
+  return optional(sql` RETURNING ${table.name}.id, ${expression(withoutOuter(scope), type)} AS x`);
+}
+
+function withoutOuter(scope: Scope): Scope {
+  return { ...scope, outer: [], ctes: [] };
+}
+
+function scopeWithout(scope: Scope): Scope {
+  return { ...scope, sources: [], outer: [], ctes: [], depth: 1 };
+}
+
+function tableSource(table: TableDefinition, alias: string): Source {
+  return {
+    alias,
+    columns: table.columns.map(({ name, type }) => ({ name, type, sql: `${alias}.${name}` })),
+    unique: [`${alias}.id`],
+    keyed: true,
+  };
+}
+
+function writableColumns(table: TableDefinition): ColumnDefinition[] {
+  return table.columns.filter((column) => column.generated !== true);
+}
+
+function isRequired(column: ColumnDefinition): boolean {
+  return column.extra?.startsWith('NOT NULL') === true && !column.extra.includes('DEFAULT');
+}
+
+function hasNotNull(column: ColumnDefinition): boolean {
+  return column.extra?.startsWith('NOT NULL') === true;
+}
+
+function isKey(table: TableDefinition, column: ColumnDefinition): boolean {
+  return 'column' in table.distribution && table.distribution.column === column.name;
+}

@@ -1,0 +1,211 @@
+import { predicate } from './predicates.ts';
+import { anyQuery } from './queries.ts';
+import {
+  type Column,
+  columnsOf,
+  deeper,
+  literal,
+  type Relation,
+  relations,
+  type Scope,
+  type Source,
+  sourceOf,
+} from './scope.ts';
+import type { ColumnType } from './tables.ts';
+import { choice, list, optional, sql, type Tree } from './tree.ts';
+
+export type From = {
+  /** Without the word FROM. */
+  readonly tree: Tree;
+  readonly sources: readonly Source[];
+  /** Only tables, so that FOR UPDATE may follow. */
+  readonly lockable: boolean;
+};
+
+/** One relation, or up to four joined in every way that PostgreSQL knows. */
+export function fromClause(scope: Scope, most = 4): From {
+  const { random } = scope;
+  const wanted = random.weighted([
+    [55, 1],
+    [30, 2],
+    [11, 3],
+    [4, 4],
+  ]);
+  const count = Math.min(wanted, most, scope.depth <= 0 ? 1 : 4);
+  if (count === 2 && random.chance(0.08)) return naturalJoin(scope);
+  let from = fromItem(scope);
+  for (let joined = 1; joined < count; joined++) from = join(scope, from, count);
+  return from;
+}
+
+/** The scope of the select list and WHERE of a query over `from`. */
+export function scopeOver(scope: Scope, from: From): Scope {
+  return { ...scope, sources: from.sources };
+}
+
+function fromItem(scope: Scope): From {
+  const { random } = scope;
+  const tableItem = () => relationItem(scope, random.pick(relations.filter((relation) => relation.lockable)));
+  return random.weighted<() => From>([
+    [60, tableItem],
+    [9, () => relationItem(scope, random.pick(relations.filter((relation) => !relation.lockable)))],
+    [scope.depth > 0 ? 11 : 0, () => subqueryItem(scope, '', [])],
+    [scope.ctes.length > 0 ? 45 : 0, () => relationItem(scope, random.pick(scope.ctes))],
+    [4, () => valuesItem(scope)],
+    [5, () => functionItem(scope)],
+  ])();
+}
+
+function relationItem(scope: Scope, relation: Relation): From {
+  const alias = scope.names.next('t');
+  const as = scope.random.chance(0.5) ? ' AS' : '';
+  return {
+    tree: `${relation.name}${as} ${alias}`,
+    sources: [sourceOf(relation, alias)],
+    lockable: relation.lockable,
+  };
+}
+
+function subqueryItem(scope: Scope, prefix: string, outer: readonly Column[]): From {
+  const alias = scope.names.next('s');
+  const inner = anyQuery({ ...deeper(scope), sources: [], outer });
+  const unique = inner.columns.map((column) => column.name);
+  const source = sourceOf({ name: alias, columns: inner.columns, unique, keyed: false, lockable: false }, alias);
+  return { tree: sql`${prefix}(${inner.tree}) AS ${alias}`, sources: [source], lockable: false };
+}
+
+function valuesItem(scope: Scope): From {
+  const { random } = scope;
+  const alias = scope.names.next('v');
+  const types = random.sample<ColumnType>(['int', 'text', 'date', 'num'], 2);
+  const row = () =>
+    sql`(${list(
+      types.map((type) => literal(scope, type)),
+      ', ',
+      types.length,
+    )})`;
+  const rows = Array.from({ length: random.int(1, 4) }, row);
+  const columns = types.map((type, index) => ({ name: `x${index + 1}`, type }));
+  const names = columns.map((column) => column.name);
+  return {
+    tree: sql`(VALUES ${list(rows, ', ')}) AS ${alias} (${names.join(', ')})`,
+    sources: [sourceOf({ name: alias, columns, unique: names, keyed: false, lockable: false }, alias)],
+    lockable: false,
+  };
+}
+
+function functionItem(scope: Scope): From {
+  const { random } = scope;
+  const alias = scope.names.next('g');
+  const series = sql`generate_series(${String(random.int(0, 2))}, ${literal(scope, 'int')})`;
+  const unnest = sql`unnest(array[1, 2, 2, 5, NULL])`;
+  return {
+    tree: sql`${random.pick([series, series, unnest])} AS ${alias} (i)`,
+    sources: [
+      sourceOf(
+        { name: alias, columns: [{ name: 'i', type: 'int' }], unique: ['i'], keyed: false, lockable: false },
+        alias,
+      ),
+    ],
+    lockable: false,
+  };
+}
+
+function join(scope: Scope, left: From, total: number): From {
+  const { random } = scope;
+  if (scope.depth > 0 && random.chance(0.12)) return lateralJoin(scope, left);
+  const right = fromItem(scope);
+  const both = [...left.sources, ...right.sources];
+  const lockable = left.lockable && right.lockable;
+  const finish = (tree: Tree, locks: boolean): From => ({
+    tree: choice(tree, left.tree, right.tree),
+    sources: both,
+    lockable: locks && lockable,
+  });
+  const using = usingColumns(left.sources, right.sources);
+  if (using.length > 0 && random.chance(0.15)) {
+    const kind = random.pick(['JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN']);
+    return finish(sql`${left.tree} ${kind} ${right.tree} USING (${random.pick(using)})`, kind === 'JOIN');
+  }
+  const equality = joinEquality(scope, left.sources, right.sources);
+  if (equality === undefined || (total === 2 && random.chance(0.06)))
+    return finish(sql`${left.tree} ${random.pick([', ', ' CROSS JOIN '])} ${right.tree}`, true);
+  const kind = random.pick(['JOIN', 'JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN']);
+  const extra = sql` AND ${predicate(deeper({ ...scope, sources: both }))}`;
+  const on = kind !== 'FULL JOIN' && random.chance(0.2) ? sql`${equality}${optional(extra)}` : equality;
+  return finish(sql`${left.tree} ${kind} ${right.tree} ON ${on}`, kind === 'JOIN');
+}
+
+function lateralJoin(scope: Scope, left: From): From {
+  const columns = left.sources.flatMap((source) => source.columns);
+  const right = subqueryItem(scope, 'LATERAL ', columns);
+  const tree = scope.random.chance(0.5)
+    ? sql`${left.tree} CROSS JOIN ${right.tree}`
+    : sql`${left.tree} LEFT JOIN ${right.tree} ON true`;
+  return { tree: choice(tree, left.tree), sources: [...left.sources, ...right.sources], lockable: false };
+}
+
+/** Over two relations cut down to a few columns, since whole rows hardly ever agree in all common ones. */
+function naturalJoin(scope: Scope): From {
+  const { random } = scope;
+  const common = random.pick(['id', 'a']);
+  const withColumn = relations.filter((relation) => relation.columns.some((column) => column.name === common));
+  const kind = random.pick(['NATURAL JOIN', 'NATURAL LEFT JOIN', 'NATURAL FULL JOIN']);
+  const side = (): From => {
+    const relation = random.pick(withColumn);
+    const alias = scope.names.next('n');
+    const own = random.pick(relation.columns.filter((column) => column.name !== common));
+    const renamed = { name: `${alias}x`, type: own.type };
+    const columns = [{ name: common, type: 'int' as const }, renamed];
+    const unique = columns.map((column) => column.name);
+    return {
+      tree: `(SELECT ${common}, ${own.name} AS ${renamed.name} FROM ${relation.name}) AS ${alias}`,
+      sources: [sourceOf({ name: alias, columns, unique, keyed: false, lockable: false }, alias)],
+      lockable: false,
+    };
+  };
+  const [left, right] = [side(), side()];
+  const tree = choice(sql`${left.tree} ${kind} ${right.tree}`, left.tree);
+  return { tree, sources: [...left.sources, ...right.sources], lockable: false };
+}
+
+const joinable: readonly ColumnType[] = ['int', 'big', 'text', 'num', 'date', 'uuid', 'mood'];
+
+/** An equality of two columns of one type, keys first, so that joins find partners and some are co-located. */
+function joinEquality(scope: Scope, left: readonly Source[], right: readonly Source[]): string | undefined {
+  const { random } = scope;
+  const pairs: { condition: string; keys: boolean }[] = [];
+  for (const a of left.flatMap((source) => source.columns))
+    for (const b of right.flatMap((source) => source.columns))
+      if (joinTypes(a.type, b.type)) pairs.push({ condition: `${a.sql} = ${b.sql}`, keys: isKey(a) && isKey(b) });
+  const keyed = pairs.filter((pair) => pair.keys);
+  if (pairs.length === 0) return undefined;
+  return random.pick(keyed.length > 0 && random.chance(0.6) ? keyed : pairs).condition;
+}
+
+function joinTypes(a: ColumnType, b: ColumnType): boolean {
+  return joinable.includes(a) && (a === b || (['int', 'big'].includes(a) && ['int', 'big'].includes(b)));
+}
+
+function isKey(column: Column): boolean {
+  return ['id', 'k', 'h_id', 'hid', 'cid', 'i', 'u'].includes(column.name);
+}
+
+function usingColumns(left: readonly Source[], right: readonly Source[]): string[] {
+  const rightColumns = right.flatMap((source) => source.columns);
+  const leftColumns = left.flatMap((source) => source.columns);
+  return rightColumns
+    .filter((column) => {
+      const same = leftColumns.filter((other) => other.name === column.name);
+      return same.length === 1 && same[0]!.type === column.type && joinable.includes(column.type);
+    })
+    .map((column) => column.name);
+}
+
+/** WHERE with some conditions, or nothing. */
+export function whereClause(scope: Scope, probability = 0.75): Tree {
+  const { random } = scope;
+  if (columnsOf(scope).length === 0 || !random.chance(probability)) return '';
+  const conditions = Array.from({ length: random.chance(0.35) ? 2 : 1 }, () => predicate(scope));
+  return optional(sql` WHERE ${list(conditions, ' AND ')}`);
+}

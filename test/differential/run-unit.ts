@@ -1,0 +1,131 @@
+import { createHash } from 'node:crypto';
+import type pg from 'pg';
+import { compareOutcomes } from '../oracle/compare.ts';
+import { isRefusal, type Outcome, type Request, runStatement } from '../oracle/outcome.ts';
+import { connectRaw, type Pair } from '../oracle/pair.ts';
+import { orderOf, render } from './tree.ts';
+import type { Statement, Unit } from './units.ts';
+
+export type Sessions = { readonly plain: pg.Client; readonly herd: pg.Client };
+
+export type Verdict =
+  | { readonly kind: 'same' }
+  | { readonly kind: 'refused'; readonly message: string; readonly text: string }
+  | { readonly kind: 'too slow'; readonly side: 'plain' | 'herd' }
+  | { readonly kind: 'differs'; readonly difference: string; readonly text: string };
+
+/** What happened to one statement, for the shares that a run prints. */
+export type Observation = {
+  readonly statement: Statement;
+  readonly end: 'succeeded' | 'failed' | 'refused' | 'too slow';
+  readonly rows: number;
+};
+
+const statementTimeout = '10s';
+const answerTimeoutMs = 40_000;
+
+export async function openSessions(pair: Pair): Promise<Sessions> {
+  const [plain, herd] = await Promise.all([connectRaw(pair.plain), connectRaw(pair.herd)]);
+  for (const client of [plain, herd]) {
+    await client.query(`SET statement_timeout = '${statementTimeout}'`);
+    await client.query("SET TimeZone = 'Europe/Berlin'");
+  }
+  return { plain, herd };
+}
+
+/** Ends both, without waiting for a side that may hang. */
+export function closeSessions({ plain, herd }: Sessions): void {
+  for (const client of [plain, herd]) void client.end().catch(() => {});
+}
+
+/** Runs a unit on both sides, statement by statement, and stops at the first difference. Leaves no transaction open. */
+export async function runUnit(
+  sessions: Sessions,
+  unit: Unit,
+  observe: (observation: Observation) => void = () => {},
+): Promise<Verdict> {
+  let verdict: Verdict = { kind: 'same' };
+  for (const statement of unit.statements) {
+    verdict = await runOne(sessions, unit, statement, observe);
+    if (verdict.kind !== 'same') break;
+  }
+  if (unit.statements.length > 1) await endTransaction(sessions);
+  return verdict;
+}
+
+async function runOne(
+  sessions: Sessions,
+  unit: Unit,
+  statement: Statement,
+  observe: (observation: Observation) => void,
+): Promise<Verdict> {
+  const request = requestOf(unit, statement);
+  const see = (end: Observation['end'], rows = 0) => observe({ statement, end, rows });
+  // The herd first: what it refuses to write must not be written on the other side either.
+  const early = statement.kind === 'query' ? undefined : await answer(sessions.herd, request);
+  if (early !== undefined && isRefusal(early)) return refused(early, request, see);
+  const [expected, got] = await Promise.all([answer(sessions.plain, request), early ?? answer(sessions.herd, request)]);
+  if (isRefusal(got)) return refused(got, request, see);
+  for (const [side, outcome] of [['plain', expected] as const, ['herd', got] as const])
+    if (outcome.kind === 'error' && outcome.sqlstate === '57014') {
+      see('too slow');
+      return { kind: 'too slow', side };
+    }
+  const difference = compareOutcomes(expected, got, orderOf(statement.tree));
+  if (difference !== undefined) return { kind: 'differs', difference, text: request.text };
+  const succeeded = expected.kind === 'result';
+  see(succeeded ? 'succeeded' : 'failed', succeeded ? expected.rows.length : 0);
+  return succeeded ? compareTables(sessions, statement.writes, request.text) : { kind: 'same' };
+}
+
+function refused(outcome: Outcome, request: Request, see: (end: Observation['end']) => void): Verdict {
+  see('refused');
+  return { kind: 'refused', message: outcome.kind === 'error' ? outcome.message : '', text: request.text };
+}
+
+export function requestOf(unit: Unit, statement: Statement): Request {
+  const { text, values } = render(statement.tree, unit.protocol);
+  if (unit.protocol === 'simple' || statement.kind === 'control') return { text };
+  if (!unit.prepared) return { text, values };
+  return { text, values, name: `p${createHash('sha256').update(text).digest('hex').slice(0, 12)}` };
+}
+
+/** After a change, the tables it wrote must hold the same rows. */
+export async function compareTables(sessions: Sessions, tables: readonly string[], text: string): Promise<Verdict> {
+  for (const table of tables) {
+    const request = { text: `SELECT * FROM ${table}` };
+    const [expected, got] = await Promise.all([answer(sessions.plain, request), answer(sessions.herd, request)]);
+    const difference = compareOutcomes(expected, got, 'none');
+    if (difference !== undefined) return { kind: 'differs', difference: `${table} afterwards: ${difference}`, text };
+  }
+  return { kind: 'same' };
+}
+
+async function endTransaction(sessions: Sessions): Promise<void> {
+  await Promise.all([answer(sessions.plain, { text: 'ROLLBACK' }), answer(sessions.herd, { text: 'ROLLBACK' })]);
+}
+
+/** A side that doesn't answer is an outcome too. */
+function answer(client: pg.Client, request: Request): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const silence = { sqlstate: 'no answer', message: `none within ${answerTimeoutMs / 1000} s` };
+    const timer = setTimeout(
+      () => resolve({ kind: 'error', ...silence, constraint: undefined, hint: undefined }),
+      answerTimeoutMs,
+    );
+    void runStatement(client, request).then((outcome) => {
+      clearTimeout(timer);
+      resolve(outcome);
+    });
+  });
+}
+
+/** What kind of difference it is, so that shrinking does not slip from one fault to another. */
+export function signatureOf(verdict: Verdict): string {
+  if (verdict.kind !== 'differs') return verdict.kind;
+  const { difference } = verdict;
+  const afterwards = / afterwards: /.test(difference) ? 'afterwards ' : '';
+  const bare = difference.replace(/^\w+ afterwards: /, '');
+  if (/^(SQLSTATE|success)/.test(bare)) return afterwards + bare.replaceAll(/ \(.*?\)(?= became|$)/gs, '');
+  return afterwards + (/^(command tag|columns|order|row)/.exec(bare)?.[0] ?? 'row');
+}

@@ -1,0 +1,391 @@
+import { Random } from './random.ts';
+
+/** The types the generator knows; `num` always has two decimals, so that equal numbers print alike. */
+export type ColumnType =
+  | 'int'
+  | 'big'
+  | 'num'
+  | 'float'
+  | 'text'
+  | 'date'
+  | 'ts'
+  | 'tz'
+  | 'bool'
+  | 'mood'
+  | 'uuid'
+  | 'arr'
+  | 'json';
+
+export const sqlTypes: Readonly<Record<ColumnType, string>> = {
+  int: 'integer',
+  big: 'bigint',
+  num: 'numeric(12,2)',
+  float: 'double precision',
+  text: 'text',
+  date: 'date',
+  ts: 'timestamp',
+  tz: 'timestamptz',
+  bool: 'boolean',
+  mood: 'mood',
+  uuid: 'uuid',
+  arr: 'integer[]',
+  json: 'jsonb',
+};
+
+export type Distribution =
+  | { readonly kind: 'hash'; readonly column: string; readonly colocateWith?: string }
+  | { readonly kind: 'range' | 'list'; readonly column: string; readonly bounds: string }
+  | { readonly kind: 'reference' }
+  | { readonly kind: 'local' };
+
+export type ColumnDefinition = {
+  readonly name: string;
+  readonly type: ColumnType;
+  /** NOT NULL, DEFAULT … */
+  readonly extra?: string;
+  /** Never given a value: GENERATED ALWAYS AS … */
+  readonly generated?: boolean;
+};
+
+export type TableDefinition = {
+  readonly name: string;
+  /** `id` is unique in every table. */
+  readonly columns: readonly ColumnDefinition[];
+  readonly constraints: readonly string[];
+  /** The columns ON CONFLICT may name. */
+  readonly conflict: readonly string[];
+  readonly distribution: Distribution;
+  readonly rowCount: number;
+};
+
+const id: ColumnDefinition = { name: 'id', type: 'int', extra: 'NOT NULL' };
+
+export const tables: readonly TableDefinition[] = [
+  {
+    name: 'h_int',
+    columns: [
+      id,
+      { name: 'a', type: 'int', extra: 'CHECK (a >= 0)' },
+      { name: 'b', type: 'big' },
+      { name: 'n', type: 'num', extra: 'DEFAULT 1.50' },
+      { name: 't', type: 'text', extra: "DEFAULT 'déf'" },
+      { name: 'd', type: 'date', extra: "DEFAULT date '2020-02-29'" },
+      { name: 'ts', type: 'ts' },
+      { name: 'bo', type: 'bool' },
+      { name: 'arr', type: 'arr' },
+      { name: 'j', type: 'json' },
+      { name: 'm', type: 'mood' },
+    ],
+    constraints: ['PRIMARY KEY (id)'],
+    conflict: ['id'],
+    distribution: { kind: 'hash', column: 'id' },
+    rowCount: 60,
+  },
+  {
+    name: 'h_child',
+    columns: [
+      id,
+      { name: 'h_id', type: 'int' },
+      { name: 'a', type: 'int' },
+      { name: 'n', type: 'num', extra: 'NOT NULL DEFAULT 0' },
+      { name: 't', type: 'text' },
+      { name: 'tz', type: 'tz' },
+      { name: 'j', type: 'json' },
+    ],
+    constraints: ['UNIQUE (h_id, id)'],
+    conflict: ['h_id', 'id'],
+    distribution: { kind: 'hash', column: 'h_id', colocateWith: 'h_int' },
+    rowCount: 90,
+  },
+  {
+    name: 'h_big',
+    columns: [
+      id,
+      { name: 'k', type: 'big' },
+      { name: 'a', type: 'int' },
+      { name: 'd', type: 'date' },
+      { name: 'u', type: 'uuid' },
+      { name: 'f', type: 'float' },
+    ],
+    constraints: [],
+    conflict: [],
+    distribution: { kind: 'hash', column: 'k' },
+    rowCount: 50,
+  },
+  {
+    name: 'h_text',
+    columns: [
+      { name: 'k', type: 'text', extra: 'NOT NULL' },
+      id,
+      { name: 'n', type: 'num' },
+      { name: 'f', type: 'float' },
+      { name: 'm', type: 'mood', extra: "DEFAULT 'ok'" },
+      { name: 'g', type: 'int', extra: 'GENERATED ALWAYS AS (id * 2) STORED', generated: true },
+    ],
+    constraints: ['PRIMARY KEY (k, id)'],
+    conflict: ['k', 'id'],
+    distribution: { kind: 'hash', column: 'k' },
+    rowCount: 50,
+  },
+  {
+    name: 'h_uuid',
+    columns: [
+      { name: 'k', type: 'uuid', extra: 'NOT NULL' },
+      id,
+      { name: 'a', type: 'int' },
+      { name: 'tz', type: 'tz' },
+      { name: 'arr', type: 'arr' },
+      { name: 'bo', type: 'bool', extra: 'NOT NULL DEFAULT true' },
+    ],
+    constraints: ['PRIMARY KEY (id, k)'],
+    conflict: ['id', 'k'],
+    distribution: { kind: 'hash', column: 'k' },
+    rowCount: 40,
+  },
+  {
+    name: 'r_int',
+    columns: [
+      { name: 'k', type: 'int', extra: 'NOT NULL' },
+      id,
+      { name: 'a', type: 'int' },
+      { name: 't', type: 'text' },
+      { name: 'ts', type: 'ts' },
+      { name: 'n', type: 'num' },
+    ],
+    constraints: ['PRIMARY KEY (k, id)'],
+    conflict: ['k', 'id'],
+    distribution: {
+      kind: 'range',
+      column: 'k',
+      bounds: 'FROM (MINVALUE) TO (3); FROM (3) TO (7); FROM (7) TO (MAXVALUE)',
+    },
+    rowCount: 60,
+  },
+  {
+    name: 'r_date',
+    columns: [
+      id,
+      { name: 'd', type: 'date' },
+      { name: 'a', type: 'int' },
+      { name: 't', type: 'text' },
+      { name: 'm', type: 'mood' },
+    ],
+    constraints: [],
+    conflict: [],
+    distribution: {
+      kind: 'range',
+      column: 'd',
+      bounds: "FROM (MINVALUE) TO ('2020-01-01'); FROM ('2020-01-01') TO ('2020-02-29'); DEFAULT",
+    },
+    rowCount: 40,
+  },
+  {
+    name: 'l_text',
+    columns: [
+      { name: 'k', type: 'text' },
+      id,
+      { name: 'b', type: 'big' },
+      { name: 'd', type: 'date' },
+      { name: 'm', type: 'mood' },
+    ],
+    constraints: [],
+    conflict: [],
+    distribution: { kind: 'list', column: 'k', bounds: "IN ('a', 'é'); IN ('b', '日本', NULL); DEFAULT" },
+    rowCount: 50,
+  },
+  {
+    name: 'ref_a',
+    columns: [
+      id,
+      { name: 'a', type: 'int' },
+      { name: 't', type: 'text' },
+      { name: 'm', type: 'mood' },
+      { name: 'd', type: 'date' },
+    ],
+    constraints: ['PRIMARY KEY (id)'],
+    conflict: ['id'],
+    distribution: { kind: 'reference' },
+    rowCount: 20,
+  },
+  {
+    name: 'ref_b',
+    columns: [id, { name: 'k', type: 'big' }, { name: 'n', type: 'num' }, { name: 'j', type: 'json' }],
+    constraints: ['PRIMARY KEY (id)'],
+    conflict: ['id'],
+    distribution: { kind: 'reference' },
+    rowCount: 15,
+  },
+  {
+    name: 'loc_a',
+    columns: [
+      id,
+      { name: 'a', type: 'int' },
+      { name: 'b', type: 'big' },
+      { name: 't', type: 'text', extra: "DEFAULT 'lökal'" },
+      { name: 'f', type: 'float' },
+    ],
+    constraints: ['PRIMARY KEY (id)'],
+    conflict: ['id'],
+    distribution: { kind: 'local' },
+    rowCount: 25,
+  },
+  {
+    name: 'loc_b',
+    columns: [id, { name: 'u', type: 'uuid' }, { name: 'd', type: 'date' }, { name: 'a', type: 'int' }],
+    constraints: [],
+    conflict: [],
+    distribution: { kind: 'local' },
+    rowCount: 15,
+  },
+];
+
+/** Views, with the columns that the generator may name. `id` is not unique in `v_join`. */
+export const views: readonly { name: string; columns: readonly ColumnDefinition[]; unique: string[]; text: string }[] =
+  [
+    {
+      name: 'v_filter',
+      columns: [id, { name: 'a', type: 'int' }, { name: 't', type: 'text' }, { name: 'd', type: 'date' }],
+      unique: ['id'],
+      text: 'SELECT id, a, t, d FROM h_int WHERE a > 2',
+    },
+    {
+      name: 'v_join',
+      columns: [
+        { name: 'hid', type: 'int' },
+        { name: 'cid', type: 'int' },
+        { name: 't', type: 'text' },
+        { name: 'n', type: 'num' },
+      ],
+      unique: ['hid', 'cid'],
+      text: 'SELECT h.id AS hid, c.id AS cid, h.t, c.n FROM h_int h LEFT JOIN h_child c ON c.h_id = h.id',
+    },
+    {
+      name: 'v_agg',
+      columns: [
+        { name: 'k', type: 'text' },
+        { name: 'c', type: 'big' },
+        { name: 'd', type: 'date' },
+      ],
+      unique: ['k'],
+      text: 'SELECT k, count(*) AS c, max(d) AS d FROM l_text GROUP BY k',
+    },
+    {
+      name: 'v_mixed',
+      columns: [
+        { name: 'id', type: 'int' },
+        { name: 'a', type: 'int' },
+        { name: 'src', type: 'text' },
+      ],
+      unique: ['id', 'src'],
+      text: "SELECT id, a, 'r' AS src FROM r_int UNION ALL SELECT id, a, 'ref' FROM ref_a UNION ALL SELECT id, a, 'loc' FROM loc_a",
+    },
+  ];
+
+export const moods = ['sad', 'ok', 'happy'];
+
+/** What columns hold, and so what literals are drawn from too. Small, so that predicates and joins hit. */
+export const domains: Readonly<Record<ColumnType, readonly string[]>> = {
+  int: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9'],
+  big: ['0', '1', '2', '3', '5', '8', '-1', '9007199254740993', '-9007199254740993', '4611686018427'],
+  num: ['0.00', '1.00', '1.50', '-2.25', '10.00', '3.33', '19.99', '0.01', '-0.50'],
+  float: ['0', '0.5', '1.25', '-3', '1024', '2', '-0.125'],
+  text: ['', 'a', 'A', 'ab', 'b', 'é', 'ß', 'Zürich', '日本', '🐘', "o'neill", ' x ', '%_', 'NULL', 'back\\slash'],
+  date: ['2019-12-31', '2020-01-01', '2020-01-15', '2020-02-29', '2020-03-01', '1999-12-31', '2038-01-19'],
+  ts: ['2020-01-01 00:00:00', '2020-02-29 23:59:59.999999', '1999-12-31 12:00:00', '2020-03-01 06:30:00'],
+  tz: ['2020-01-01 00:00:00+00', '2020-03-29 01:30:00+00', '2020-10-25 00:30:00+00', '1999-12-31 23:00:00-05'],
+  bool: ['t', 'f'],
+  mood: moods,
+  uuid: [
+    '00000000-0000-0000-0000-000000000001',
+    '00000000-0000-0000-0000-0000000000ff',
+    'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
+    'ffffffff-ffff-ffff-ffff-ffffffffffff',
+  ],
+  arr: ['{}', '{1}', '{1,2,3}', '{3,NULL,1}', '{5,5}', '{NULL}'],
+  json: ['{"x": 1, "t": "é"}', '{"x": 2}', '{}', '[1, 2, "drei"]', '"s"', 'null', '{"x": 7, "deep": {"y": [true]}}'],
+};
+
+/** The first id that no table starts with: the generator's INSERTs count from here. */
+export const firstFreeId = 1000;
+
+const nullShare = 0.15;
+
+/** The rows of every table at the start of a run: the same ones for the same seed. */
+export function initialRows(table: TableDefinition, seed: number): (string | null)[][] {
+  const random = new Random(seed ^ hashName(table.name));
+  return Array.from({ length: table.rowCount }, (_, row) =>
+    table.columns.filter((column) => column.generated !== true).map((column) => cell(random, table, column, row + 1)),
+  );
+}
+
+function cell(random: Random, table: TableDefinition, column: ColumnDefinition, id: number): string | null {
+  if (column.name === 'id') return String(id);
+  if (column.name === 'h_id') return random.chance(nullShare) ? null : String(random.int(1, 65));
+  if (table.name === 'h_uuid' && column.name === 'k' && random.chance(0.7)) return uuidOf(id);
+  const nullable = !(column.extra ?? '').startsWith('NOT NULL');
+  if (nullable && random.chance(nullShare)) return null;
+  return random.pick(domains[column.type]);
+}
+
+export function uuidOf(id: number): string {
+  return `c0ffee00-0000-4000-8000-${id.toString(16).padStart(12, '0')}`;
+}
+
+function hashName(name: string): number {
+  let hash = 0;
+  for (const letter of name) hash = Math.imul(hash, 31) + letter.charCodeAt(0);
+  return hash;
+}
+
+/** Types, tables, views: everything but rows and distribution. */
+export function createStatements(): string[] {
+  const mood = `CREATE TYPE mood AS ENUM (${moods.map((name) => `'${name}'`).join(', ')})`;
+  return [mood, ...tables.map(createTable), ...views.map((view) => `CREATE VIEW ${view.name} AS ${view.text}`)];
+}
+
+function createTable(table: TableDefinition): string {
+  const columns = table.columns.map(({ name, type, extra }) => `${name} ${sqlTypes[type]} ${extra ?? ''}`.trimEnd());
+  return `CREATE TABLE ${table.name} (${[...columns, ...table.constraints].join(', ')})`;
+}
+
+export function distributeStatements(): string[] {
+  return tables.flatMap((table) => distributeStatement(table));
+}
+
+function distributeStatement({ name, distribution }: TableDefinition): string[] {
+  switch (distribution.kind) {
+    case 'hash': {
+      const colocation = distribution.colocateWith;
+      const suffix = colocation === undefined ? '' : `, colocate_with => '${colocation}'`;
+      return [`SELECT create_distributed_table('${name}', '${distribution.column}'${suffix})`];
+    }
+    case 'range':
+    case 'list':
+      return [
+        `SELECT create_distributed_table('${name}', '${distribution.column}', '${distribution.kind}', shard_bounds => ${quote(distribution.bounds)})`,
+      ];
+    case 'reference':
+      return [`SELECT create_reference_table('${name}')`];
+    case 'local':
+      return [];
+    default:
+      throw new Error(`unexpected ${JSON.stringify(distribution)}`);
+  }
+}
+
+/** One INSERT for each table. `reversed`: another physical order, to catch statements whose answer depends on it. */
+export function fillStatements(seed: number, reversed = false): string[] {
+  return tables.map((table) => {
+    const rows = initialRows(table, seed).map((row) => `(${row.map(quote).join(', ')})`);
+    const names = table.columns.filter((column) => column.generated !== true).map((column) => column.name);
+    return `INSERT INTO ${table.name} (${names.join(', ')}) VALUES ${(reversed ? rows.reverse() : rows).join(', ')}`;
+  });
+}
+
+export function emptyStatement(): string {
+  return `TRUNCATE ${tables.map((table) => table.name).join(', ')}`;
+}
+
+function quote(value: string | null): string {
+  return value === null ? 'NULL' : `'${value.replaceAll("'", "''")}'`;
+}

@@ -1,0 +1,58 @@
+CREATE TABLE org (id int PRIMARY KEY, name text NOT NULL);
+-- distribute org by id
+CREATE TABLE kind (code text PRIMARY KEY);
+-- reference kind
+CREATE TABLE member (org_id int REFERENCES org ON DELETE CASCADE, id int, kind text REFERENCES kind, age int CHECK (age BETWEEN 0 AND 150), CONSTRAINT member_pk PRIMARY KEY (org_id, id), CONSTRAINT adult CHECK (kind <> 'boss' OR age >= 18));
+-- distribute member by org_id with org
+CREATE TABLE users (user_id serial PRIMARY KEY, username varchar(50) NOT NULL, email varchar(100) UNIQUE NOT NULL);
+-- distribute users by user_id
+INSERT INTO org VALUES (1, 'eins'), (2, 'zwei'), (3, 'drei');
+INSERT INTO kind VALUES ('boss'), ('staff');
+INSERT INTO member VALUES (1, 1, 'boss', 40), (1, 2, 'staff', 17), (2, 1, 'staff', NULL), (3, 1, NULL, 5);
+INSERT INTO member VALUES (9, 1, 'staff', 20);
+INSERT INTO member VALUES (1, 3, 'none', 20);
+INSERT INTO member VALUES (1, 3, 'boss', 17);
+INSERT INTO member VALUES (1, 3, 'staff', 200);
+INSERT INTO member VALUES (1, 1, 'staff', 20);
+INSERT INTO member VALUES (NULL, 1, 'staff', 20);
+INSERT INTO member VALUES (1, 4, 'staff', 20), (2, 4, 'staff', 200);
+UPDATE member SET age = age + 140;
+UPDATE member SET kind = 'boss' WHERE age < 18;
+UPDATE member SET org_id = org_id WHERE id = 1 RETURNING org_id;
+UPDATE org SET name = NULL WHERE id = 1;
+DELETE FROM kind WHERE code = 'boss';
+DELETE FROM org WHERE id = 2 RETURNING id;
+SELECT * FROM member ORDER BY org_id, id;
+UPDATE kind SET code = 'chef' WHERE code = 'boss';
+DELETE FROM org;
+SELECT count(*) FROM member;
+DELETE FROM kind;
+INSERT INTO users (username, email) VALUES ('ada', 'ada@x'), ('bob', 'bob@x') RETURNING user_id;
+INSERT INTO users (username, email) VALUES ('cyd', 'cyd@x') RETURNING user_id;
+INSERT INTO users (username, email) VALUES ('cyd', 'CYD@x') RETURNING username;
+INSERT INTO users (user_id, username, email) VALUES (50, 'eve', 'ada@x');
+INSERT INTO users (user_id, username, email) VALUES (51, 'f', 'new@x'), (52, 'g', 'new@x');
+UPDATE users SET email = 'ada@x' WHERE username = 'bob';
+UPDATE users SET email = 'same@x';
+UPDATE users SET email = lower(email) || '.org';
+UPDATE users SET email = email WHERE username = 'ada';
+INSERT INTO users (user_id, username, email) VALUES (53, 'h', 'ada@x') RETURNING email;
+DELETE FROM users WHERE email = 'ada@x' RETURNING username;
+INSERT INTO users (user_id, username, email) VALUES (54, 'i', 'ada@x') RETURNING email;
+SELECT username FROM users WHERE email = 'ada@x';
+SELECT username, email FROM users ORDER BY user_id;
+BEGIN;
+INSERT INTO users (user_id, username, email) VALUES (60, 'j', 'j@x');
+ROLLBACK;
+INSERT INTO users (user_id, username, email) VALUES (61, 'j', 'j@x') RETURNING user_id;
+ALTER TABLE org ADD CONSTRAINT short CHECK (length(name) < 3);
+INSERT INTO org VALUES (5, 'fünf');
+ALTER TABLE org ADD CONSTRAINT shorter CHECK (length(name) < 3);
+ALTER TABLE member DROP CONSTRAINT adult;
+ALTER TABLE member ADD COLUMN note text NOT NULL DEFAULT 'leer';
+INSERT INTO org VALUES (6, 'x');
+INSERT INTO member VALUES (6, 1, NULL, 3) RETURNING *;
+CREATE UNIQUE INDEX one_note ON member (org_id, note);
+INSERT INTO member VALUES (6, 2, NULL, 3);
+DROP INDEX one_note;
+INSERT INTO member VALUES (6, 2, NULL, 3) RETURNING note;

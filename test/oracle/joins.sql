@@ -1,0 +1,51 @@
+CREATE TABLE e (id int PRIMARY KEY, dept int, boss int, name text);
+-- distribute e by id
+CREATE TABLE d (dept int PRIMARY KEY, name text, budget numeric(10,2));
+-- distribute d by dept
+CREATE TABLE s (id int, dept int, amount int);
+-- distribute s by dept with d
+CREATE TABLE c (code char(3) PRIMARY KEY, name varchar(20));
+-- reference c
+INSERT INTO e VALUES (1, 10, NULL, 'Ada'), (2, 10, 1, 'Bob'), (3, 20, 1, 'Cyd'), (4, 30, 2, 'Dée'), (5, NULL, 2, 'Eve'), (6, 20, 5, 'Bob');
+INSERT INTO d VALUES (10, 'dev', 100), (20, 'ops', 50.5), (40, 'hr', NULL);
+INSERT INTO s VALUES (1, 10, 5), (2, 10, 6), (3, 20, 7), (9, 50, 8), (1, NULL, 9);
+INSERT INTO c VALUES ('dev', 'Entwicklung'), ('ops', 'Betrieb'), ('x', 'Rest');
+SELECT * FROM e JOIN d USING (dept) ORDER BY id;
+SELECT * FROM e LEFT JOIN d USING (dept) ORDER BY id;
+SELECT * FROM e RIGHT JOIN d USING (dept);
+SELECT * FROM e FULL JOIN d USING (dept);
+SELECT dept, e.dept, d.dept FROM e FULL JOIN d USING (dept);
+SELECT dept, coalesce(e.name, d.name) FROM e FULL JOIN d USING (dept) ORDER BY dept NULLS FIRST, 2;
+SELECT dept, count(*) FROM e FULL JOIN d USING (dept) GROUP BY dept ORDER BY dept;
+SELECT * FROM e FULL JOIN d USING (dept) FULL JOIN s USING (dept);
+SELECT dept, e.id, s.id FROM d FULL JOIN s USING (dept) FULL JOIN e USING (dept) ORDER BY 1, 2, 3;
+SELECT * FROM d NATURAL JOIN s;
+SELECT * FROM e NATURAL JOIN s;
+SELECT * FROM e NATURAL LEFT JOIN d;
+SELECT j.dept, j.n FROM (e JOIN d USING (dept)) AS j (dept, id, boss, n, dn, b) ORDER BY id;
+SELECT u.dept FROM e JOIN d USING (dept) AS u ORDER BY 1;
+SELECT b.name, w.name FROM e b JOIN e w ON w.boss = b.id ORDER BY 1, 2;
+SELECT b.name, count(w.id) FROM e b LEFT JOIN e w ON w.boss = b.id GROUP BY b.id ORDER BY b.id;
+SELECT e.name FROM e, d WHERE e.dept = d.dept AND d.budget > 60 ORDER BY e.id;
+SELECT e.id, d.dept FROM e CROSS JOIN d ORDER BY 1, 2;
+SELECT e.id, s.id FROM e JOIN s ON e.id < s.id ORDER BY 1, 2;
+SELECT d.name, c.name FROM d JOIN c ON c.code = d.name ORDER BY 1;
+SELECT e.id, c.code FROM e JOIN c ON lower(e.name) > c.code ORDER BY 1, 2;
+SELECT e.id, x.total FROM e, LATERAL (SELECT sum(amount) AS total FROM s WHERE s.dept = e.dept) x ORDER BY 1;
+SELECT e.id, x.amount FROM e LEFT JOIN LATERAL (SELECT amount FROM s WHERE s.dept = e.dept ORDER BY amount DESC LIMIT 1) x ON true ORDER BY 1;
+SELECT d.dept, x.id, x.rank FROM d CROSS JOIN LATERAL (SELECT id, row_number() OVER (ORDER BY amount) AS rank FROM s WHERE s.dept = d.dept) x ORDER BY 1, 3;
+SELECT e.id, g FROM e, generate_series(1, e.id) g WHERE e.id < 4 ORDER BY 1, 2;
+SELECT e.id, x FROM e, unnest(ARRAY[e.id, e.boss]) WITH ORDINALITY AS u (x, o) ORDER BY 1, o;
+SELECT e.id, j.* FROM e, jsonb_to_record(jsonb_build_object('a', e.id, 'b', e.name)) AS j (a int, b text) ORDER BY 1;
+SELECT * FROM ROWS FROM (generate_series(1, 2), unnest(ARRAY['x', 'y', 'z'])) AS f (n, t), e WHERE e.id = f.n ORDER BY 1, 2;
+SELECT e.id, d.name FROM e JOIN d ON d.dept = e.dept AND e.id = 1;
+SELECT e.id, d.name FROM e JOIN d ON d.dept = e.dept WHERE e.dept = 10 AND d.dept = 10 ORDER BY 1;
+SELECT d.name, s.amount FROM d JOIN s ON s.dept = d.dept WHERE d.dept = 10 ORDER BY 2;
+SELECT d.name, s.amount FROM d JOIN s USING (dept) WHERE dept = 20;
+SELECT d.name, s.amount FROM d JOIN s ON s.dept = d.dept WHERE s.dept IN (10, 20) ORDER BY 2;
+SELECT id FROM e JOIN s USING (dept);
+SELECT name FROM e JOIN d USING (dept);
+SELECT * FROM e JOIN d USING (nope);
+SELECT * FROM e JOIN d ON e.dept = f.dept;
+SELECT * FROM e, e;
+SELECT t.id FROM e t, LATERAL (SELECT u.id) v;

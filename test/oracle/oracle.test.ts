@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { compareOutcomes } from './compare.ts';
+import { isRefusal, type Request, runStatement } from './outcome.ts';
+import { connectRaw, type Pair, resetSchema, startPair } from './pair.ts';
+import { isOrdered, parseScript, type ScriptStatement } from './script.ts';
+
+const here = import.meta.dirname;
+const files = readdirSync(here)
+  .filter((name) => name.endsWith('.sql'))
+  .sort();
+
+describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and on the herd', () => {
+  let pair: Pair;
+
+  beforeAll(async () => {
+    pair = await startPair();
+  }, 120_000);
+
+  afterAll(async () => {
+    await pair?.stop();
+  }, 60_000);
+
+  for (const protocol of ['simple', 'extended'] as const)
+    test.each(files)(
+      `%s, ${protocol} protocol`,
+      async (file) => {
+        const plain = await connectRaw(pair.plain);
+        const herd = await connectRaw(pair.herd);
+        try {
+          for (const client of [plain, herd]) await prepareDatabase(client);
+          const statements = parseScript(readFileSync(join(here, file), 'utf8'));
+          const differences: string[] = [];
+          for (const statement of statements) {
+            const difference = await runBoth({ plain, herd }, statement, protocol);
+            if (difference !== undefined)
+              differences.push(`${file}:${statement.line}: ${statement.text}\n  ${difference}`);
+          }
+          expect(differences).toEqual([]);
+        } finally {
+          await Promise.all([plain.end(), herd.end()]);
+        }
+      },
+      120_000,
+    );
+
+  async function runBoth(
+    sessions: { plain: pg.Client; herd: pg.Client },
+    statement: ScriptStatement,
+    protocol: 'simple' | 'extended',
+  ): Promise<string | undefined> {
+    const request: Request = protocol === 'simple' ? { text: statement.text } : { text: statement.text, values: [] };
+    if (statement.herdOnly) {
+      if (!pair.distributed) return undefined;
+      const outcome = await runStatement(sessions.herd, request);
+      return outcome.kind === 'error' ? `SQLSTATE ${outcome.sqlstate}: ${outcome.message}` : undefined;
+    }
+    const expected = await runStatement(sessions.plain, request);
+    const got = await runStatement(sessions.herd, request);
+    if (statement.mayBeRefused && isRefusal(got)) return undefined;
+    return compareOutcomes(expected, got, isOrdered(statement.text) ? 'total' : 'none');
+  }
+});
+
+/** Every file starts from an empty database and may leave what it wants in these two schemas. */
+async function prepareDatabase(client: pg.Client): Promise<void> {
+  await resetSchema(client);
+  await client.query('DROP SCHEMA IF EXISTS other CASCADE');
+  await client.query('DROP SCHEMA IF EXISTS "Größe" CASCADE');
+  await client.query('DROP ROLE IF EXISTS oracle_reader');
+}

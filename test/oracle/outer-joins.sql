@@ -1,0 +1,52 @@
+CREATE TABLE a (id int PRIMARY KEY, x int, t text);
+-- distribute a by id
+CREATE TABLE b (id int PRIMARY KEY, a_id int, y int);
+-- distribute b by id
+CREATE TABLE c (a_id int, z int);
+-- distribute c by a_id with a
+CREATE TABLE r (id int PRIMARY KEY, name text);
+-- reference r
+CREATE TABLE l (id int PRIMARY KEY, x int);
+INSERT INTO a SELECT i, i % 4, 't' || i FROM generate_series(1, 12) i;
+INSERT INTO b SELECT i, CASE WHEN i % 3 = 0 THEN NULL ELSE i + 4 END, i % 5 FROM generate_series(1, 12) i;
+INSERT INTO c SELECT i * 2, i FROM generate_series(1, 10) i;
+INSERT INTO c VALUES (NULL, 99), (2, 98), (2, 97);
+INSERT INTO r SELECT i, 'r' || i FROM generate_series(0, 3) i;
+INSERT INTO l SELECT i, i % 3 FROM generate_series(1, 5) i;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id;
+SELECT a.id FROM a LEFT JOIN c ON c.a_id = a.id WHERE c.a_id IS NULL;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id AND c.z > 3;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id WHERE c.z > 3 OR c.z IS NULL;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id AND a.x = 1;
+SELECT a.id, c.z FROM a RIGHT JOIN c ON c.a_id = a.id;
+SELECT a.id, c.z FROM a FULL JOIN c ON c.a_id = a.id;
+SELECT a.id, c.z FROM a FULL JOIN c ON c.a_id = a.id WHERE a.id IS NULL OR c.z IS NULL;
+SELECT count(*) FROM a FULL JOIN c ON c.a_id = a.id;
+SELECT a.id, b.id FROM a LEFT JOIN b ON b.a_id = a.id;
+SELECT a.id FROM a LEFT JOIN b ON b.a_id = a.id WHERE b.id IS NULL ORDER BY a.id;
+SELECT a.id, b.id FROM a FULL JOIN b ON b.a_id = a.id;
+SELECT r.name, count(a.id) FROM r LEFT JOIN a ON a.x = r.id GROUP BY r.name ORDER BY r.name;
+SELECT r.name, count(a.id) FROM r LEFT JOIN a ON a.x = r.id AND a.id > 10 GROUP BY r.name ORDER BY r.name;
+SELECT r.id, a.id FROM r LEFT JOIN a ON a.id = r.id;
+SELECT a.id, r.name FROM a LEFT JOIN r ON r.id = a.x;
+SELECT r.id, a.id FROM a RIGHT JOIN r ON a.id = r.id AND a.x = 2;
+SELECT r.id, a.id FROM r FULL JOIN a ON r.id = a.id;
+SELECT l.id, a.id FROM l LEFT JOIN a ON a.x = l.x ORDER BY 1, 2;
+SELECT l.id, a.id FROM a LEFT JOIN l ON a.id = l.id;
+SELECT l.id, a.id FROM l FULL JOIN a ON a.id = l.id;
+SELECT a.id, c.z, b.y FROM a LEFT JOIN c ON c.a_id = a.id LEFT JOIN b ON b.a_id = a.id;
+SELECT a.id, c.z, r.name FROM a LEFT JOIN (c JOIN r ON r.id = c.z) ON c.a_id = a.id;
+SELECT a.id, c.z, r.name FROM a LEFT JOIN c ON c.a_id = a.id JOIN r ON r.id = c.z;
+SELECT a.id, s.n FROM a LEFT JOIN (SELECT a_id, count(*) AS n FROM c GROUP BY a_id) s ON s.a_id = a.id ORDER BY a.id;
+SELECT a.id, coalesce(s.n, 0) FROM a LEFT JOIN (SELECT a_id, count(*) AS n FROM c GROUP BY a_id) s ON s.a_id = a.id WHERE coalesce(s.n, 0) = 0;
+SELECT a.id, c.z FROM a LEFT JOIN c ON true WHERE a.id = 3 AND c.a_id = 2;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id WHERE a.id = 2;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id WHERE a.id = 3;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = a.id AND c.a_id = 2;
+SELECT a.id, c.z FROM a LEFT JOIN c ON c.a_id = 2 WHERE a.id IN (2, 3);
+SELECT x.id, y.id FROM a x LEFT JOIN a y ON y.id = x.id + 1;
+SELECT a.id, (c).z FROM a LEFT JOIN c ON c.a_id = a.id WHERE c IS NULL;
+SELECT a.id, c FROM a LEFT JOIN c ON c.a_id = a.id WHERE a.id < 4;
+SELECT a.id, c.z FROM a LEFT JOIN c ON false WHERE a.id < 3;
+SELECT count(a.id), count(c.z), count(*) FROM c LEFT JOIN a ON a.id = c.a_id AND a.id % 2 = 1;
+SELECT a.x, sum(c.z) FROM a LEFT JOIN c ON c.a_id = a.id GROUP BY a.x;

@@ -1,0 +1,56 @@
+import pg from 'pg';
+
+/**
+ * Two connection URLs that must behave alike: a plain PostgreSQL (the oracle) and a herd.
+ * `distributed` is false when the second is a plain PostgreSQL too: a way to try the tests themselves.
+ */
+export type Pair = {
+  readonly plain: string;
+  readonly herd: string;
+  readonly distributed: boolean;
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts both, or takes running ones from `PGHERD_TEST_PLAIN_URL` and `PGHERD_TEST_HERD_URL`
+ * (`PGHERD_TEST_UNDISTRIBUTED=1`: the second is no herd, distribute nothing).
+ */
+export async function startPair(options: { version?: 18 | 15; nodes?: number } = {}): Promise<Pair> {
+  const plainUrl = process.env['PGHERD_TEST_PLAIN_URL'];
+  const herdUrl = process.env['PGHERD_TEST_HERD_URL'];
+  if (plainUrl !== undefined && herdUrl !== undefined) {
+    const distributed = process.env['PGHERD_TEST_UNDISTRIBUTED'] !== '1';
+    return { plain: plainUrl, herd: herdUrl, distributed, stop: async () => {} };
+  }
+  const harness = '../harness/';
+  const { startPostgres } = await import(`${harness}postgres.ts`);
+  const { startHerd } = await import(`${harness}herd.ts`);
+  const plain = await startPostgres(options.version === undefined ? {} : { version: options.version });
+  const herd = await startHerd(options);
+  return {
+    plain: `postgres://postgres@${plain.host}:${plain.port}/postgres`,
+    herd: herd.url,
+    distributed: true,
+    stop: async () => {
+      await herd.stop();
+      await plain.stop();
+    },
+  };
+}
+
+/** A client that hands out every value as the text the server sent. */
+export async function connectRaw(url: string): Promise<pg.Client> {
+  const getTypeParser = (() => (value: string) => value) as unknown as typeof pg.types.getTypeParser;
+  const client = new pg.Client({ connectionString: url, types: { getTypeParser }, connectionTimeoutMillis: 20_000 });
+  // A lost connection is reported by the query under way; between queries the next query reports it.
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+/** Empties the database of what an earlier test may have left in `schema`. */
+export async function resetSchema(client: pg.Client, schema = 'public'): Promise<void> {
+  await client.query('SET client_min_messages TO warning');
+  await client.query(`DROP SCHEMA IF EXISTS ${schema} CASCADE`);
+  await client.query(`CREATE SCHEMA ${schema}`);
+}

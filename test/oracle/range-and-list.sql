@@ -1,0 +1,60 @@
+CREATE TABLE r (k int, v text, PRIMARY KEY (k));
+-- distribute r by k as range: FROM (MINVALUE) TO (0); FROM (0) TO (10); FROM (10) TO (20); FROM (20) TO (MAXVALUE)
+CREATE TABLE rd (d date, id int, v numeric(6,2));
+-- distribute rd by d as range: FROM ('2024-01-01') TO ('2024-02-01'); FROM ('2024-02-01') TO ('2024-03-01'); DEFAULT
+CREATE TABLE gap (k int, v int);
+-- distribute gap by k as range: FROM (1) TO (5); FROM (7) TO (9); DEFAULT
+CREATE TABLE l (land text, id int, v int, PRIMARY KEY (land, id));
+-- distribute l by land as list: IN ('de', 'at'); IN ('fr', 'ça'); DEFAULT
+CREATE TYPE colour AS ENUM ('rot', 'grün', 'blau');
+CREATE TABLE le (c colour, v int);
+-- distribute le by c as list: IN ('rot'); IN ('grün', NULL); IN ('blau')
+INSERT INTO r SELECT g, 'v' || g FROM generate_series(-5, 30) g;
+INSERT INTO rd SELECT date '2023-12-15' + g * 3, g, g / 4.0 FROM generate_series(0, 40) g;
+INSERT INTO rd VALUES (NULL, 100, 1), ('infinity', 101, 2), ('-infinity', 102, 3);
+INSERT INTO gap SELECT g, g FROM generate_series(0, 10) g;
+INSERT INTO gap VALUES (NULL, 99);
+INSERT INTO l VALUES ('de', 1, 1), ('at', 2, 2), ('fr', 3, 3), ('ça', 4, 4), ('us', 5, 5), ('de', 6, 6);
+INSERT INTO le VALUES ('rot', 1), ('grün', 2), (NULL, 3), ('blau', 4), ('rot', 5);
+SELECT v FROM r WHERE k = 0;
+SELECT v FROM r WHERE k = 20;
+SELECT v FROM r WHERE k < 0 ORDER BY k;
+SELECT v FROM r WHERE k >= 9 AND k < 11 ORDER BY k;
+SELECT v FROM r WHERE k BETWEEN 19 AND 20 ORDER BY k;
+SELECT v FROM r WHERE k > 25 OR k = -5 ORDER BY k;
+SELECT v FROM r WHERE k = 3.0;
+SELECT v FROM r WHERE k < 0.5 AND k > -0.5;
+SELECT v FROM r WHERE k IN (-1, 0, 10, 29) ORDER BY k;
+SELECT count(*), min(k), max(k) FROM r WHERE k IS NOT NULL;
+SELECT v FROM r WHERE k IS NULL;
+SELECT k FROM r ORDER BY k DESC LIMIT 3;
+SELECT count(*), sum(v) FROM rd WHERE d >= '2024-01-01' AND d < '2024-02-01';
+SELECT id FROM rd WHERE d IS NULL;
+SELECT id FROM rd WHERE d = 'infinity';
+SELECT id FROM rd WHERE d > '2024-03-30' ORDER BY d;
+SELECT id FROM rd WHERE d = date '2024-01-01' + 1 ORDER BY id;
+SELECT date_trunc('month', d), count(*) FROM rd GROUP BY 1 ORDER BY 1;
+SELECT v FROM gap WHERE k = 6;
+SELECT v FROM gap WHERE k = 8;
+SELECT v FROM gap WHERE k >= 4 AND k <= 7 ORDER BY k;
+SELECT v FROM gap WHERE k IS NULL;
+SELECT count(*) FROM gap WHERE k <> 3;
+SELECT id FROM l WHERE land = 'ça';
+SELECT id FROM l WHERE land IN ('de', 'us') ORDER BY id;
+SELECT id FROM l WHERE land > 'e' ORDER BY id;
+SELECT land, sum(v) FROM l GROUP BY land ORDER BY land;
+SELECT v FROM le WHERE c = 'rot' ORDER BY v;
+SELECT v FROM le WHERE c IS NULL;
+SELECT v FROM le WHERE c > 'rot' ORDER BY v;
+SELECT c, count(*) FROM le GROUP BY c ORDER BY c;
+SELECT max(c), min(c), array_agg(c ORDER BY c) FROM le;
+UPDATE r SET v = 'neu' WHERE k BETWEEN 8 AND 12;
+SELECT k, v FROM r WHERE v = 'neu' ORDER BY k;
+UPDATE le SET v = v + 1 RETURNING c, v;
+DELETE FROM rd WHERE d IS NULL OR d = '-infinity' RETURNING id;
+INSERT INTO r VALUES (5, 'dup');
+INSERT INTO r VALUES (NULL, 'null');
+INSERT INTO l VALUES ('us', 5, 0) ON CONFLICT (land, id) DO UPDATE SET v = -1 RETURNING *;
+INSERT INTO le VALUES ('gelb', 1);
+INSERT INTO r SELECT k + 100, v FROM r WHERE k > 27 RETURNING k;
+SELECT count(*) FROM r;

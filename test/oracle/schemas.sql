@@ -1,0 +1,50 @@
+CREATE SCHEMA other;
+CREATE TABLE t (id int PRIMARY KEY, v text);
+-- distribute t by id
+CREATE TABLE other.t (id int PRIMARY KEY, v text);
+-- distribute other.t by id
+CREATE TABLE other.only_there (id int PRIMARY KEY, v text);
+-- reference other.only_there
+CREATE SCHEMA "Größe";
+CREATE TABLE "Größe"."T t" (id int PRIMARY KEY, v text);
+-- distribute "Größe"."T t" by id
+INSERT INTO t VALUES (1, 'public'), (2, 'public');
+INSERT INTO other.t VALUES (1, 'other'), (3, 'other');
+INSERT INTO other.only_there VALUES (1, 'ref');
+INSERT INTO "Größe"."T t" VALUES (5, 'groß');
+SELECT v FROM t WHERE id = 1;
+SELECT v FROM public.t WHERE id = 1;
+SELECT v FROM other.t WHERE id = 1;
+SELECT * FROM only_there;
+SET search_path TO other;
+SELECT v FROM t ORDER BY id;
+SELECT v FROM t WHERE id = 1;
+SELECT v FROM only_there;
+INSERT INTO t VALUES (4, 'here') RETURNING *;
+SELECT t.v, p.v FROM t JOIN public.t p USING (id);
+SET search_path TO "Größe", public;
+SELECT * FROM "T t";
+SELECT v FROM t WHERE id = 1;
+SELECT current_schema(), current_schemas(false);
+BEGIN;
+SET LOCAL search_path TO other;
+SELECT v FROM t WHERE id = 1;
+ROLLBACK;
+SELECT v FROM t WHERE id = 1;
+SET search_path TO nowhere;
+SELECT v FROM t WHERE id = 1;
+SHOW search_path;
+RESET search_path;
+SELECT set_config('search_path', 'other, public', false);
+SELECT v FROM t WHERE id = 3;
+RESET ALL;
+SELECT count(*) FROM t;
+SELECT other.t.v, public.t.v FROM other.t, public.t WHERE other.t.id = public.t.id;
+ALTER TABLE other.t SET SCHEMA nowhere;
+DROP TABLE other.t;
+SELECT * FROM other.t;
+SELECT table_schema, table_name FROM information_schema.tables WHERE table_schema IN ('public', 'other', 'Größe') ORDER BY 1, 2;
+SELECT column_name, data_type, is_nullable FROM information_schema.columns WHERE table_schema = 'public' AND table_name = 't' ORDER BY ordinal_position;
+SELECT relname, relkind FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'i') ORDER BY relname;
+SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY indexname;
+SELECT conname, contype FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'c', 'f') ORDER BY conname;

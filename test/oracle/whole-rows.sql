@@ -1,0 +1,32 @@
+CREATE TABLE p (id int PRIMARY KEY, name text, tags text[]);
+-- distribute p by id
+CREATE TABLE q (p_id int, v int);
+-- distribute q by p_id with p
+INSERT INTO p VALUES (1, 'eins', '{a,b}'), (2, 'zwei', NULL), (3, NULL, '{}'), (4, 'vi,er "x"', '{"ü,x"}');
+INSERT INTO q VALUES (1, 10), (1, 11), (3, 30), (NULL, 0);
+SELECT p FROM p;
+SELECT p FROM p WHERE id = 2;
+SELECT p FROM p ORDER BY id;
+SELECT p.* FROM p ORDER BY id DESC;
+SELECT (p).name, (p).tags[1] FROM p WHERE id = 4;
+SELECT (p.*)::text, row_to_json(p), to_jsonb(p) FROM p;
+SELECT row_to_json(p) FROM p ORDER BY id LIMIT 2;
+SELECT p, q FROM p JOIN q ON q.p_id = p.id;
+SELECT p, q FROM p LEFT JOIN q ON q.p_id = p.id ORDER BY p.id, q.v;
+SELECT count(p), count(DISTINCT p), count(p.*) FROM p;
+SELECT max(p.id) FROM p WHERE p IS NOT NULL;
+SELECT id FROM p WHERE p IS NOT NULL ORDER BY id;
+SELECT id FROM p WHERE p = ROW(1, 'eins'::text, ARRAY['a', 'b']);
+SELECT array_agg(q ORDER BY q) FROM q;
+SELECT jsonb_agg(p ORDER BY p.id) FROM p;
+SELECT s FROM (SELECT id, name FROM p) s WHERE id < 3;
+SELECT (s).name FROM (SELECT id, name FROM p) s ORDER BY (s).id;
+SELECT x.a, x.b FROM p, LATERAL (SELECT p.id AS a, p.name AS b) x ORDER BY 1;
+SELECT ROW(p.id, q.v), ROW(p.*, q.*) FROM p JOIN q ON p.id = q.p_id;
+SELECT p.id, q FROM p LEFT JOIN q ON q.p_id = p.id WHERE q IS NULL;
+SELECT p IN (SELECT p2 FROM p p2 WHERE id < 3) FROM p;
+SELECT tableoid::regclass, id FROM p ORDER BY id;
+SELECT count(DISTINCT tableoid) FROM p;
+INSERT INTO p SELECT 10 + id, name, tags FROM p WHERE id = 1 RETURNING p;
+UPDATE p SET name = 'neu' WHERE id = 2 RETURNING p, p.*, (p).name;
+DELETE FROM p WHERE id = 3 RETURNING p;

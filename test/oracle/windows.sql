@@ -1,0 +1,34 @@
+CREATE TABLE w (id int PRIMARY KEY, grp text, day date, v numeric(8,2));
+-- distribute w by id
+CREATE TABLE wk (k int, id int, v int);
+-- distribute wk by k
+INSERT INTO w SELECT g, (ARRAY['a', 'b', 'ç', NULL])[1 + g % 4], date '2024-02-25' + g / 3, (g * 7) % 11 FROM generate_series(1, 24) g;
+INSERT INTO wk SELECT g % 4, g, g * g % 7 FROM generate_series(1, 20) g;
+SELECT id, row_number() OVER (ORDER BY id) FROM w ORDER BY id;
+SELECT id, grp, rank() OVER (PARTITION BY grp ORDER BY v), dense_rank() OVER (PARTITION BY grp ORDER BY v DESC NULLS LAST) FROM w ORDER BY id;
+SELECT id, sum(v) OVER (PARTITION BY grp ORDER BY id), sum(v) OVER (PARTITION BY grp), sum(v) OVER () FROM w ORDER BY id;
+SELECT id, sum(v) OVER (ORDER BY id ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING) FROM w ORDER BY id;
+SELECT id, sum(v) OVER (ORDER BY day RANGE BETWEEN interval '1 day' PRECEDING AND CURRENT ROW) FROM w ORDER BY id;
+SELECT id, count(*) OVER (ORDER BY day GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING EXCLUDE TIES) FROM w ORDER BY id;
+SELECT id, avg(v) OVER (ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW) FROM w ORDER BY id;
+SELECT id, lag(v) OVER (ORDER BY id), lag(v, 2, 0.00) OVER (ORDER BY id), lead(v) OVER (PARTITION BY grp ORDER BY id) FROM w ORDER BY id;
+SELECT id, first_value(id) OVER x, last_value(id) OVER x, nth_value(id, 2) OVER x FROM w WINDOW x AS (PARTITION BY grp ORDER BY v, id) ORDER BY id;
+SELECT id, last_value(id) OVER (PARTITION BY grp ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM w ORDER BY id;
+SELECT id, ntile(4) OVER (ORDER BY v, id), percent_rank() OVER (ORDER BY v), cume_dist() OVER (ORDER BY v) FROM w ORDER BY id;
+SELECT id, sum(v) OVER big, count(*) OVER (big ROWS 1 PRECEDING) FROM w WINDOW big AS (PARTITION BY grp), z AS (big ORDER BY id) ORDER BY id;
+SELECT id, count(*) FILTER (WHERE v > 5) OVER (PARTITION BY grp) FROM w ORDER BY id;
+SELECT grp, count(*), rank() OVER (ORDER BY count(*) DESC, grp), sum(count(*)) OVER () FROM w GROUP BY grp ORDER BY grp;
+SELECT * FROM (SELECT id, grp, row_number() OVER (PARTITION BY grp ORDER BY v DESC, id) AS n FROM w) s WHERE n <= 2 ORDER BY grp, n;
+SELECT k, id, row_number() OVER (PARTITION BY k ORDER BY v, id) FROM wk ORDER BY k, id;
+SELECT k, id, sum(v) OVER (PARTITION BY k ORDER BY id) FROM wk WHERE k = 2 ORDER BY id;
+SELECT k, id, max(v) OVER (PARTITION BY k, v) FROM wk ORDER BY k, id;
+SELECT k, sum(v) OVER (PARTITION BY id % 2 ORDER BY k, id) FROM wk ORDER BY k, id;
+SELECT DISTINCT grp, count(*) OVER (PARTITION BY grp) FROM w ORDER BY grp;
+SELECT id, row_number() OVER (ORDER BY id) FROM w ORDER BY id LIMIT 3 OFFSET 5;
+SELECT id, v - avg(v) OVER (PARTITION BY grp) FROM w ORDER BY id;
+SELECT w.id, count(*) OVER (PARTITION BY wk.k) FROM w JOIN wk ON wk.id = w.id ORDER BY 1;
+SELECT id FROM w WHERE row_number() OVER (ORDER BY id) < 3;
+SELECT id, rank() OVER nowhere FROM w;
+SELECT id, sum(v) OVER (ORDER BY id ROWS -1 PRECEDING) FROM w;
+SELECT id, ntile(0) OVER (ORDER BY id) FROM w;
+SELECT id, rank() FROM w;

@@ -1,0 +1,5 @@
+-- The container is another one than in the specification's validation run: at scale factor 0.01 that one has no such line.
+select sum(l_extendedprice) / 7.0 as avg_yearly
+from lineitem, part
+where p_partkey = l_partkey and p_brand = 'Brand#23' and p_container = 'MED BAG'
+  and l_quantity < (select 0.2 * avg(l_quantity) from lineitem where l_partkey = p_partkey)
