@@ -11,6 +11,7 @@ import * as frontend from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import { md5Response, ScramClient } from '../wire/scram.ts';
 import { collectResult } from './collect-result.ts';
+import { StatementNames } from './statement-names.ts';
 
 /** Where a server is and as whom to log in. */
 export interface ServerTarget {
@@ -60,8 +61,7 @@ export class ServerConnection implements SqlRunner {
   transactionStatus: TransactionStatus = 'I';
   /** Which session settings have been applied: the key of the pool's book-keeping (see session-settings). */
   appliedSettings = '';
-  /** Statements prepared on this connection by the router: server-side name → what it stands for. */
-  readonly preparedStatements = new Map<string, string>();
+  readonly preparedStatements = new StatementNames(limits.maxPreparedStatementsPerConnection);
   /** Marked when the connection carries state that can't be undone cheaply: it is closed instead of pooled. */
   tainted = false;
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;

@@ -1,5 +1,6 @@
 import type { SqlRunner } from '../core/runner.ts';
 import { keyFamily } from './key-family.ts';
+import { hashFunctionSql, isBytewiseSql } from './load-sql.ts';
 import type { DistributionMethod, KeyFamily } from './snapshot.ts';
 
 /** What PostgreSQL says of the type of a column that is to be a distribution column. */
@@ -69,19 +70,6 @@ export async function describeKeyType(runner: SqlRunner, typeOid: number, collat
   };
 }
 
-/** As GetDefaultOpClass: the class of the type itself, of a type it is binary coercible to, or of its pseudo-type. */
-const hasDefaultClassSql = (method: 'hash' | 'btree') => `EXISTS (SELECT FROM pg_catalog.pg_opclass o
-    JOIN pg_catalog.pg_am am ON am.oid = o.opcmethod AND am.amname = '${method}'
-    LEFT JOIN pg_catalog.pg_cast ca ON ca.castsource = ty.oid AND ca.casttarget = o.opcintype
-      AND ca.castmethod = 'b' AND ca.castcontext = 'i'
-    WHERE o.opcdefault AND (o.opcintype = ty.oid OR ca.oid IS NOT NULL
-      OR o.opcintype = 'anyarray'::regtype AND ty.typcategory = 'A' OR o.opcintype = 'anyenum'::regtype AND ty.typtype = 'e'
-      OR o.opcintype = 'anyrange'::regtype AND ty.typtype = 'r' OR o.opcintype = 'record'::regtype AND ty.typtype = 'c'
-      OR o.opcintype = 'anymultirange'::regtype AND ty.typtype = 'm')
-      -- Without an extended hash function (support function 2) a class cannot divide tables.
-      AND ('${method}' = 'btree' OR EXISTS (SELECT FROM pg_catalog.pg_amproc ap WHERE ap.amprocfamily = o.opcfamily
-        AND ap.amprocnum = 2 AND ap.amproclefttype = o.opcintype)))`;
-
 /** Arrays, composites, ranges and multiranges are taken apart; of a domain only what it is over is given. */
 const keyTypeSql = `WITH RECURSIVE part(oid, depth) AS (
   SELECT $1::oid, 0
@@ -100,11 +88,16 @@ const keyTypeSql = `WITH RECURSIVE part(oid, depth) AS (
 SELECT pg_catalog.format_type(ty.oid, NULL),
   ty.typtype = 'e' OR ty.oid = ANY (ARRAY['regproc', 'regprocedure', 'regoper', 'regoperator', 'regclass', 'regtype',
     'regrole', 'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'aclitem']::regtype[]),
-  ${hasDefaultClassSql('hash')},
-  ${hasDefaultClassSql('btree')},
+  ${hashFunctionSql('ty.oid')} IS NOT NULL,
+  EXISTS (SELECT FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am am ON am.oid = o.opcmethod AND am.amname = 'btree'
+    LEFT JOIN pg_catalog.pg_cast ca ON ca.castsource = ty.oid AND ca.casttarget = o.opcintype
+      AND ca.castmethod = 'b' AND ca.castcontext = 'i'
+    WHERE o.opcdefault AND (o.opcintype = ty.oid OR ca.oid IS NOT NULL
+      OR o.opcintype = 'anyarray'::regtype AND ty.typcategory = 'A' OR o.opcintype = 'anyenum'::regtype AND ty.typtype = 'e'
+      OR o.opcintype = 'anyrange'::regtype AND ty.typtype = 'r' OR o.opcintype = 'record'::regtype AND ty.typtype = 'c'
+      OR o.opcintype = 'anymultirange'::regtype AND ty.typtype = 'm')),
   coalesce((SELECT co.collisdeterministic FROM pg_catalog.pg_collation co WHERE co.oid = $2::oid), true),
-  $2::oid = 0 OR EXISTS (SELECT FROM pg_catalog.pg_collation co WHERE co.oid = $2::oid
-    AND co.collnamespace = 'pg_catalog'::regnamespace AND co.collname IN ('C', 'POSIX', 'ucs_basic', 'pg_c_utf8'))
+  ${isBytewiseSql('$2::oid')}
 FROM (SELECT part.oid, min(part.depth) AS depth FROM part GROUP BY part.oid) part
 JOIN pg_catalog.pg_type ty ON ty.oid = part.oid
 WHERE ty.typtype <> 'd'

@@ -47,6 +47,7 @@ export interface KeyRow {
   /** A domain's base type; any other type itself. */
   readonly typeOid: number;
   readonly baseTypeName: string;
+  readonly bytewise: boolean;
 }
 
 export interface GlobalIndexRow {
@@ -64,6 +65,39 @@ const baseTypeSql = (column: string) => `(WITH RECURSIVE d(oid, base) AS (
     UNION ALL SELECT ty.oid, ty.typbasetype FROM pg_catalog.pg_type ty JOIN d ON ty.oid = d.base)
   SELECT d.oid FROM d WHERE d.base = 0)`;
 
+/**
+ * The extended hash function of a type's default hash class, qualified, or null: what a HASH partition key uses
+ * (GetDefaultOpClass): the type's own class, that of a type it is binary coercible to, or of its pseudo-type. Its argument may
+ * be of another type than the key (hashint4extended for date, up to 17): to call it, see partitionHashSql.
+ */
+export const hashFunctionSql = (typeOid: string) => `(
+  SELECT quote_ident(pn.nspname) || '.' || quote_ident(p.proname)
+  FROM pg_catalog.pg_type kty
+  JOIN pg_catalog.pg_opclass o ON o.opcdefault
+  JOIN pg_catalog.pg_am am ON am.oid = o.opcmethod AND am.amname = 'hash'
+  JOIN pg_catalog.pg_amproc ap ON ap.amprocfamily = o.opcfamily AND ap.amprocnum = 2
+    AND ap.amproclefttype = o.opcintype AND ap.amprocrighttype = o.opcintype
+  JOIN pg_catalog.pg_proc p ON p.oid = ap.amproc
+  JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace
+  JOIN pg_catalog.pg_type ity ON ity.oid = o.opcintype
+  LEFT JOIN pg_catalog.pg_cast ca ON ca.castsource = kty.oid AND ca.casttarget = o.opcintype
+    AND ca.castmethod = 'b' AND ca.castcontext = 'i'
+  WHERE kty.oid = ${typeOid} AND (o.opcintype = kty.oid OR ca.oid IS NOT NULL
+    OR o.opcintype = 'anyarray'::regtype AND kty.typcategory = 'A'
+    OR o.opcintype = 'anyenum'::regtype AND kty.typtype = 'e'
+    OR o.opcintype = 'anyrange'::regtype AND kty.typtype = 'r'
+    OR o.opcintype = 'anymultirange'::regtype AND kty.typtype = 'm'
+    OR o.opcintype = 'record'::regtype AND kty.typtype = 'c')
+  ORDER BY o.opcintype <> kty.oid, NOT ity.typispreferred LIMIT 1)`;
+
+/** Whether a collation (an OID, 0 for none) orders as bytes do on every server. 100 is the database's default. */
+export const isBytewiseSql = (collation: string) => `(${collation} = 0
+  OR EXISTS (SELECT FROM pg_catalog.pg_collation l WHERE l.oid = ${collation} AND l.collnamespace = 'pg_catalog'::regnamespace
+    AND l.collname IN ('C', 'POSIX', 'ucs_basic', 'C.UTF-8', 'C.utf8', 'pg_c_utf8'))
+  OR ${collation} = 100 AND EXISTS (SELECT FROM pg_catalog.pg_database d
+    WHERE d.datname = pg_catalog.current_database() AND (d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8')
+      OR d.datlocprovider = 'b' AND to_jsonb(d)->>'datlocale' IN ('C', 'C.UTF-8'))))`;
+
 const columnNamesSql = (numbers: string, relation: string) => `(
   SELECT coalesce(json_agg(a.attname ORDER BY k.place), '[]')
   FROM unnest(${numbers}) WITH ORDINALITY AS k(attnum, place)
@@ -72,7 +106,8 @@ const columnNamesSql = (numbers: string, relation: string) => `(
 const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id AS "colocationId",
   t.estimated_rows AS "estimatedRows",
   (SELECT coalesce(json_agg(json_build_object('attnum', k.attnum, 'typeOid', b.oid::bigint,
-      'baseTypeName', pg_catalog.format_type(b.oid, NULL)) ORDER BY k.place), '[]')
+      'baseTypeName', pg_catalog.format_type(b.oid, NULL), 'bytewise', ${isBytewiseSql('a.attcollation')})
+      ORDER BY k.place), '[]')
     FROM unnest(t.key_columns) WITH ORDINALITY AS k(attnum, place)
     JOIN pg_catalog.pg_attribute a ON a.attrelid = t.relation AND a.attnum = k.attnum
     CROSS JOIN LATERAL (SELECT ${baseTypeSql('a.atttypid')} AS oid) b) AS keys,

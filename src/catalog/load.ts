@@ -161,8 +161,8 @@ function buildKey(row: KeyRow, columns: readonly ColumnEntry[]): KeyColumn {
   const column = columns.find((candidate) => candidate.attnum === row.attnum);
   assert(column, `distribution column ${row.attnum} is missing`);
   const { name, attnum, typeName, collation } = column;
-  const { typeOid, baseTypeName } = row;
-  return Object.freeze({ name, attnum, typeOid, typeName, family: keyFamily(baseTypeName), collation });
+  const { typeOid, baseTypeName, bytewise } = row;
+  return Object.freeze({ name, attnum, typeOid, typeName, family: keyFamily(baseTypeName), collation, bytewise });
 }
 
 function bySchema(relations: readonly RelationEntry[]): ReadonlyMap<string, ReadonlyMap<string, RelationEntry>> {

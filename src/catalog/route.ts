@@ -174,11 +174,8 @@ function readLists(shards: readonly GroupShard[], type: KeyType): Map<string | n
 }
 
 const collatableTypes: ReadonlySet<number> = new Set([typeOids.text, typeOids.varchar, typeOids.bpchar]);
-const bytewiseCollations = new Set(['C', 'POSIX', 'ucs_basic', 'pg_c_utf8']);
 
 /** Whether the key's type and collation order values as `compare` of its KeyType does. */
-function isBytewise(key: KeyColumn): boolean {
-  if (key.collation === null) return !collatableTypes.has(key.typeOid);
-  const match = /^pg_catalog\.(?:"([^"]+)"|(\w+))$/.exec(key.collation);
-  return bytewiseCollations.has(match?.[1] ?? match?.[2] ?? '');
+function isBytewise({ bytewise, collation, typeOid }: KeyColumn): boolean {
+  return bytewise ?? (collation === null && !collatableTypes.has(typeOid));
 }

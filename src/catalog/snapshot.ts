@@ -52,6 +52,8 @@ export interface KeyColumn {
   readonly typeName: string;
   readonly family: KeyFamily;
   readonly collation: string | null;
+  /** The column's collation orders by bytes ("C", C.UTF-8), or its type has none. Left out: as for the type's default. */
+  readonly bytewise?: boolean;
 }
 
 export type DistributionMethod = 'hash' | 'range' | 'list';

@@ -1,7 +1,7 @@
-import { ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
 import { ServerConnection, type ServerSecret } from '../backend/server-connection.ts';
-import type { CatalogSnapshot, NodeId } from '../catalog/snapshot.ts';
 import type { Site } from '../catalog/site.ts';
+import type { CatalogSnapshot, NodeId } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { RouterOptions } from './serve.ts';

@@ -1,6 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import type { SqlRunner } from '../core/runner.ts';
 import { mockVerifier, parseScramVerifier, type ScramVerifier } from '../wire/scram.ts';
-import { randomBytes } from 'node:crypto';
 
 const mockSecret = randomBytes(32);
 

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import { ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import { acceptClient } from '../session/accept.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import type { RouterServices } from '../session/services.ts';
 import { StatementCache } from '../session/statement-cache.ts';
-import { limits } from '../core/limits.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';

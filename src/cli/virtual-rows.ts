@@ -10,9 +10,11 @@ export async function liveShardSizes(control: ControlPlane, snapshot: CatalogSna
   }
   const answers = await Promise.all(
     [...byNode].map(async ([node, values]) => {
-      const { rows } = await control.node(node, snapshot).query(
-        `SELECT shard_id, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
-      );
+      const { rows } = await control
+        .node(node, snapshot)
+        .query(
+          `SELECT shard_id, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
+        );
       return rows.map((row) => [...row]);
     }),
   );
@@ -33,6 +35,7 @@ function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNod
   }
   for (const shard of distribution.group.shards) {
     const shardId = distribution.shardIds[shard.index];
-    if (shardId !== undefined) add(shard.nodeId, shardId, quoteQualified(leafSchema(shard.index, table.schema), table.name));
+    if (shardId !== undefined)
+      add(shard.nodeId, shardId, quoteQualified(leafSchema(shard.index, table.schema), table.name));
   }
 }

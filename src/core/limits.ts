@@ -10,6 +10,8 @@ export const limits = {
   maxServerFrameBytes: 0x7fffffff,
   maxClients: 10_000,
   maxPreparedStatementsPerSession: 10_000,
+  /** Kept prepared on each server connection for routed statements. */
+  maxPreparedStatementsPerConnection: 200,
   maxPortalsPerSession: 10_000,
   /** Statements kept parsed, by text. */
   maxCachedStatements: 5_000,

@@ -57,7 +57,7 @@ export const unsupportedCodes = {
   },
   PH031: {
     title: 'distributing a table that is partitioned, inherits or is inherited from, or is no ordinary table',
-    hint: 'Distribute plain tables; distribution_type := \'range\' takes the place of partitions by range.',
+    hint: "Distribute plain tables; distribution_type := 'range' takes the place of partitions by range.",
   },
   PH032: {
     title: 'a unique key, without the distribution column, over expressions or types that have no portable hash',
@@ -73,7 +73,7 @@ export const unsupportedCodes = {
   },
   PH035: {
     title: 'changing, dropping or generating anew the distribution column',
-    hint: "SELECT undistribute_table(…), change the column, and distribute the table again.",
+    hint: 'SELECT undistribute_table(…), change the column, and distribute the table again.',
   },
   PH036: {
     title: 'a schema whose name leaves no room for the names of its shards',
@@ -82,6 +82,10 @@ export const unsupportedCodes = {
   PH037: {
     title: 'distribution bounds that do not fit',
     hint: "shard_bounds := 'FROM (MINVALUE) TO (100); FROM (100) TO (MAXVALUE)' or 'IN (1, 2); IN (3); DEFAULT'.",
+  },
+  PH013: {
+    title: 'a configuration key whose feature does not exist yet',
+    hint: 'Take the key out of the configuration.',
   },
 } as const satisfies Record<string, { title: string; hint: string }>;
 

@@ -2,7 +2,7 @@ import { collectResult } from '../backend/collect-result.ts';
 import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
 import type { ChangeStep } from '../plan/plan.ts';
-import { quoteQualified, quoteIdentifier } from '../sql/quote.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { passToClient } from './exchange.ts';
@@ -10,9 +10,9 @@ import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { hasReturning, insertStatement } from './insert-rows.ts';
 import { gatherRows } from './motion.ts';
+import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { forEachBatch } from './row-batches.ts';
 import { joinAll } from './run-plan.ts';
-import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { addTags, RowWindow, runOnAll } from './scatter.ts';
 import { encodeRendered } from './statement-bytes.ts';
 

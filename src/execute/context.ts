@@ -9,6 +9,8 @@ export interface ExecutionContext {
   readonly transaction: DistributedTransaction;
   readonly snapshot: CatalogSnapshot;
   readonly parameters: readonly BoundValue[];
+  /** The client prepared the statement, so it will come again: it stays prepared on the servers too. */
+  readonly prepared: boolean;
   /** The coordinator on a connection of the router's own, outside the session's transaction. */
   control(): SqlRunner;
   /** Rows for the catalog's virtual relations (`live shard sizes`), as text. */

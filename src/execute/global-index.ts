@@ -1,9 +1,9 @@
+import { collectResult } from '../backend/collect-result.ts';
 import type { DistributedTable, GlobalIndex, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { pgError } from '../core/errors.ts';
 import type { MotionColumn } from '../plan/plan.ts';
-import { quoteQualified, quoteIdentifier } from '../sql/quote.ts';
-import { collectResult } from '../backend/collect-result.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
 import { createRowRouter } from './route-rows.ts';

@@ -6,8 +6,8 @@ import type { ExecutionContext } from './context.ts';
 import { passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, groupByNode } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
-import { rowsAsUnnest } from './rendered-rows.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { rowsAsUnnest } from './rendered-rows.ts';
 import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
 import { encodeRendered } from './statement-bytes.ts';
@@ -39,7 +39,9 @@ export async function insertRows(
     const connection = await transaction.join(node, signal);
     transaction.markWritten(node);
     const rendered = insertStatement(step.head, rows, step.columns, tail, values);
-    const sink = indexed ? new IndexedOutput(window, step.table, tail !== step.tail && !hasReturning(step.tail)) : window;
+    const sink = indexed
+      ? new IndexedOutput(window, step.table, tail !== step.tail && !hasReturning(step.tail))
+      : window;
     const { tag } = await passToClient(
       connection,
       encodeRendered(rendered, output.resultFormats, output.wantsDescription),

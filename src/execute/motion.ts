@@ -1,11 +1,11 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { PgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { MotionColumn } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { decodeErrorFields } from '../wire/backend.ts';
 import { copyDoneMessage, encodeCopyData, encodeQuery } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
-import { PgError } from '../core/errors.ts';
 import { serverError } from './exchange.ts';
 
 /** The rows a motion brought: inline in memory, or in a temporary table on the coordinator. */

@@ -1,5 +1,5 @@
-import { quoteIdentifier } from '../sql/quote.ts';
 import type { MotionColumn } from '../plan/plan.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
 import { columnArrays } from './array-value.ts';
 import type { BoundValue } from './statement-bytes.ts';
 

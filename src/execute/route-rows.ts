@@ -1,8 +1,8 @@
+import { askShard, compileRouter, type KeyValue } from '../catalog/route.ts';
 import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { pgError } from '../core/errors.ts';
 import type { MotionColumn } from '../plan/plan.ts';
-import { askShard, compileRouter, type KeyValue } from '../catalog/route.ts';
 import type { ExecutionContext } from './context.ts';
 import { tupleValues } from './text-tuples.ts';
 

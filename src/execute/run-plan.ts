@@ -10,10 +10,10 @@ import type { ExecutionContext } from './context.ts';
 import { passToClient } from './exchange.ts';
 import { insertRows } from './insert-rows.ts';
 import { gatherRows, type MotionRows } from './motion.ts';
-import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { scatterToClient } from './scatter.ts';
-import { encodeRendered } from './statement-bytes.ts';
+import { encodePrepared, encodeRendered, type RenderedSql } from './statement-bytes.ts';
 import { textTuples } from './text-tuples.ts';
 
 /** Runs a plan: constants, motions in order, then the final step, whose answer goes to the client. Rejects with PgError. */
@@ -24,38 +24,44 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
 
 /** The constants and motions of a plan, ready to be written into later steps. `tables`: never inline. */
 export async function runMotions(
-  constantTypes: readonly PlanConstant[],
+  constants: readonly PlanConstant[],
   motions: readonly Motion[],
   context: ExecutionContext,
   tables: boolean,
 ): Promise<TemplateValues> {
   const rows: MotionRows[] = [];
+  const texts: (string | null)[] = [];
   const values: TemplateValues = {
     parameters: context.parameters,
-    constantTypes,
-    constants: [],
+    constantTypes: constants,
+    constants: texts,
     motion: (index, firstPlaceholder) => motionItem(rows[index]!, motions[index]!.columns, index, firstPlaceholder),
   };
-  const evaluated = { ...values, constants: await evaluateConstants(constantTypes, values, context) };
-  for (const [index, motion] of motions.entries()) rows.push(await runMotion(motion, index, evaluated, context, tables));
-  return evaluated;
+  const needsMotions = (constant: PlanConstant) =>
+    constant.sql.some((part) => typeof part === 'object' && 'motion' in part);
+  await evaluateConstants(constants, (constant) => !needsMotions(constant), values, texts, context);
+  for (const [index, motion] of motions.entries()) rows.push(await runMotion(motion, index, values, context, tables));
+  await evaluateConstants(constants, needsMotions, values, texts, context);
+  return values;
 }
 
+/** Evaluates those constants that `which` picks in one statement on the coordinator; their texts go to their places in `texts`. */
 async function evaluateConstants(
   constants: readonly PlanConstant[],
+  which: (constant: PlanConstant) => boolean,
   values: TemplateValues,
+  texts: (string | null)[],
   context: ExecutionContext,
-): Promise<readonly (string | null)[]> {
-  if (constants.length === 0) return [];
-  const template: SqlTemplate = constants.flatMap((constant, index) => [
-    index === 0 ? 'SELECT (' : ', (',
-    ...constant.sql,
-    `)::${constant.typeName}::text`,
-  ]);
+): Promise<void> {
+  const places = [...constants.keys()].filter((index) => which(constants[index]!));
+  if (places.length === 0) return;
+  const template: SqlTemplate = places.flatMap((index, i) => {
+    const constant = constants[index]!;
+    return [i === 0 ? 'SELECT (' : ', (', ...constant.sql, `)::${constant.typeName}::text`];
+  });
   const connection = await context.transaction.join('coordinator', context.signal);
-  const rendered = renderTemplate(template, values);
-  const { rows } = await collectResult(connection, encodeRendered(rendered, [], false));
-  return rows[0] ?? [];
+  const { rows } = await collectResult(connection, encodeRendered(renderTemplate(template, values), [], false));
+  for (const [i, index] of places.entries()) texts[index] = rows[0]?.[i] ?? null;
 }
 
 async function runMotion(
@@ -107,7 +113,7 @@ function motionName(index: number): string {
 
 /** Utility statements take no parameters, so what feeds them has to stand in tables. */
 function needsTables(final: FinalStep): boolean {
-  return final.kind === 'combine' && final.utility === true;
+  return final.kind === 'combine' && final.utility;
 }
 
 async function runFinal(
@@ -125,9 +131,7 @@ async function runFinal(
       const connection = await transaction.join(site, signal);
       if (plan.writes) transaction.markWritten(site);
       const rendered = renderTemplate(final.sql, values);
-      const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
-      const { tag } = await passToClient(connection, bytes, output);
-      return output.complete(tag);
+      return output.complete(await passStatement(connection, rendered, context, output));
     }
     case 'scatter':
       return scatterToClient(final, values, context, output);
@@ -141,6 +145,26 @@ async function runFinal(
       return insertCopies(final, values, context, output);
     default:
       return unreachable(final);
+  }
+}
+
+/** Runs one statement on one server for the client; one that the client prepared stays prepared there. Gives the tag. */
+export async function passStatement(
+  connection: ServerConnection,
+  rendered: RenderedSql,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<string> {
+  if (!context.prepared || output.wantsDescription) {
+    const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
+    return (await passToClient(connection, bytes, output)).tag;
+  }
+  const prepared = encodePrepared(connection, context.snapshot.version, rendered, output.resultFormats);
+  try {
+    return (await passToClient(connection, prepared.bytes, output)).tag;
+  } catch (error) {
+    prepared.failed();
+    throw error;
   }
 }
 

@@ -3,8 +3,8 @@ import type { FinalStep } from '../plan/plan.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { passToClient } from './exchange.ts';
-import { joinAll } from './run-plan.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { joinAll } from './run-plan.ts';
 import { encodeRendered } from './statement-bytes.ts';
 
 /** The same SQL on several nodes in parallel; rows go to the client as they come, at most as many as the plan allows. */

@@ -35,10 +35,7 @@ export function splitTuple(tuple: Buffer, count: number): [Buffer, Buffer] {
   let at = 2;
   for (let index = 0; index < count; index++) at += 4 + Math.max(tuple.readInt32BE(at), 0);
   const rest = tuple.readInt16BE(0) - count;
-  return [
-    Buffer.concat([int16(count), tuple.subarray(2, at)]),
-    Buffer.concat([int16(rest), tuple.subarray(at)]),
-  ];
+  return [Buffer.concat([int16(count), tuple.subarray(2, at)]), Buffer.concat([int16(rest), tuple.subarray(at)])];
 }
 
 function int16(value: number): Buffer {

@@ -59,9 +59,12 @@ export interface VirtualMotion {
   readonly label: string;
 }
 
-/** Evaluated once, on the coordinator, before any motion; its value is written into later steps as a literal of that type. */
+/**
+ * Evaluated once, on the coordinator; its value is written into later steps as a literal of that type. A constant whose SQL
+ * holds motions is evaluated after them; these motions use no such constant themselves. All others come before any motion.
+ */
 export interface PlanConstant {
-  /** As the client wrote it, e.g. `now()`; may use parameters. */
+  /** As the client wrote it, e.g. `now()`; may use parameters and motions. */
   readonly sql: SqlTemplate;
   readonly typeName: string;
 }
@@ -70,7 +73,12 @@ export type FinalStep =
   /** The rows of one server pass through untouched, both ways. */
   | { readonly kind: 'pass'; readonly site: Site; readonly sql: SqlTemplate }
   /** The coordinator combines the motions; what it gives passes through. */
-  | { readonly kind: 'combine'; readonly sql: SqlTemplate }
+  | {
+      readonly kind: 'combine';
+      readonly sql: SqlTemplate;
+      /** A utility statement with a query inside takes no parameters: its motions stand in tables. */
+      readonly utility: boolean;
+    }
   /** The same SQL on several nodes; rows are concatenated as they come; command tags' counts are added. */
   | {
       readonly kind: 'scatter';

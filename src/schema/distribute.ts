@@ -167,7 +167,7 @@ async function wantedBounds(
   }
   if (shardBounds === null) return typeof target === 'object' ? target.shards.map((shard) => shard.bounds) : [];
   const bounds = await withPinnedSettings(tx.coordinator, () => readShardBounds(tx.coordinator, shardBounds, method, key));
-  await checkBoundsApart(tx.coordinator, bounds, key);
+  await checkBoundsApart(tx.coordinator, bounds, method, key);
   if (typeof target === 'object' && !sameBounds(bounds, target.shards.map((shard) => shard.bounds))) {
     throw unsupported('PH037', 'shard_bounds differ from those of the table named by colocate_with');
   }

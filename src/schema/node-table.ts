@@ -1,5 +1,6 @@
-import { type ColocationGroup, type GroupShard, leafSchema } from '../catalog/snapshot.ts';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import { boundsCheckSql, boundsSql, partitionKeySql } from '../catalog/bounds-sql.ts';
+import { type ColocationGroup, type GroupShard, type KeyColumn, leafSchema } from '../catalog/snapshot.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { guardParentSql, guardReferenceSql } from './guard.ts';
 import {
   accessSql,
@@ -12,7 +13,6 @@ import {
   optionList,
 } from './relation-sql.ts';
 import type { SchemaShape } from './schema-shape.ts';
-import { defaultShardCheck, partitionClause } from './shard-clause.ts';
 import { type ConstraintShape, columnsOf, type IndexShape, type StatisticsShape, type TableShape } from './table-shape.ts';
 import { divideKeys } from './unique-keys.ts';
 
@@ -24,7 +24,8 @@ export interface NodeTable {
   readonly shape: TableShape;
   readonly schema: SchemaShape;
   readonly group: ColocationGroup;
-  /** Attribute numbers of the distribution key. */
+  readonly keys: readonly KeyColumn[];
+  /** Their attribute numbers. */
   readonly key: readonly number[];
   /** The shards that live on this node. */
   readonly shards: readonly GroupShard[];
@@ -50,9 +51,9 @@ export function createNodeTableSql(table: NodeTable): string[] {
   const parent = parentName(table);
   const checks = shape.constraints.filter((constraint) => constraint.type === 'c' && constraint.validated);
   const elements = [...shape.columns.map((column) => columnSql(column, key.includes(column.attnum))), ...checks.map(checkSql)];
-  const keyList = columnsOf(shape, key).map((column) => quoteIdentifier(column.name));
+  const keyNames = columnsOf(shape, key).map((column) => column.name);
   return [
-    `CREATE TABLE ${parent} (${elements.join(', ')}) PARTITION BY ${group.method.toUpperCase()} (${keyList.join(', ')})`,
+    `CREATE TABLE ${parent} (${elements.join(', ')}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
     ...shape.columns.flatMap((column) => columnStorageSql(parent, column)),
     ...table.shards.flatMap((shard) => createLeafSql(table, shard)),
   ];
@@ -66,17 +67,17 @@ export function createLeafSql(table: NodeTable, shard: GroupShard): string[] {
   const options = shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : '';
   return [
     ...leafSchemaSql(shard.index, schema),
-    `CREATE ${unlogged}TABLE ${leaf} PARTITION OF ${parentName(table)} ${partitionClause(shard.bounds)}${method}${options}`,
-    ...(shard.bounds.kind === 'default' ? [defaultCheckSql(table, shard)] : []),
+    `CREATE ${unlogged}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${method}${options}`,
+    ...(shard.bounds.kind === 'default' ? defaultCheckSql(table, shard) : []),
     ...shape.columns.flatMap((column) => [...columnStorageSql(leaf, column), ...columnStatisticsSql(leaf, column)]),
   ];
 }
 
-export function defaultCheckSql(table: NodeTable, shard: GroupShard): string {
-  const [key] = columnsOf(table.shape, table.key);
-  const others = table.group.shards.filter((other) => other !== shard).map((other) => other.bounds);
-  const check = defaultShardCheck(key!.name, key!.type, others);
-  return `ALTER TABLE ${leafName(table, shard)} ADD CONSTRAINT ${defaultCheckName} CHECK (${check})`;
+/** What keeps a DEFAULT leaf from taking rows that belong to a shard on another node. */
+export function defaultCheckSql(table: NodeTable, shard: GroupShard): string[] {
+  const others = table.group.shards.filter((other) => other.index !== shard.index).map((other) => other.bounds);
+  const check = boundsCheckSql(table.keys[0]!, others);
+  return check ? [`ALTER TABLE ${leafName(table, shard)} ADD CONSTRAINT ${defaultCheckName} CHECK (${check})`] : [];
 }
 
 /** Who may use the table's schema may use its leaves' schema; the leaves' own privileges are the table's. */
@@ -266,9 +267,4 @@ function referenceIndexFlagsSql(relation: string, index: string, clustered: bool
 export function ensureSchemaSql(schema: SchemaShape): string[] {
   const name = quoteIdentifier(schema.name);
   return [`CREATE SCHEMA IF NOT EXISTS ${name}`, ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`)];
-}
-
-/** A literal for comparing names in catalog queries on nodes. */
-export function regclassLiteral(schema: string, name: string): string {
-  return `${quoteLiteral(quoteQualified(schema, name))}::regclass`;
 }

@@ -41,7 +41,7 @@ export function nodeTable(shape: TableShape, schema: SchemaShape, table: Distrib
   assert(distribution.kind === 'distributed', 'a reference table has no shards');
   const { group, keys } = distribution;
   const shards = group.shards.filter((shard) => shard.nodeId === node);
-  return { shape, schema, group, key: keys.map((key) => key.attnum), shards };
+  return { shape, schema, group, keys, key: keys.map((key) => key.attnum), shards };
 }
 
 export async function schemaOf(runner: SqlRunner, shape: TableShape): Promise<SchemaShape> {

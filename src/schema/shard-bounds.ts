@@ -1,4 +1,5 @@
 import type { Node } from '@pgsql/types';
+import { checkBoundsSql } from '../catalog/bounds-sql.ts';
 import type { DistributionMethod, ShardBounds } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
@@ -19,7 +20,7 @@ export async function readShardBounds(
 ): Promise<ShardBounds[]> {
   const written = splitBounds(text).map((part) => parseBound(part, method));
   const expressions = written.flatMap((bound) => bound.expressions);
-  const values = await evaluate(runner, expressions, key.type);
+  const values = await evaluate(runner, expressions, key.columns[0]!.typeName);
   let next = 0;
   const take = (expression: string | null) => (expression === null ? null : (values[next++] ?? null));
   return written.map((bound): ShardBounds => {
@@ -30,36 +31,15 @@ export async function readShardBounds(
   });
 }
 
-/** Fails when two shards would take the same value, before any node is asked. Equality and order are PostgreSQL's. */
+/** Fails when two shards would take the same value, a range is empty, or a value is none of the key's type. */
 export async function checkBoundsApart(
   runner: SqlRunner,
   bounds: readonly ShardBounds[],
+  method: 'range' | 'list',
   key: DistributionKey,
 ): Promise<void> {
-  if (bounds.filter((bound) => bound.kind === 'default').length > 1) {
-    throw unsupported('PH037', 'there may be one DEFAULT shard');
-  }
-  const ranges = bounds.flatMap((bound, at) => (bound.kind === 'range' ? [{ at, ...bound }] : []));
-  const values = bounds.flatMap((bound, at) => (bound.kind === 'list' ? bound.values.map((value) => ({ at, value })) : []));
-  const { rows } = await runner.query(overlapSql(key.type), [JSON.stringify(ranges), JSON.stringify(values)]);
-  const [first, second] = rows[0] ?? [];
-  if (first != null) throw unsupported('PH037', `shard bounds ${Number(first) + 1} and ${Number(second) + 1} overlap`);
-  const [empty] = (await runner.query(emptySql(key.type), [JSON.stringify(ranges)])).rows;
-  if (empty) throw unsupported('PH037', `shard bounds ${Number(empty[0]) + 1} hold no value: FROM must be less than TO`);
+  if (bounds.length > 0) await runner.query(checkBoundsSql(method, key.columns[0]!, bounds));
 }
-
-const rangesOf = (parameter: string, type: string) =>
-  `(SELECT at, "from"::${type} AS low, "to"::${type} AS high FROM json_to_recordset(${parameter}::json) AS r(at integer, "from" text, "to" text))`;
-
-const overlapSql = (type: string) => `SELECT a.at, b.at FROM ${rangesOf('$1', type)} a JOIN ${rangesOf('$1', type)} b ON a.at < b.at
-  AND (a.low IS NULL OR b.high IS NULL OR a.low < b.high) AND (b.low IS NULL OR a.high IS NULL OR b.low < a.high)
-UNION ALL
-SELECT a.at, b.at FROM json_to_recordset($2::json) AS a(at integer, value text)
-  JOIN json_to_recordset($2::json) AS b(at integer, value text)
-  ON a.at < b.at AND a.value::${type} IS NOT DISTINCT FROM b.value::${type}
-LIMIT 1`;
-
-const emptySql = (type: string) => `SELECT at FROM ${rangesOf('$1', type)} r WHERE low >= high`;
 
 type WrittenBound =
   | { readonly kind: 'default'; readonly expressions: readonly [] }

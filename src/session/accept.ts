@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
 import { pgError, toErrorFields } from '../core/errors.ts';
+import { applySettings } from '../transaction/settings.ts';
 import {
   authenticationOk,
   encodeBackendKeyData,
@@ -8,7 +9,6 @@ import {
   encodeReadyForQuery,
 } from '../wire/backend.ts';
 import type { StartupPacket } from '../wire/frames.ts';
-import { applySettings } from '../transaction/settings.ts';
 import { ClientConnection } from './client-connection.ts';
 import { authenticate } from './login.ts';
 import type { RouterServices } from './services.ts';

@@ -48,7 +48,9 @@ export class ClientConnection {
   }
 
   /** Reads packets until the startup packet proper; answers requests for encryption on the way. Null: the client left. */
-  async startup(secureContext: tls.SecureContext | null): Promise<Extract<StartupPacket, { kind: 'startup' | 'cancel' }> | null> {
+  async startup(
+    secureContext: tls.SecureContext | null,
+  ): Promise<Extract<StartupPacket, { kind: 'startup' | 'cancel' }> | null> {
     for (;;) {
       const packet = await this.#nextPacket();
       if (packet === null || packet.kind === 'startup' || packet.kind === 'cancel') return packet;

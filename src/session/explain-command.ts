@@ -15,7 +15,11 @@ export async function runExplain(session: SessionState, run: StatementRun, outpu
   const plan = await planFor(session, { ...run, statement: inner });
   if (plan.rung === 'local') return runLocal(session, run, output);
   const lines = explainPlan(plan);
-  sayRows(output, [{ name: 'QUERY PLAN', typeOid: textOid }], lines.map((line) => [line]));
+  sayRows(
+    output,
+    [{ name: 'QUERY PLAN', typeOid: textOid }],
+    lines.map((line) => [line]),
+  );
   output.complete('EXPLAIN');
 }
 

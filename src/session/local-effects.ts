@@ -1,7 +1,7 @@
-import type { ParsedStatement } from './statement-cache.ts';
-import type { SessionState } from './session-state.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import type { SessionState } from './session-state.ts';
 import { rememberSettings } from './setting-commands.ts';
+import type { ParsedStatement } from './statement-cache.ts';
 import type { StatementTraits } from './statement-traits.ts';
 
 /** What a statement that ran on the coordinator left behind there, as far as the session has to know. */
@@ -11,7 +11,6 @@ export async function afterLocalStatement(session: SessionState, statement: Pars
     session.pinned = true;
     await readTemporaryNames(session);
   }
-  if (traits.callsSequenceFunctions) session.pinned = true;
   if (traits.setConfigCalls.length > 0) await noteSetConfig(session, traits.setConfigCalls);
 }
 

@@ -16,7 +16,11 @@ import type { Identity, RouterServices } from './services.ts';
  * Finds out who the client is. With SCRAM the proof is checked against the coordinator's own verifier, and the client key that it
  * reveals logs the router in to servers with the identical verifier.
  */
-export async function authenticate(client: ClientConnection, user: string, services: RouterServices): Promise<Identity> {
+export async function authenticate(
+  client: ClientConnection,
+  user: string,
+  services: RouterServices,
+): Promise<Identity> {
   if (services.authentication === 'trust') return { user, secret: { kind: 'none' } };
   const timer = setTimeout(() => client.destroy(), limits.authenticationTimeoutMs);
   try {
@@ -34,7 +38,9 @@ async function scram(client: ClientConnection, user: string, services: RouterSer
   client.write(encodeAuthenticationSasl(['SCRAM-SHA-256']));
   const initial = decodeSaslInitialResponse(await nextPassword(client));
   if (initial.mechanism !== 'SCRAM-SHA-256' || initial.data === null) {
-    throw pgError('protocolViolation', 'client selected an invalid SASL authentication mechanism', { severity: 'FATAL' });
+    throw pgError('protocolViolation', 'client selected an invalid SASL authentication mechanism', {
+      severity: 'FATAL',
+    });
   }
   client.write(encodeAuthenticationSaslContinue(server.first(initial.data)));
   const outcome = server.final(decodeSaslResponse(await nextPassword(client)));

@@ -29,7 +29,12 @@ export async function runPrepare(
   if (inner === undefined) throw pgError('syntaxError', 'PREPARE needs a statement');
   const oids = await parameterTypes(session, command);
   const described = await describeStatement(session, inner, oids);
-  session.prepared.set(name, { name, statement: inner, parameterOids: described.parameterOids, fields: described.fields });
+  session.prepared.set(name, {
+    name,
+    statement: inner,
+    parameterOids: described.parameterOids,
+    fields: described.fields,
+  });
   output.complete('PREPARE');
 }
 

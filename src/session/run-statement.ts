@@ -1,23 +1,23 @@
-import type { BoundValue } from '../execute/statement-bytes.ts';
-import { passToClient } from '../execute/exchange.ts';
-import type { ExecutionContext } from '../execute/context.ts';
-import { encodeRendered } from '../execute/statement-bytes.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
-import { runPlan } from '../execute/run-plan.ts';
+import type { ExecutionContext } from '../execute/context.ts';
+import { passToClient } from '../execute/exchange.ts';
+import { passStatement, runPlan } from '../execute/run-plan.ts';
+import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
 import { planStatement } from '../plan/planner.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { runCopy } from './copy-command.ts';
-import { runDiscard, runShow, runSet } from './setting-commands.ts';
+import { runExplain } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
+import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
+import { runDiscard, runSet, runShow } from './setting-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
-import { runExplain } from './explain-command.ts';
 import { typeNameOf } from './type-names.ts';
 
 /** A statement with what its run needs. */
@@ -33,10 +33,11 @@ export interface StatementRun {
  * Carries out one statement of a session. Its rows and tag go to `output`. The caller ends an implicit transaction, so what this
  * leaves open is committed or rolled back there. Rejects with PgError.
  */
-export async function runStatement(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
-  const { statement } = run;
-  if (statement.kind === 'TransactionStmt') return runTransactionCommand(session, statement, output);
+export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
+  if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
+  const run = await withSequences(session, asked);
+  const { statement } = run;
   switch (statement.kind) {
     case 'VariableSetStmt':
       return runSet(session, statement, output);
@@ -80,11 +81,19 @@ export async function runStatement(session: SessionState, run: StatementRun, out
   }
 }
 
+/** The statement with currval() and lastval() answered; notes which sequences it moves. */
+async function withSequences(session: SessionState, run: StatementRun): Promise<StatementRun> {
+  const { traits } = run.statement;
+  const statement = traits.readsSequences ? await session.sequences.answer(session, run.statement) : run.statement;
+  await noteSequences(session, statement);
+  return statement === run.statement ? run : { ...run, statement };
+}
+
 /** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const plan = await planFor(session, run);
   if (plan.rung === 'local') return runLocal(session, run, output);
-  await runPlan(plan, executionContext(session, run.parameters), output);
+  await runPlan(plan, executionContext(session, run.parameters, run.extended), output);
   if (run.statement.kind === 'CreateTableAsStmt') await noteSchemaChange(session, run);
   await afterLocalStatement(session, run.statement);
 }
@@ -101,12 +110,17 @@ export async function planFor(session: SessionState, run: StatementRun): Promise
   });
 }
 
-export function executionContext(session: SessionState, parameters: readonly BoundValue[]): ExecutionContext {
+export function executionContext(
+  session: SessionState,
+  parameters: readonly BoundValue[],
+  prepared = false,
+): ExecutionContext {
   const { services } = session;
   return {
     transaction: session.transaction,
     snapshot: session.catalog,
     parameters,
+    prepared,
     control: () => services.control(),
     virtualRows: (relation) => services.virtualRows(relation),
     log: services.log,
@@ -120,13 +134,22 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   const connection = await session.coordinator();
   if (statement.traits.pinsConnection) session.pinned = true;
   if (changesData(statement)) session.transaction.markWritten('coordinator');
-  const bytes = run.extended
-    ? encodeRendered({ sql: statement.text, values: run.parameters }, output.resultFormats, output.wantsDescription)
-    : encodeQuery(statement.text);
-  const { tag } = await passToClient(connection, bytes, output);
+  const tag = run.extended
+    ? await passStatement(
+        connection,
+        { sql: statement.text, values: run.parameters },
+        executionContext(session, run.parameters, isPlannable(statement)),
+        output,
+      )
+    : (await passToClient(connection, encodeQuery(statement.text), output)).tag;
   await noteSchemaChange(session, run);
   await afterLocalStatement(session, statement);
   output.complete(tag);
+}
+
+/** Only statements that PostgreSQL plans gain by staying prepared. */
+function isPlannable({ kind }: ParsedStatement): boolean {
+  return kind === 'SelectStmt' || kind === 'InsertStmt' || kind === 'UpdateStmt' || kind === 'DeleteStmt';
 }
 
 /** CREATE TABLE AS makes a relation that the catalog has to know. */

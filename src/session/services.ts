@@ -1,16 +1,16 @@
 import type { ConnectionPool } from '../backend/pool.ts';
 import type { ServerSecret } from '../backend/server-connection.ts';
-import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import type { Site } from '../catalog/site.ts';
+import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import type { CommitHost } from '../transaction/commit.ts';
+import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
 import type { StatementCache } from './statement-cache.ts';
-import type { ScramVerifier } from '../wire/scram.ts';
 
 /** Who a session is, towards the servers. */
 export interface Identity {

@@ -1,12 +1,13 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
-import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import type { Site } from '../catalog/site.ts';
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import { DistributedTransaction, type TransactionHost } from '../transaction/distributed-transaction.ts';
 import { noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
 import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus } from '../wire/backend.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { StatementDescription } from './describe.ts';
+import { SequenceMemory } from './sequence-memory.ts';
 import type { Identity, NoticeFields, RouterServices } from './services.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -39,6 +40,7 @@ export class SessionState {
   transactionCatalog: CatalogSnapshot | null = null;
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
+  readonly sequences = new SequenceMemory();
   /** Names of types that are not built in, by OID. */
   readonly typeNames = new Map<number, string>();
   /** Cancels what is running now. */
@@ -70,7 +72,8 @@ export class SessionState {
   /** A cancel request came: whatever waits stops waiting, and every server involved is asked to stop. */
   cancel(): void {
     this.#statement.abort();
-    for (const connection of this.transaction.connections) if (!connection.idle) void connection.cancel().catch(() => {});
+    for (const connection of this.transaction.connections)
+      if (!connection.idle) void connection.cancel().catch(() => {});
   }
 
   coordinator(): Promise<ServerConnection> {
@@ -138,7 +141,9 @@ export class SessionState {
       },
       release: (site, connection) => {
         connection.onNotification = null;
-        services.pool(site, identity).release(connection);
+        const giveBack = () => services.pool(site, identity).release(connection);
+        if (site !== 'coordinator' || !this.sequences.touched) giveBack();
+        else void this.sequences.save(connection).then(giveBack);
       },
       coordinatorPinned: () => this.pinned,
       attached: (site, connection) => {

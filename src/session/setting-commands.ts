@@ -41,11 +41,17 @@ async function settingsAfter(session: SessionState, command: VariableSetStmt, na
     case 'VAR_SET_DEFAULT': {
       const startup = session.startupSettings.values.get(name);
       if (startup === undefined) return withSetting(settings, name, null);
-      await (await session.coordinator()).query(`SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(startup)}, false)`);
+      await (await session.coordinator()).query(
+        `SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(startup)}, false)`,
+      );
       return withSetting(settings, name, startup);
     }
     case 'VAR_SET_MULTI': {
-      const names = ['default_transaction_isolation', 'default_transaction_read_only', 'default_transaction_deferrable'];
+      const names = [
+        'default_transaction_isolation',
+        'default_transaction_read_only',
+        'default_transaction_deferrable',
+      ];
       return rememberSettings(session, settings, names);
     }
     default:
@@ -105,6 +111,7 @@ export async function runDiscard(
     await session.transaction.changeSettings(session.startupSettings);
     connection.appliedSettings = '';
     session.pinned = false;
+    session.sequences.forget();
     session.temporaryNames.clear();
   } else if (command.target === 'DISCARD_TEMP') session.temporaryNames.clear();
   session.reportParameters(connection);

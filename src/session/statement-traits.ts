@@ -1,11 +1,14 @@
-import type { Node } from '@pgsql/types';
+import type { FuncCall, Node } from '@pgsql/types';
+import { constantText } from '../sql/constant.ts';
 
 /** What a statement means for the session beyond its own answer: read off the syntax tree once, kept with the cached statement. */
 export interface StatementTraits {
   /** Leaves state on its connection that the session must find again: a session-level advisory lock, a WITH HOLD cursor … */
   readonly pinsConnection: boolean;
-  /** Sequences named in nextval/setval/currval('…') calls, as written; `lastval` stands for itself. */
-  readonly callsSequenceFunctions: boolean;
+  /** Sequences named in nextval and setval calls, as written; null stands for a computed name. */
+  readonly movedSequences: readonly (string | null)[];
+  /** Calls currval or lastval. */
+  readonly readsSequences: boolean;
   /** Calls of set_config() with a constant name, and whether they hold until the end of the transaction only. */
   readonly setConfigCalls: readonly { readonly name: string; readonly local: boolean }[];
   /** Calls something that may write: any function but those known to only read. */
@@ -24,11 +27,10 @@ const pinningFunctions = new Set([
   'dblink_connect',
 ]);
 
-const sequenceFunctions = new Set(['nextval', 'setval', 'currval', 'lastval']);
-
 export function readTraits(node: Node): StatementTraits {
   let pinsConnection = false;
-  let callsSequenceFunctions = false;
+  const movedSequences: (string | null)[] = [];
+  let readsSequences = false;
   const setConfigCalls: { name: string; local: boolean }[] = [];
   let mayWrite = false;
   let createsTemporary = false;
@@ -43,7 +45,8 @@ export function readTraits(node: Node): StatementTraits {
         const names = (child as { funcname?: { String?: { sval?: string } }[] }).funcname ?? [];
         const name = names.at(-1)?.String?.sval ?? '';
         if (pinningFunctions.has(name)) pinsConnection = true;
-        if (sequenceFunctions.has(name)) callsSequenceFunctions = true;
+        if (name === 'nextval' || name === 'setval') movedSequences.push(constantText((child as FuncCall).args?.[0]));
+        if (name === 'currval' || name === 'lastval') readsSequences = true;
         if (name === 'set_config') setConfigCalls.push(readSetConfig(child));
         if (!readOnlyFunctions.has(name)) mayWrite = true;
       } else if (writingNodes.has(key)) mayWrite = true;
@@ -55,7 +58,7 @@ export function readTraits(node: Node): StatementTraits {
     }
   };
   visit(node);
-  return { pinsConnection, callsSequenceFunctions, setConfigCalls, mayWrite, createsTemporary };
+  return { pinsConnection, movedSequences, readsSequences, setConfigCalls, mayWrite, createsTemporary };
 }
 
 /** CURSOR_OPT_HOLD of parsenodes.h. */

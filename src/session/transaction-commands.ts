@@ -1,9 +1,9 @@
 import type { TransactionStmt } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
+import { endTransaction } from './end-transaction.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
-import { endTransaction } from './end-transaction.ts';
 
 /** BEGIN, COMMIT, ROLLBACK, savepoints, PREPARE TRANSACTION: what PostgreSQL answers, over all servers of the transaction. */
 export async function runTransactionCommand(
@@ -74,7 +74,8 @@ async function end(
 ): Promise<void> {
   const { transaction } = session;
   if (!transaction.explicit) {
-    if (command.chain) throw pgError('noActiveSqlTransaction', `${verb} AND CHAIN can only be used in transaction blocks`);
+    if (command.chain)
+      throw pgError('noActiveSqlTransaction', `${verb} AND CHAIN can only be used in transaction blocks`);
     session.notice({ severity: 'WARNING', code: '25P01', message: 'there is no transaction in progress' });
     await endTransaction(session, verb);
     return output.complete(verb);

@@ -1,9 +1,9 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import type { Site } from '../catalog/site.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { decisionKey, participantGid, type TransactionName } from './gid.ts';
-import type { Site } from '../catalog/site.ts';
 
 export interface Participant {
   readonly site: Site;
@@ -73,7 +73,8 @@ async function commitPlainly(participant: Participant): Promise<void> {
   try {
     const result = await participant.connection.query('COMMIT');
     // PostgreSQL answers COMMIT of a failed transaction with the tag ROLLBACK.
-    if (result.tag === 'ROLLBACK') throw pgError('inFailedSqlTransaction', 'the transaction had failed and was rolled back');
+    if (result.tag === 'ROLLBACK')
+      throw pgError('inFailedSqlTransaction', 'the transaction had failed and was rolled back');
   } catch (error) {
     if (participant.connection.closed && participant.written && !isServerError(error)) {
       throw pgError(
@@ -105,7 +106,9 @@ async function twoPhase(
   host.log.debug({ gid: key, decision: decision.kind }, 'decision');
   switch (decision.kind) {
     case 'commit': {
-      const told = await Promise.all(nodes.map((node) => tell(node, 'COMMIT', participantGid(name, node.site as number))));
+      const told = await Promise.all(
+        nodes.map((node) => tell(node, 'COMMIT', participantGid(name, node.site as number))),
+      );
       await endAll(readers, 'COMMIT');
       if (told.every(Boolean)) host.settled(name);
       else host.unsettled(name);
@@ -155,7 +158,10 @@ async function decide(
       await coordinator.connection.query(`SET LOCAL synchronous_commit = on; ${record}`);
       const result = await coordinator.connection.query('COMMIT');
       if (result.tag === 'ROLLBACK') {
-        return { kind: 'abort', error: pgError('inFailedSqlTransaction', 'the transaction had failed and was rolled back') };
+        return {
+          kind: 'abort',
+          error: pgError('inFailedSqlTransaction', 'the transaction had failed and was rolled back'),
+        };
       }
     }
     return { kind: 'commit' };
@@ -180,7 +186,10 @@ async function resolveLostDecision(key: string, reason: PgError, host: CommitHos
       error: pgError(
         'transactionResolutionUnknown',
         'the coordinator was lost while the transaction was being decided: the outcome is unknown',
-        { detail: `Transaction ${key}: ${reason.message}`, hint: 'Recovery settles it as soon as the coordinator is back.' },
+        {
+          detail: `Transaction ${key}: ${reason.message}`,
+          hint: 'Recovery settles it as soon as the coordinator is back.',
+        },
       ),
     };
   }
@@ -217,9 +226,7 @@ async function tell(node: Participant, verb: 'COMMIT' | 'ROLLBACK', gid: string)
 
 /** Ends transactions that changed nothing that matters any more; a server that can't be told has ended them itself. */
 async function endAll(participants: readonly Participant[], verb: 'COMMIT' | 'ROLLBACK'): Promise<void> {
-  await Promise.all(
-    participants.map(({ connection }) => connection.query(verb).catch(() => connection.close())),
-  );
+  await Promise.all(participants.map(({ connection }) => connection.query(verb).catch(() => connection.close())));
 }
 
 /** An answer of the server itself, as against a lost connection. */

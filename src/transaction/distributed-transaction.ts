@@ -1,9 +1,9 @@
 import type { ServerConnection, TransactionStatus } from '../backend/server-connection.ts';
+import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
-import type { Site } from '../catalog/site.ts';
 
 /** What a session's transaction needs from the rest of the router. */
 export interface TransactionHost extends CommitHost {

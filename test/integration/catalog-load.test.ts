@@ -12,24 +12,7 @@ import type { CatalogSnapshot, ColumnDefault, RelationEntry } from '../../src/ca
 import { leafSchema } from '../../src/catalog/snapshot.ts';
 import type { SqlRunner } from '../../src/core/runner.ts';
 import { startPostgres, type TestServer } from '../harness/postgres.ts';
-
-/** A runner over `pg`, which gives every statement's result as text. */
-function runnerOf(client: pg.Client): SqlRunner {
-  return {
-    async query(sql, parameters = []) {
-      const types = { getTypeParser: () => (value: unknown) => value };
-      const given = await client.query({ text: sql, values: [...parameters], rowMode: 'array', types } as never);
-      const results = (Array.isArray(given) ? given : [given]) as pg.QueryArrayResult[];
-      const last = results[results.length - 1]!;
-      return {
-        columns: last.fields.map((field) => field.name),
-        typeOids: last.fields.map((field) => field.dataTypeID),
-        rows: last.rows as (string | null)[][],
-        tag: last.command,
-      };
-    },
-  };
-}
+import { runnerOf } from './catalog-runner.ts';
 
 describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
   let server: TestServer;
@@ -168,6 +151,7 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
           typeName: 'integer',
           family: 'integer',
           collation: null,
+          bytewise: true,
         },
       ],
       group: {

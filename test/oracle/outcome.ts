@@ -55,7 +55,7 @@ export async function runStatement(client: pg.Client, request: Request): Promise
 
 /** OIDs from 16384 on are given at creation and differ between databases. */
 function comparableType(oid: number): number {
-  return oid >= 16384 ? 16384 : oid;
+  return Math.min(oid, 16384);
 }
 
 /** True for an honest "not supported" of pgherd: SQLSTATE 0A000 with one of its codes. */

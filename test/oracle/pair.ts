@@ -1,4 +1,6 @@
 import pg from 'pg';
+import { startHerd } from '../harness/herd.ts';
+import { startPostgres } from '../harness/postgres.ts';
 
 /**
  * Two connection URLs that must behave alike: a plain PostgreSQL (the oracle) and a herd.
@@ -13,24 +15,21 @@ export type Pair = {
 
 /**
  * Starts both, or takes running ones from `PGHERD_TEST_PLAIN_URL` and `PGHERD_TEST_HERD_URL`
- * (`PGHERD_TEST_UNDISTRIBUTED=1`: the second is no herd, distribute nothing).
+ * `PGHERD_TEST_UNDISTRIBUTED=1` distributes nothing: for a second server that is no herd, or to try the router alone.
  */
 export async function startPair(options: { version?: 18 | 15; nodes?: number } = {}): Promise<Pair> {
+  const distributed = process.env['PGHERD_TEST_UNDISTRIBUTED'] !== '1';
   const plainUrl = process.env['PGHERD_TEST_PLAIN_URL'];
   const herdUrl = process.env['PGHERD_TEST_HERD_URL'];
   if (plainUrl !== undefined && herdUrl !== undefined) {
-    const distributed = process.env['PGHERD_TEST_UNDISTRIBUTED'] !== '1';
     return { plain: plainUrl, herd: herdUrl, distributed, stop: async () => {} };
   }
-  const harness = '../harness/';
-  const { startPostgres } = await import(`${harness}postgres.ts`);
-  const { startHerd } = await import(`${harness}herd.ts`);
   const plain = await startPostgres(options.version === undefined ? {} : { version: options.version });
   const herd = await startHerd(options);
   return {
     plain: `postgres://postgres@${plain.host}:${plain.port}/postgres`,
     herd: herd.url,
-    distributed: true,
+    distributed,
     stop: async () => {
       await herd.stop();
       await plain.stop();

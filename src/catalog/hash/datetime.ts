@@ -15,8 +15,9 @@ const epochDays = 730_425;
 const isoDate = /^(\d{4})-(\d\d)-(\d\d)$/;
 const isoTime = /^(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,6}))?)?$/;
 const isoTimestamp = /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?))?$/;
-const isoTimestamptz = /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d(?::?\d\d)?)$/;
-const isoTimetz = /^(\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)([+-]\d\d(?::?\d\d)?)$/;
+const isoTimestamptz =
+  /^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)(Z|[+-]\d\d(?:\d\d|:\d\d(?::\d\d)?)?)$/;
+const isoTimetz = /^(\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?)([+-]\d\d(?:\d\d|:\d\d(?::\d\d)?)?)$/;
 
 export const dateType = integerType(decodeDateText, decodeInt4);
 export const timeType = integerType(decodeTimeText, decodeInt8);
@@ -107,13 +108,12 @@ function setTimestamp(into: KeyDatum, date: string, timeText: string, offsetSeco
 
 const maxOffsetHours = 15;
 
-/** Seconds east of Greenwich of `Z`, `+02`, `-0530`, `+05:30`. */
+/** Seconds east of Greenwich of `Z`, `+02`, `-0530`, `+05:30`, `+05:41:16`. */
 function offsetOf(text: string): number | null {
   if (text === 'Z') return 0;
-  const hours = Number(text.slice(1, 3));
-  const minutes = Number(text.slice(-2)) * (text.length > 3 ? 1 : 0);
-  if (hours > maxOffsetHours || minutes > 59) return null;
-  return (hours * 3600 + minutes * 60) * (text.startsWith('-') ? -1 : 1);
+  const [hours, minutes, seconds] = [1, 3, 5].map((i) => Number(text.replaceAll(':', '').slice(i, i + 2)));
+  if (hours! > maxOffsetHours || minutes! > 59 || seconds! > 59) return null;
+  return (hours! * 3600 + minutes! * 60 + seconds!) * (text.startsWith('-') ? -1 : 1);
 }
 
 /** timetz_hash_extended: the hashes of time and zone, joined by XOR. */

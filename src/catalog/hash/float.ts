@@ -52,12 +52,10 @@ function decodeText(bits: 32 | 64, bytes: Buffer, into: KeyDatum): boolean {
   }
   if (!decimal.test(text)) return false;
   const value = Number(text);
-  // Out of range is an error there; near zero it depends on the C library.
-  if (!Number.isFinite(value) || (value === 0 ? /[1-9]/.test(text.split(/e/i)[0]!) : Math.abs(value) < smallest[bits]))
-    return false;
   if (bits === 32 && !roundsOnce(value)) return false;
   into.number = bits === 32 ? Math.fround(value) : value;
-  return Number.isFinite(into.number);
+  // Too large and too small are errors there.
+  return Number.isFinite(into.number) && (into.number !== 0 || !/[1-9]/.test(text.replace(/e.*/i, '')));
 }
 
 const specials = new Map([
@@ -66,15 +64,18 @@ const specials = new Map([
   ['-Infinity', Number.NEGATIVE_INFINITY],
 ]);
 
-/** The smallest numbers of full precision. */
-const smallest = { 32: 2 ** -126, 64: 2 ** -1022 } as const;
-
 /**
- * PostgreSQL rounds the decimal to float4 at once, we by way of float8. They can differ only where the float8 lies halfway
- * between two float4s (the 29 bits that go are 1 and 28 zeros).
+ * PostgreSQL rounds the decimal to float4 at once, we by way of float8. They can differ only where that float8 lies halfway
+ * between two float4s: their middle is exact in float8.
  */
 function roundsOnce(value: number): boolean {
-  const bits = new DataView(new ArrayBuffer(8));
-  bits.setFloat64(0, value);
-  return (bits.getUint32(4) & 0x1fff_ffff) !== 0x1000_0000;
+  const nearest = Math.fround(value);
+  if (nearest === value || !Number.isFinite(nearest)) return true;
+  const view = new DataView(new ArrayBuffer(4));
+  view.setFloat32(0, nearest);
+  const away = Math.abs(value) > Math.abs(nearest) ? 1 : -1;
+  // The bits of a float count its neighbours of the same sign, from 0 outwards.
+  if (nearest === 0) view.setInt32(0, 1);
+  else view.setInt32(0, view.getInt32(0) + away);
+  return Math.abs(value) !== (Math.abs(nearest) + Math.abs(view.getFloat32(0))) / 2;
 }

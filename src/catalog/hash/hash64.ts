@@ -29,8 +29,9 @@ export function combineInto(row: Hash64, hash: Readonly<Hash64>): void {
   row.high = (row.high ^ high) >>> 0;
 }
 
-/** hash mod m, for m up to 2^20: (2^20 - 1) * 2^32 + 2^32 - 1 < 2^53. */
+/** hash mod m, for m up to 2^20: (2^20 - 1) * 2^32 + 2^32 - 1 < 2^53. Powers of two need the low half only. */
 export function remainderOf(hash: Readonly<Hash64>, modulus: number): number {
+  if ((modulus & (modulus - 1)) === 0) return hash.low & (modulus - 1);
   return ((hash.high % modulus) * 0x1_0000_0000 + hash.low) % modulus;
 }
 

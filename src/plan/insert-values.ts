@@ -1,0 +1,77 @@
+import type { Node } from '@pgsql/types';
+import type { ColumnEntry, KeyColumn } from '../catalog/snapshot.ts';
+import type { PlanContext } from './context.ts';
+import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
+import { comparedValue, type KeyValue } from './key-value.ts';
+import type { RelationItem } from './model.ts';
+import { lookUp, type ShardSet } from './shards.ts';
+
+const maxPinnedRows = 100;
+
+/** The shards of the rows of an INSERT … VALUES whose keys are constants or parameters; any, for all other INSERTs. */
+export function insertShards(item: RelationItem, context: PlanContext): ShardSet {
+  const distribution = item.table?.distribution;
+  if (distribution?.kind !== 'distributed') return { indexes: null, dependsOnParameters: false };
+  const shape = insertShape(item);
+  const dependsOnParameters = item.block.children.some((child) => child.block.parameters.length > 0);
+  const anyShard = { indexes: null, dependsOnParameters };
+  if (shape.source.kind !== 'values' || shape.source.rows.length > maxPinnedRows) return anyShard;
+  if (insertObstacle(shape)) return anyShard;
+  const keys: KeyValue[][] = [];
+  for (const row of shape.source.rows) {
+    const values = distribution.keys.map((key) => insertedKey(key, row, shape, context));
+    if (values.includes(undefined)) return anyShard;
+    keys.push(values as KeyValue[]);
+  }
+  const indexes = lookUp(distribution, keys);
+  // A row that no shard takes is refused in one place: where rows are routed.
+  return { indexes: indexes?.size === 0 ? null : indexes, dependsOnParameters };
+}
+
+/** Why a node can't complete the rows by itself. Nodes have a column's constant default, but no sequence and another clock. */
+export function insertObstacle(shape: InsertShape): string | null {
+  const { distribution } = shape.table;
+  if (distribution.kind === 'distributed' && distribution.globalIndexes.length > 0) return 'a global unique index';
+  const keys = distribution.kind === 'distributed' ? distribution.keys.map(({ name }) => name) : [];
+  for (const column of shape.table.columns) {
+    if (!needsDefault(column, shape)) continue;
+    const { kind } = column.default;
+    const onNode = kind === 'none' || kind === 'constant' || (kind === 'generated' && !keys.includes(column.name));
+    if (!onNode) return `the default of ${column.name}`;
+  }
+  return null;
+}
+
+/** Whether some row leaves the column to its default. */
+export function needsDefault(column: ColumnEntry, shape: InsertShape): boolean {
+  const index = shape.columns.indexOf(column);
+  if (index < 0 || !isTaken(column, shape)) return true;
+  return shape.source.kind === 'values' && shape.source.rows.some((row) => isDefault(row[index]));
+}
+
+/** undefined: not known, or not of the key's type as it would be stored. */
+function insertedKey(key: KeyColumn, row: readonly Node[], shape: InsertShape, context: PlanContext): KeyValue | undefined {
+  const index = shape.columns.findIndex((column) => column.name === key.name);
+  const column = shape.table.columns.find((each) => each.name === key.name);
+  const expression = row[index];
+  if (!column || column.typeOid !== key.typeOid) return undefined;
+  if (expression === undefined || isDefault(expression)) return column.default.kind === 'none' ? null : undefined;
+  if ('A_Const' in expression && expression.A_Const.isnull) return null;
+  if ('ParamRef' in expression && context.parameters?.[(expression.ParamRef.number ?? 0) - 1]?.value === null) return null;
+  const compared = comparedValue(expression, key.typeOid, context);
+  return compared?.value && fitsModifier(compared.value, column) ? compared.value : undefined;
+}
+
+const varchar = 1043;
+const bpchar = 1042;
+const numeric = 1700;
+
+/** Storing the value in the column doesn't change it: by truncation or rounding it would get another hash. */
+function fitsModifier(value: NonNullable<KeyValue>, { typeOid, typmod }: ColumnEntry): boolean {
+  if (typmod < 0) return true;
+  const text = value.bytes.toString();
+  if (typeOid === varchar || typeOid === bpchar) return [...text].length <= typmod - 4;
+  if (typeOid !== numeric || value.format !== 0) return false;
+  const scale = (typmod - 4) & 0x7ff;
+  return /^[+-]?\d+(?:\.\d*)?$/.test(text) && (text.split('.')[1] ?? '').length <= scale;
+}

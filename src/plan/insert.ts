@@ -1,0 +1,205 @@
+import { type ColumnEntry, type DistributedTable, isOwnSchema } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
+import { unsupported } from '../core/errors.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import type { PlanContext } from './context.ts';
+import { checkConflictAction } from './assignment.ts';
+import type { PlanEdit } from './edits.ts';
+import type { FactsByRelation } from './facts.ts';
+import { spreadObstacle } from './functions.ts';
+import { gather } from './gather.ts';
+import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
+import { type InsertText, insertText, valuesExtents } from './insert-text.ts';
+import { needsDefault } from './insert-values.ts';
+import type { Model, RelationItem } from './model.ts';
+import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from './plan.ts';
+import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { placeOnNode } from './single-shard.ts';
+import { baseTypeName, castName, motionColumn } from './type-name.ts';
+
+/**
+ * INSERT into a distributed or reference table: the coordinator computes the rows, with the defaults that nodes can't give, and
+ * the router sends each to its shard (or all of them to every copy).
+ */
+export function planInsert(model: Model, facts: FactsByRelation, context: PlanContext, reason: string): Plan {
+  const { root } = model;
+  const target = model.relations.find((item) => item.isTarget && item.block === root);
+  assert(target?.table && root.kind === 'insert', 'an INSERT has a target');
+  const { table } = target;
+  const shape = insertShape(target);
+  const text = insertText(target);
+  checkTail(model, target, text, context);
+  const columns = rowColumns(shape);
+  const constants = createConstantPool();
+  const { motions, rows, dependsOnParameters } = rowsOf({ model, facts, context, constants, target, shape, text, columns });
+  const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
+  const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
+  const tail = tailOf(model, text, context, constants);
+  const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };
+  const final: ChangeStep =
+    table.distribution.kind === 'reference'
+      ? { kind: 'insert copies', sites: ['coordinator', ...context.snapshot.nodes.map(({ id }) => id)], ...step }
+      : { kind: 'insert rows', ...step };
+  return {
+    rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
+    ...{ reason, constants: constants.list, motions, final, writes: true },
+    returnsRows: root.node.returningClause !== undefined,
+    valueIndependent: !dependsOnParameters,
+  };
+}
+
+interface RowColumn {
+  readonly column: ColumnEntry;
+  readonly motion: MotionColumn;
+  /** Its place among the given values; null: computed. */
+  readonly given: number | null;
+  /** What rows that leave it out, or say DEFAULT, get. */
+  readonly defaultSql: string | null;
+  /** Computed from the others: a generated distribution column. */
+  readonly generatedSql: string | null;
+  /** It is there for a generated column only. */
+  readonly isKey: boolean;
+}
+
+/** All that is given, and what the nodes can't fill in by themselves, in the table's order. */
+function rowColumns(shape: InsertShape): RowColumn[] {
+  const { table } = shape;
+  const keys = table.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
+  const generatedKey = table.columns.some(({ name, default: { kind } }) => keys.includes(name) && kind === 'generated');
+  return table.columns.flatMap((column): RowColumn[] => {
+    const isKey = keys.includes(column.name);
+    const index = isTaken(column, shape) ? shape.columns.indexOf(column) : -1;
+    const { kind } = column.default;
+    if (kind === 'generated' && !isKey) return [];
+    const wanted = isKey || generatedKey || kind === 'sequence' || kind === 'volatile';
+    if (index < 0 && !wanted) return [];
+    const motion = { ...motionColumn(column.name, column), typeName: baseTypeName(column), collation: null };
+    const generatedSql = column.default.kind === 'generated' ? column.default.expression : null;
+    const given = index < 0 || generatedSql !== null ? null : index;
+    return [{ column, motion, given, defaultSql: needsDefault(column, shape) ? defaultSql(column) : null, generatedSql, isKey }];
+  });
+}
+
+function defaultSql(column: ColumnEntry): string {
+  switch (column.default.kind) {
+    case 'sequence':
+      return `pg_catalog.nextval(${quoteLiteral(column.default.sequence)}::regclass)`;
+    case 'constant':
+    case 'volatile':
+      return column.default.expression;
+    default:
+      return 'NULL';
+  }
+}
+
+interface RowsQuestion {
+  readonly model: Model;
+  readonly facts: FactsByRelation;
+  readonly context: PlanContext;
+  readonly constants: ReturnType<typeof createConstantPool>;
+  readonly target: RelationItem;
+  readonly shape: InsertShape;
+  readonly text: InsertText;
+  readonly columns: readonly RowColumn[];
+}
+
+/** The SELECT that gives the rows: the source as written, each value cast to its column's type, defaults beside them. */
+function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTemplate; dependsOnParameters: boolean } {
+  const { model, facts, context, constants, shape, text, columns } = question;
+  const end = model.source.bytes.length;
+  const drop = (start: number, to: number, parts: SqlTemplate = []): PlanEdit => ({ start, end: to, parts });
+  const edits: PlanEdit[] = [drop(text.tailStart, end, [closeOf(shape, columns)])];
+  if (shape.source.kind === 'values') edits.push(drop(text.head.start, text.head.end, [openValues(columns)]), ...valuesEdits(question));
+  else if (shape.source.kind === 'query') edits.push(drop(text.head.start, text.head.end, [openQuery(shape, columns)]));
+  else edits.push(drop(text.head.start, text.tailStart, [openValues(columns), `VALUES (${columns.map((c) => c.defaultSql ?? 'NULL').join(', ')})`]));
+  const gathered = gather(model, facts, context, constants, edits);
+  return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
+}
+
+const rowsAlias = 'pgherd_rows';
+
+/** `SELECT … FROM (` before VALUES that have been cast already. */
+function openValues(columns: readonly RowColumn[]): string {
+  return `${selectList(columns, (column) => quoteIdentifier(column.name))} FROM (`;
+}
+
+function openQuery(shape: InsertShape, columns: readonly RowColumn[]): string {
+  const value = (column: ColumnEntry, place: RowColumn) => {
+    if (place.given === null) return place.defaultSql === null ? 'NULL' : typed(place.defaultSql, place);
+    return typed(`pgherd_source.${quoteIdentifier(`v${place.given}`)}`, place);
+  };
+  const inner = columns.filter(({ generatedSql }) => generatedSql === null);
+  const list = inner.map((place) => `${value(place.column, place)} AS ${quoteIdentifier(place.column.name)}`);
+  assert(shape.columns.length > 0 || list.length > 0, 'an INSERT has columns');
+  return `${selectList(columns, (column) => quoteIdentifier(column.name))} FROM (SELECT ${list.join(', ')} FROM (`;
+}
+
+function closeOf(shape: InsertShape, columns: readonly RowColumn[]): string {
+  if (shape.source.kind === 'query') {
+    const names = shape.columns.map((_, i) => quoteIdentifier(`v${i}`)).join(', ');
+    return `) AS pgherd_source(${names})) AS ${rowsAlias}`;
+  }
+  const names = columns.filter(({ generatedSql }) => generatedSql === null).map(({ column }) => quoteIdentifier(column.name));
+  return `) AS ${rowsAlias}(${names.join(', ')})`;
+}
+
+/** The rows as they travel: in the columns' order, keys as they will be stored, text where the type asks for it. */
+function selectList(columns: readonly RowColumn[], name: (column: ColumnEntry) => string): string {
+  const list = columns.map((place) => {
+    const value = place.generatedSql === null ? name(place.column) : `(${place.generatedSql})::${baseTypeName(place.column)}`;
+    const stored = place.isKey ? storedKey(value, place.column) : value;
+    return `${place.motion.viaText ? `(${stored})::text` : stored} AS ${quoteIdentifier(place.column.name)}`;
+  });
+  return `SELECT ${list.join(', ')}`;
+}
+
+const varchar = 1043;
+const characterTypes = new Set([1042, varchar, 1560, 1562]);
+
+/**
+ * A distribution column's value after its type modifier: that is what is hashed. An explicit cast rounds as assignment does, but
+ * cuts strings that assignment refuses, unless only spaces are cut (and those don't count for character(n)).
+ */
+function storedKey(value: string, column: ColumnEntry): string {
+  if (column.typmod < 0) return value;
+  const full = castName(column.typeOid, column.typeName);
+  if (!characterTypes.has(column.typeOid)) return `(${value})::${full}`;
+  if (column.typeOid !== varchar) return value;
+  const rest = `pg_catalog.substr(${value}, ${column.typmod - 3})`;
+  return `CASE WHEN pg_catalog.rtrim(${rest}) = '' THEN (${value})::${full} ELSE ${value} END`;
+}
+
+/** A value as its column's type, the modifier left out: the node's INSERT applies that by assignment. */
+function typed(value: string, place: RowColumn): string {
+  return `(${value})::${baseTypeName(place.column)}`;
+}
+
+function valuesEdits({ target, shape, text, columns }: RowsQuestion): PlanEdit[] {
+  assert(shape.source.kind === 'values', 'rows of VALUES');
+  const written = columns.filter(({ generatedSql }) => generatedSql === null);
+  const extents = valuesExtents(target, text);
+  const { rows } = shape.source;
+  return extents.flatMap(({ expressions, close }, r) => {
+    if (expressions.length !== shape.columns.length) {
+      throw unsupported('PH002', 'VALUES of another width than the columns');
+    }
+    const edits: PlanEdit[] = [];
+    // VALUES keeps the order that it was written in; the alias around it names the columns accordingly.
+    for (const [i, extent] of expressions.entries()) {
+      const place = written.find(({ given }) => given === i);
+      const last = i === expressions.length - 1;
+      if (!place) edits.push({ ...extent, parts: ['NULL'] });
+      else if (isDefault(rows[r]![i])) edits.push({ ...extent, parts: [typed(place.defaultSql ?? 'NULL', place)] });
+      else {
+        edits.push({ start: extent.start, end: extent.start, parts: ['('] });
+        edits.push({ start: extent.end, end: extent.end, parts: [`)::${baseTypeName(place.column)}`] });
+      }
+      if (last) edits.push({ start: close, end: close, parts: written.filter(({ given }) => given === null).map((each) => `, ${typed(each.defaultSql ?? 'NULL', each)}`) });
+    }
+    return edits;
+  });
+}
+
+export function isHidden(table: DistributedTable): boolean {
+  return isOwnSchema(table.schema);
+}
