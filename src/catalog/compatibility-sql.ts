@@ -8,6 +8,10 @@ export type CompatibilitySchema = 'pg_catalog' | 'pgherd';
 /** Views over live rows: the snapshot holds them wherever they live, so that the router can expand them. */
 export const liveViewNames = ['citus_tables', 'citus_shards'] as const;
 
+export function isLiveView(name: string): boolean {
+  return liveViewNames.some((candidate) => candidate === name);
+}
+
 /** `pgherd.live_shard_size(shardid, nodeid, bytes)`: one row per shard and node that holds it (0: the coordinator). */
 export const liveShardSizeName = 'live_shard_size';
 

@@ -1,7 +1,8 @@
+import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { type CompatibilitySchema, compatibilitySql } from './compatibility-sql.ts';
 
-/** Raised whenever `tablesSql` changes; a coordinator made by an older pgherd is brought up when it is opened. */
+/** Raised whenever the SQL of this file or of the views changes: only then is it run on a coordinator that has a catalog. */
 export const catalogSchemaVersion = 1;
 
 /** Routers LISTEN here; the payload is the new version of the catalog. */
@@ -14,13 +15,26 @@ export const firstShardId = 102_008;
 const installLockKey = 7_305_806_817_842_135n;
 
 /**
- * Creates schema `pgherd` on the coordinator, or brings it up to date; changes nothing when it is there already. As
- * superuser the compatibility views go to pg_catalog: unqualified names resolve whatever the search_path, and pg_dump
- * leaves them out. Without that privilege (managed services) they go to schema pgherd.
+ * Creates schema `pgherd` on the coordinator, or brings an older one up to date; one that is up to date is left alone, for
+ * replacing a view waits for everybody who has read it. As superuser the compatibility views go to pg_catalog: unqualified
+ * names resolve whatever the search_path, and pg_dump leaves them out. Without that privilege they go to schema pgherd.
  */
 export async function installCatalog(runner: SqlRunner): Promise<void> {
-  const { rows } = await runner.query("SELECT current_setting('is_superuser')");
-  await runner.query(catalogSql(rows[0]?.[0] === 'on' ? 'pg_catalog' : 'pgherd'));
+  const { rows } = await runner.query("SELECT current_setting('is_superuser'), to_regclass('pgherd.meta') IS NOT NULL");
+  const [superuser, installed] = rows[0] ?? [];
+  const found = installed === 't' ? await readSchemaVersion(runner) : 0;
+  if (found === catalogSchemaVersion) return;
+  if (found > catalogSchemaVersion) {
+    throw pgError('objectNotInPrerequisiteState', `the catalog of this herd is of a newer pgherd (version ${found})`, {
+      hint: 'Start the pgherd that made it, or a later one.',
+    });
+  }
+  await runner.query(catalogSql(superuser === 'on' ? 'pg_catalog' : 'pgherd'));
+}
+
+async function readSchemaVersion(runner: SqlRunner): Promise<number> {
+  const { rows } = await runner.query("SELECT value FROM pgherd.meta WHERE key = 'schema_version'");
+  return Number(rows[0]?.[0] ?? 0);
 }
 
 /** One text, so that it is one transaction wherever it runs. */
@@ -43,8 +57,9 @@ CREATE SCHEMA IF NOT EXISTS pgherd;
 CREATE TABLE IF NOT EXISTS pgherd.meta (
   key text PRIMARY KEY,
   value text NOT NULL);
+INSERT INTO pgherd.meta VALUES ('schema_version', '${catalogSchemaVersion}')
+  ON CONFLICT (key) DO UPDATE SET value = excluded.value;
 INSERT INTO pgherd.meta VALUES
-  ('schema_version', '${catalogSchemaVersion}'),
   ('version', '1'),
   ('cluster_id', substr(replace(gen_random_uuid()::text, '-', ''), 1, 12))
   ON CONFLICT (key) DO NOTHING;

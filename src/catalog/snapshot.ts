@@ -1,3 +1,5 @@
+import { isLiveView } from './compatibility-sql.ts';
+
 /**
  * What is where: an immutable picture of the catalog (schema `pgherd` and the system catalogs of the coordinator), with a
  * version. Planning reads it and nothing else, so a plan is a pure function of statement and snapshot.
@@ -200,5 +202,7 @@ export function resolveRelation(
     const relation = snapshot.relations.get(candidate)?.get(name);
     if (relation) return { kind: 'relation', relation };
   }
-  return { kind: 'unknown' };
+  // Where they could not be put into pg_catalog they must be found all the same.
+  const own = isLiveView(name) ? snapshot.relations.get('pgherd')?.get(name) : undefined;
+  return own ? { kind: 'relation', relation: own } : { kind: 'unknown' };
 }

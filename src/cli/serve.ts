@@ -9,6 +9,7 @@ import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import type { RouterServices } from '../session/services.ts';
 import { StatementCache } from '../session/statement-cache.ts';
+import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
@@ -96,6 +97,7 @@ function routerServices(
   const endpoint = (site: 'coordinator' | number): ServerEndpoint => control.endpoint(site, catalog.snapshot);
   return {
     log: options.log,
+    fence: new Fence(),
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     cancels: new CancelRegistry(),

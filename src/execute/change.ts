@@ -5,15 +5,15 @@ import type { ChangeStep } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { passToClient } from './exchange.ts';
+import { exchangeSource, passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { hasReturning, insertStatement } from './insert-rows.ts';
 import { gatherRows } from './motion.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { forEachBatch } from './row-batches.ts';
-import { joinAll } from './run-plan.ts';
 import { addTags, RowWindow, runOnAll } from './scatter.ts';
+import { joinAll, plainSources } from './sources.ts';
 import { encodeRendered } from './statement-bytes.ts';
 
 type ChangeShards = Extract<ChangeStep, { kind: 'change shards' }>;
@@ -32,12 +32,12 @@ export async function changeShards(
   for (const site of step.sites) transaction.markWritten(site);
   if (!touchesGlobalIndex(step)) {
     const bytes = encodeRendered(renderTemplate(step.sql, values), output.resultFormats, output.wantsDescription);
-    return output.complete(addTags(await runOnAll(connections, bytes, new RowWindow(output))));
+    return output.complete(addTags(await runOnAll(plainSources(connections, bytes), new RowWindow(output))));
   }
   const sql = withIndexedReturning(step.sql, step.table);
   const sink = new IndexedOutput(new RowWindow(output), step.table, !hasReturning(step.sql));
   const bytes = encodeRendered(renderTemplate(sql, values), sink.resultFormats, output.wantsDescription);
-  const tags = await runOnAll(connections, bytes, sink);
+  const tags = await runOnAll(plainSources(connections, bytes), sink);
   if (step.command === 'DELETE') await removeEntries(step.table, sink.entries, context);
   else {
     if (before.length !== sink.entries.length) {
@@ -75,20 +75,17 @@ async function entriesBefore(
   ];
   const bytes = encodeRendered(renderTemplate(select, values), [0], false);
   const connections = await joinAll(step.sites, context);
-  const gathered = await gatherRows(
-    connections.map((connection) => ({ connection, bytes })),
-    {
-      name: '',
-      columns: [],
-      primaryKey: [],
-      always: false,
-      coordinator: () => {
-        throw pgError('programLimitExceeded', 'too many rows change an indexed column in one statement', {
-          hint: 'Change them in several statements.',
-        });
-      },
+  const gathered = await gatherRows(plainSources(connections, bytes), {
+    name: '',
+    columns: [],
+    primaryKey: [],
+    always: false,
+    coordinator: () => {
+      throw pgError('programLimitExceeded', 'too many rows change an indexed column in one statement', {
+        hint: 'Change them in several statements.',
+      });
     },
-  );
+  });
   return gathered.kind === 'inline' ? gathered.rows : [];
 }
 
@@ -100,7 +97,7 @@ export async function changeCopies(
   output: ClientOutput,
 ): Promise<void> {
   const rendered = renderTemplate(step.sql, values);
-  const { tag } = await onCopies(step.sites, context, output, (describe) =>
+  const tag = await onCopies(step.sites, context, output, (describe) =>
     encodeRendered(rendered, output.resultFormats, describe),
   );
   output.complete(tag);
@@ -125,7 +122,7 @@ export async function insertCopies(
   const window = new RowWindow(output);
   for (const rows of batches.length > 0 ? batches : [[]]) {
     const rendered = insertStatement(step.head, rows, step.columns, step.tail, values);
-    const { tag } = await onCopies(step.sites, context, window, (describe) =>
+    const tag = await onCopies(step.sites, context, window, (describe) =>
       encodeRendered(rendered, output.resultFormats, describe),
     );
     tags.push(tag);
@@ -139,16 +136,17 @@ async function onCopies(
   context: ExecutionContext,
   output: ClientOutput,
   encode: (describe: boolean) => Buffer,
-): Promise<{ tag: string }> {
+): Promise<string> {
   const { transaction, signal } = context;
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
   transaction.markWritten('coordinator');
-  const result = await passToClient(coordinator, encode(output.wantsDescription), output);
+  const source = exchangeSource(coordinator, encode(output.wantsDescription));
+  const tag = await passToClient(source, output);
   const nodes = sites.filter((site) => site !== 'coordinator');
   const connections = await joinAll(nodes, context);
   for (const node of nodes) transaction.markWritten(node);
   const outcomes = await Promise.allSettled(connections.map((connection) => collectResult(connection, encode(false))));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-  return result;
+  return tag;
 }

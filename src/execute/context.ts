@@ -1,7 +1,10 @@
+import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { DistributedTransaction } from '../transaction/distributed-transaction.ts';
+import type { Fence } from '../transaction/fence.ts';
+import type { AnswerSource } from './exchange.ts';
 import type { BoundValue } from './statement-bytes.ts';
 
 /** What one statement runs with. */
@@ -11,10 +14,15 @@ export interface ExecutionContext {
   readonly parameters: readonly BoundValue[];
   /** The client prepared the statement, so it will come again: it stays prepared on the servers too. */
   readonly prepared: boolean;
-  /** The coordinator on a connection of the router's own, outside the session's transaction. */
+  /** The coordinator beside the session's transaction, with the session's role and settings: values are read under them. */
   control(): SqlRunner;
   /** Rows for the catalog's virtual relations (`live shard sizes`), as text. */
   virtualRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  readonly fence: Fence;
+  /** Reads over several nodes see all or nothing of each distributed commit (`pgherd.snapshot`). */
+  readonly globalSnapshot: boolean;
+  /** Snapshots taken for this statement beforehand: each site's fragments run on them, in the plan's order. */
+  readonly opened: ReadonlyMap<Site, AnswerSource> | null;
   readonly log: Log;
   readonly signal: AbortSignal;
 }

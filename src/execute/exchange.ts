@@ -4,64 +4,76 @@ import { decodeCommandComplete, decodeErrorFields } from '../wire/backend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import type { ClientOutput } from './client-output.ts';
 
-export interface ExchangeResult {
-  /** Tag of the last command; empty after an empty query. */
-  readonly tag: string;
+/** Takes the frames of an answer, errors and ReadyForQuery left out. Called synchronously from the socket. */
+export type FrameHandler = (type: number, frame: Buffer) => void;
+
+/** An answer that can be had from one server: asked for when it is run, once. */
+export interface AnswerSource {
+  readonly connection: ServerConnection;
+  /** Rejects with the server's error, once the server is ready for other work. */
+  run(handler: FrameHandler): Promise<void>;
+}
+
+/** The answer to one exchange: bytes that end in a Sync, or a simple Query. */
+export function exchangeSource(connection: ServerConnection, bytes: Buffer): AnswerSource {
+  return {
+    connection,
+    run: (handler) =>
+      new Promise((resolve, reject) => {
+        let error: PgError | null = null;
+        connection.submit(bytes, {
+          onFrame(type, frame) {
+            if (type === message.errorResponse) error ??= serverError(frame, connection);
+            else handler(type, frame);
+          },
+          onReady() {
+            if (error) reject(error);
+            else resolve();
+          },
+          onLost: reject,
+        });
+      }),
+  };
 }
 
 /**
- * Runs one exchange and passes its answer to the client as bytes, rows undecoded. The tag is kept back: whoever asked says
- * `complete` (counts of several servers add up). Rejects with the server's error once it is ready again.
+ * Passes an answer to the client as bytes, rows undecoded. Gives the command tag (empty after an empty query): whoever asked says
+ * `complete`, since counts of several servers add up.
  */
-export function passToClient(
-  connection: ServerConnection,
-  bytes: Buffer,
-  output: ClientOutput,
-): Promise<ExchangeResult> {
-  return new Promise((resolve, reject) => {
-    let tag = '';
-    let error: PgError | null = null;
-    output.attach(connection);
-    connection.submit(bytes, {
-      onFrame(type, frame) {
-        switch (type) {
-          case message.dataRow:
-            output.row(frame);
-            return;
-          case message.rowDescription:
-            if (output.wantsDescription) output.describe(frame);
-            return;
-          case message.commandComplete:
-            tag = decodeCommandComplete(frame);
-            return;
-          case message.errorResponse:
-            error ??= serverError(frame, connection);
-            return;
-          case message.noticeResponse:
-          case message.parameterStatus:
-          case message.copyOutResponse:
-          case message.copyData:
-          case message.copyDone:
-            output.pass(frame);
-            return;
-          case message.copyInResponse:
-            output.copyIn(frame, connection);
-            return;
-          default:
-            return;
-        }
-      },
-      onReady() {
-        output.detach(connection);
-        if (error) reject(error);
-        else resolve({ tag });
-      },
-      onLost(lost) {
-        output.detach(connection);
-        reject(lost);
-      },
+export async function passToClient(source: AnswerSource, output: ClientOutput): Promise<string> {
+  const { connection } = source;
+  let tag = '';
+  output.attach(connection);
+  try {
+    await source.run((type, frame) => {
+      switch (type) {
+        case message.dataRow:
+          output.row(frame);
+          return;
+        case message.rowDescription:
+          if (output.wantsDescription) output.describe(frame);
+          return;
+        case message.commandComplete:
+          tag = decodeCommandComplete(frame);
+          return;
+        case message.noticeResponse:
+        case message.parameterStatus:
+        case message.copyOutResponse:
+        case message.copyData:
+        case message.copyDone:
+          output.pass(frame);
+          return;
+        case message.copyInResponse:
+          output.copyIn(frame, connection);
+          return;
+        default:
+          return;
+      }
     });
-  });
+    return tag;
+  } finally {
+    output.detach(connection);
+  }
 }
 
 /** A server's ErrorResponse as an error of ours; an error of a node says which one. */

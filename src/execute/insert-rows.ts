@@ -3,7 +3,7 @@ import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { passToClient } from './exchange.ts';
+import { exchangeSource, passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, groupByNode } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
@@ -42,11 +42,8 @@ export async function insertRows(
     const sink = indexed
       ? new IndexedOutput(window, step.table, tail !== step.tail && !hasReturning(step.tail))
       : window;
-    const { tag } = await passToClient(
-      connection,
-      encodeRendered(rendered, output.resultFormats, output.wantsDescription),
-      sink,
-    );
+    const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
+    const tag = await passToClient(exchangeSource(connection, bytes), sink);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
     if (sink instanceof IndexedOutput) await addEntries(step.table, sink.entries, context);
   };
@@ -94,7 +91,8 @@ async function describeNothing(
   const node = step.table.distribution.group.shards[0]!.nodeId;
   const connection = await context.transaction.join(node, context.signal);
   const rendered = insertStatement(step.head, [], step.columns, step.tail, values);
-  await passToClient(connection, encodeRendered(rendered, output.resultFormats, true), output);
+  const bytes = encodeRendered(rendered, output.resultFormats, true);
+  await passToClient(exchangeSource(connection, bytes), output);
 }
 
 export function hasReturning(tail: SqlTemplate): boolean {

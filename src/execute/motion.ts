@@ -6,7 +6,7 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import { decodeErrorFields } from '../wire/backend.ts';
 import { copyDoneMessage, encodeCopyData, encodeQuery } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
-import { serverError } from './exchange.ts';
+import type { AnswerSource } from './exchange.ts';
 
 /** The rows a motion brought: inline in memory, or in a temporary table on the coordinator. */
 export type MotionRows =
@@ -24,24 +24,18 @@ export interface SpillTable {
   coordinator(): Promise<ServerConnection>;
 }
 
-/** One source of a motion: a connection and the exchange that yields binary rows. */
-export interface MotionSource {
-  readonly connection: ServerConnection;
-  readonly bytes: Buffer;
-}
-
 /**
  * Runs a fragment on its sites in parallel and gathers the rows, undecoded: the body of a binary DataRow is a tuple of binary COPY
  * as it stands. Up to `maxInlineMotionBytes` they stay in memory; from there on they stream into a temporary table, and the sources
  * are paused whenever the coordinator falls behind.
  */
-export async function gatherRows(sources: readonly MotionSource[], spill: SpillTable): Promise<MotionRows> {
+export async function gatherRows(sources: readonly AnswerSource[], spill: SpillTable): Promise<MotionRows> {
   const gathering = new Gathering(sources, spill);
   return gathering.run();
 }
 
 class Gathering {
-  readonly #sources: readonly MotionSource[];
+  readonly #sources: readonly AnswerSource[];
   readonly #spill: SpillTable;
   #rows: Buffer[] = [];
   #bytes = 0;
@@ -49,7 +43,7 @@ class Gathering {
   #spilling: Promise<void> | null = null;
   #copy: TableCopy | null = null;
 
-  constructor(sources: readonly MotionSource[], spill: SpillTable) {
+  constructor(sources: readonly AnswerSource[], spill: SpillTable) {
     this.#sources = sources;
     this.#spill = spill;
   }
@@ -71,20 +65,14 @@ class Gathering {
     return this.#copy === null ? { kind: 'inline', rows: this.#rows } : { kind: 'table', table: this.#spill.name };
   }
 
-  #receive({ connection, bytes }: MotionSource): Promise<void> {
-    return new Promise((resolve) => {
-      connection.submit(bytes, {
-        onFrame: (type, frame) => {
-          if (type === message.dataRow) this.#take(frame);
-          else if (type === message.errorResponse) this.#error ??= serverError(frame, connection);
-        },
-        onReady: () => resolve(),
-        onLost: (error) => {
-          this.#error ??= error;
-          resolve();
-        },
+  async #receive(source: AnswerSource): Promise<void> {
+    try {
+      await source.run((type, frame) => {
+        if (type === message.dataRow) this.#take(frame);
       });
-    });
+    } catch (error) {
+      this.#error ??= error as PgError;
+    }
   }
 
   #take(frame: Buffer): void {

@@ -2,10 +2,9 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import type { FinalStep } from '../plan/plan.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { passToClient } from './exchange.ts';
+import { type AnswerSource, passToClient } from './exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
-import { joinAll } from './run-plan.ts';
-import { encodeRendered } from './statement-bytes.ts';
+import { sourcesOf } from './sources.ts';
 
 /** The same SQL on several nodes in parallel; rows go to the client as they come, at most as many as the plan allows. */
 export async function scatterToClient(
@@ -14,26 +13,24 @@ export async function scatterToClient(
   context: ExecutionContext,
   output: ClientOutput,
 ): Promise<void> {
-  const bytes = encodeRendered(renderTemplate(final.sql, values), output.resultFormats, output.wantsDescription);
-  const connections = await joinAll(final.sites, context);
+  const fragment = {
+    rendered: renderTemplate(final.sql, values),
+    resultFormats: output.resultFormats,
+    describe: output.wantsDescription,
+  };
+  const sources = await sourcesOf(final.sites, fragment, context);
   const window = new RowWindow(output, final.offsetRows, final.limitRows);
-  await runOnAll(connections, bytes, window);
+  await runOnAll(sources, window);
   output.complete(`SELECT ${window.passed}`);
 }
 
-/** Runs the same bytes on every connection; gives the tags. All are waited for before the first error is thrown. */
-export async function runOnAll(
-  connections: readonly ServerConnection[],
-  bytes: Buffer,
-  output: ClientOutput,
-): Promise<string[]> {
-  const outcomes = await Promise.allSettled(connections.map((connection) => passToClient(connection, bytes, output)));
-  const tags: string[] = [];
-  for (const outcome of outcomes) {
+/** Passes the answers of several servers to the client; gives the tags. All are waited for before the first error is thrown. */
+export async function runOnAll(sources: readonly AnswerSource[], output: ClientOutput): Promise<string[]> {
+  const outcomes = await Promise.allSettled(sources.map((source) => passToClient(source, output)));
+  return outcomes.map((outcome) => {
     if (outcome.status === 'rejected') throw outcome.reason;
-    tags.push(outcome.value.tag);
-  }
-  return tags;
+    return outcome.value;
+  });
 }
 
 /** `UPDATE 3` and `UPDATE 4` → `UPDATE 7`. */

@@ -4,16 +4,29 @@ import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { joinParts, splice } from '../sql/source.ts';
 import { neededColumns, type NeededColumns } from './columns.ts';
 import type { PlanContext } from './context.ts';
-import { parameterExtent, sampleExtent } from './edits.ts';
+import { type PlanEdit, parameterExtent, sampleExtent } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { columnEntry } from './resolve.ts';
-import { type ConstantPool, parameterParts, type Replacement, rewriteStatement } from './rewrite.ts';
+import { type ConstantPool, parameterParts, type Replacement, rewriteStatement, type SourceEdit } from './rewrite.ts';
 import { nodesOf, shardsOf } from './shards.ts';
 import { motionColumn } from './type-name.ts';
+
+export interface GatherRequest {
+  readonly model: Model;
+  readonly facts: FactsByRelation;
+  readonly context: PlanContext;
+  readonly constants: ConstantPool;
+  /** Edits of the statement's text besides. */
+  readonly edits?: readonly PlanEdit[];
+  /** Relations that are left as they are: false. */
+  readonly concerns?: (item: RelationItem) => boolean;
+  /** Motions of the plan so far; those that are needed are added. */
+  readonly motions?: Motion[];
+}
 
 export interface Gathered {
   readonly motions: readonly Motion[];
@@ -27,20 +40,21 @@ export interface Gathered {
  * The rung that takes any query: every distributed relation's needed columns, with its own filters pushed down, travel to the
  * coordinator, and the statement runs there over them, otherwise as it was written.
  */
-export function gather(model: Model, facts: FactsByRelation, context: PlanContext, constants: ConstantPool): Gathered {
+export function gather(request: GatherRequest): Gathered {
+  const { model, facts, context, constants, motions = [], concerns = () => true } = request;
   const needed = neededColumns(model);
-  const motions: Motion[] = [];
   const replacements = new Map<RelationItem, Replacement>();
   let dependsOnParameters = false;
   for (const item of model.relations) {
-    if (item.isTarget || (item.role !== 'distributed' && item.role !== 'virtual')) continue;
+    if (item.isTarget || (item.role !== 'distributed' && item.role !== 'virtual') || !concerns(item)) continue;
     const columns = needed(item);
     const movement: Movement = { item, columns, facts: facts.get(item) ?? [], context, constants };
     const { motion, depends } = item.role === 'virtual' ? virtualMotion(item) : gatherMotion(movement);
     dependsOnParameters ||= depends;
     replacements.set(item, { parts: arrival(item, columns, motion, addMotion(motions, motion, item)), needsAlias: true });
   }
-  const edits = groupingEdits(model, (item) => replacements.has(item));
+  const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
+  const edits = [...own, ...groupingEdits(model, (item) => replacements.has(item))];
   const replace = (item: RelationItem) => replacements.get(item) ?? null;
   const sql = rewriteStatement({ model, context, replace, constants: null, edits });
   const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);

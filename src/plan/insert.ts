@@ -1,19 +1,21 @@
-import { type ColumnEntry, type DistributedTable, isOwnSchema } from '../catalog/snapshot.ts';
+import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import { positionOf } from '../sql/source.ts';
 import type { PlanContext } from './context.ts';
+import { copySites } from './change.ts';
 import { checkConflictAction } from './assignment.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
-import { spreadObstacle } from './functions.ts';
+import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { gather } from './gather.ts';
 import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
 import { type InsertText, insertText, valuesExtents } from './insert-text.ts';
 import { needsDefault } from './insert-values.ts';
-import type { Model, RelationItem } from './model.ts';
+import { isChange, type Model, type RelationItem } from './model.ts';
 import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from './plan.ts';
-import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
 import { placeOnNode } from './single-shard.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
 
@@ -38,7 +40,7 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };
   const final: ChangeStep =
     table.distribution.kind === 'reference'
-      ? { kind: 'insert copies', sites: ['coordinator', ...context.snapshot.nodes.map(({ id }) => id)], ...step }
+      ? { kind: 'insert copies', sites: copySites(context), ...step }
       : { kind: 'insert rows', ...step };
   return {
     rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
@@ -96,7 +98,7 @@ interface RowsQuestion {
   readonly model: Model;
   readonly facts: FactsByRelation;
   readonly context: PlanContext;
-  readonly constants: ReturnType<typeof createConstantPool>;
+  readonly constants: ConstantPool;
   readonly target: RelationItem;
   readonly shape: InsertShape;
   readonly text: InsertText;
@@ -112,7 +114,7 @@ function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTe
   if (shape.source.kind === 'values') edits.push(drop(text.head.start, text.head.end, [openValues(columns)]), ...valuesEdits(question));
   else if (shape.source.kind === 'query') edits.push(drop(text.head.start, text.head.end, [openQuery(shape, columns)]));
   else edits.push(drop(text.head.start, text.tailStart, [openValues(columns), `VALUES (${columns.map((c) => c.defaultSql ?? 'NULL').join(', ')})`]));
-  const gathered = gather(model, facts, context, constants, edits);
+  const gathered = gather({ model, facts, context, constants, edits });
   return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
 }
 
@@ -139,8 +141,11 @@ function closeOf(shape: InsertShape, columns: readonly RowColumn[]): string {
     const names = shape.columns.map((_, i) => quoteIdentifier(`v${i}`)).join(', ');
     return `) AS pgherd_source(${names})) AS ${rowsAlias}`;
   }
-  const names = columns.filter(({ generatedSql }) => generatedSql === null).map(({ column }) => quoteIdentifier(column.name));
-  return `) AS ${rowsAlias}(${names.join(', ')})`;
+  // VALUES has what is given in the order it was written in, then what is computed.
+  const written = columns.filter(({ generatedSql }) => generatedSql === null);
+  const given = shape.columns.map((_, i) => written.find((place) => place.given === i)?.column.name ?? `ignored ${i}`);
+  const computed = written.filter((place) => place.given === null).map(({ column }) => column.name);
+  return `) AS ${rowsAlias}(${[...given, ...computed].map(quoteIdentifier).join(', ')})`;
 }
 
 /** The rows as they travel: in the columns' order, keys as they will be stored, text where the type asks for it. */
@@ -169,6 +174,34 @@ function storedKey(value: string, column: ColumnEntry): string {
   return `CASE WHEN pg_catalog.rtrim(${rest}) = '' THEN (${value})::${full} ELSE ${value} END`;
 }
 
+/** ON CONFLICT … RETURNING …, as nodes get it. */
+function tailOf(model: Model, text: InsertText, context: PlanContext, constants: ConstantPool): SqlTemplate {
+  const edits = [{ source: model.source, edit: { start: 0, end: text.tailStart, parts: [] } }];
+  const within = { start: text.tailStart, end: model.source.bytes.length };
+  return rewriteStatement({ model, context, replace: (item) => placeOnNode(item, null), constants, edits, within });
+}
+
+/** The rest of the statement runs on nodes: it may read reference tables, and call what nodes may call. */
+function checkTail(model: Model, target: RelationItem, text: InsertText, context: PlanContext): void {
+  const { root, source } = model;
+  if (root.kind !== 'insert') return;
+  const stranger = model.relations.find(
+    (item) => item.block.source === source && !item.isTarget && item.role !== 'reference' && positionOf(source, item.node.location) >= text.tailStart,
+  );
+  const expanded = model.views.some((item) => item.owner === root);
+  if (stranger || expanded) throw unsupported('PH002', 'a subquery on other tables in ON CONFLICT or RETURNING');
+  const obstacle = nodeObstacle([root], context);
+  if (obstacle) throw unsupported('PH002', `ON CONFLICT or RETURNING of an INSERT on several nodes: ${obstacle}`);
+  const [address] = systemColumnsOf(root);
+  if (address) throw unsupported('PH007', `RETURNING ${address} of an INSERT on several nodes`);
+  checkConflictAction(target, context);
+  if (target.role === 'reference' && root.node.onConflictClause && spreadObstacle([root], context)) {
+    throw unsupported('PH002', 'a volatile function in ON CONFLICT of a reference table: its copies would differ');
+  }
+  const change = model.blocks.find((block) => block !== root && isChange(block));
+  if (change) throw unsupported('PH002', 'a data-modifying CTE before an INSERT on several nodes');
+}
+
 /** A value as its column's type, the modifier left out: the node's INSERT applies that by assignment. */
 function typed(value: string, place: RowColumn): string {
   return `(${value})::${baseTypeName(place.column)}`;
@@ -184,7 +217,6 @@ function valuesEdits({ target, shape, text, columns }: RowsQuestion): PlanEdit[]
       throw unsupported('PH002', 'VALUES of another width than the columns');
     }
     const edits: PlanEdit[] = [];
-    // VALUES keeps the order that it was written in; the alias around it names the columns accordingly.
     for (const [i, extent] of expressions.entries()) {
       const place = written.find(({ given }) => given === i);
       const last = i === expressions.length - 1;
@@ -198,8 +230,4 @@ function valuesEdits({ target, shape, text, columns }: RowsQuestion): PlanEdit[]
     }
     return edits;
   });
-}
-
-export function isHidden(table: DistributedTable): boolean {
-  return isOwnSchema(table.schema);
 }

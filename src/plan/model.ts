@@ -134,6 +134,15 @@ export function leavesOf(item: FromItem): LeafItem[] {
   return item.kind === 'join' ? [...leavesOf(item.left), ...leavesOf(item.right)] : [item];
 }
 
+export function isChange(block: Block): boolean {
+  return block.kind === 'insert' || block.kind === 'update' || block.kind === 'delete' || block.kind === 'merge';
+}
+
+/** Whether a block is another one, or nested in it in any way. */
+export function isInside(block: Block, outer: Block): boolean {
+  return block === outer || outer.children.some((child) => isInside(block, child.block));
+}
+
 /** The FROM items of joins too, outermost first. */
 export function joinsOf(items: readonly FromItem[]): JoinItem[] {
   return items.flatMap((item) => (item.kind === 'join' ? [item, ...joinsOf([item.left, item.right])] : []));

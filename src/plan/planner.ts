@@ -1,7 +1,156 @@
-// Placeholder until the planner lands: everything is local.
+import type { Node } from '@pgsql/types';
+import { unsupported } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
+import { createSource, textBetween } from '../sql/source.ts';
+import { analyze } from './analyze.ts';
+import { planChange } from './change.ts';
+import { changeObstacle } from './change-checks.ts';
 import type { PlanContext } from './context.ts';
+import { type FactsByRelation, findFacts } from './facts.ts';
+import { gather } from './gather.ts';
+import { planInsert } from './insert.ts';
+import { isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
-export function planStatement(_statement: RawStatement, _context: PlanContext): Plan {
-  return { rung: 'local', reason: '', constants: [], motions: [], final: { kind: 'pass', site: 'coordinator', sql: [] }, writes: false, returnsRows: true, valueIndependent: true };
+import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { planScatter } from './scatter.ts';
+import { type NotOneShard, planSingleShard } from './single-shard.ts';
+import { explainedStart } from './statement-text.ts';
+import { planTwoPhases } from './two-phases.ts';
+
+export { explainPlan } from './explain.ts';
+
+/**
+ * The plan of a SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE, or of the query inside DECLARE CURSOR, CREATE TABLE AS and COPY.
+ * Rungs are tried in order; each says why it doesn't take the statement, and the last word is the gather, which takes any query.
+ */
+export function planStatement(statement: RawStatement, context: PlanContext): Plan {
+  const inner = queryInside(statement.node);
+  const cut = inner === statement.node ? withoutExplain(statement) : statement;
+  const model = analyze(inner, cut, context);
+  const isUtility = inner !== statement.node || createsTable(inner);
+  if (isLocal(model)) return planLocal(model, context);
+  const facts = findFacts(model.root);
+  checkChanges(model);
+  if (isUtility) return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
+  const target = model.relations.find((item) => item.isTarget && item.block === model.root);
+  if (target && target.role !== 'local') return planTargetChange(model, facts, context);
+  if (target) return planGather(model, facts, context, { reason: `${target.name} is a local table`, isUtility });
+  return planQuery(model, facts, context);
+}
+
+/** SELECT and VALUES (with CTEs that may change something). */
+function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
+  if (context.force === 'gather') return planGather(model, facts, context, { reason: 'asked for by pgherd.force_rung', isUtility: false });
+  const single = trySingleShard(model, facts, context);
+  if ('rung' in single) return single;
+  const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
+  if (changed) throw unsupported('PH002', `a data-modifying CTE on ${changed.name} over several shards (${single.reason})`);
+  const scatter = planScatter(model, facts, context);
+  if ('rung' in scatter) return scatter;
+  const phases = planTwoPhases(model, facts, context);
+  if ('rung' in phases) return phases;
+  const plan = planGather(model, facts, context, { reason: `${single.reason}; ${scatter.reason}; ${phases.reason}`, isUtility: false });
+  return { ...plan, valueIndependent: plan.valueIndependent && !single.dependsOnParameters };
+}
+
+function planTargetChange(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
+  const obstacle = changeObstacle(model, facts, context);
+  const single: Plan | NotOneShard = obstacle
+    ? { reason: obstacle, dependsOnParameters: false }
+    : trySingleShard(model, facts, context);
+  if ('rung' in single) return single;
+  const plan = model.root.kind === 'insert' ? planInsert(model, facts, context, single.reason) : planChange(model, facts, context, single.reason);
+  return { ...plan, valueIndependent: plan.valueIndependent && !single.dependsOnParameters };
+}
+
+function trySingleShard(model: Model, facts: FactsByRelation, context: PlanContext): Plan | NotOneShard {
+  const obstacle = model.relations.some((item) => item.isTarget) ? changeObstacle(model, facts, context) : null;
+  if (obstacle) return { reason: obstacle, dependsOnParameters: false };
+  const found = planSingleShard(model, facts, context);
+  if (!('sql' in found)) return found;
+  return {
+    ...{ rung: 'single shard', reason: found.reason, constants: found.constants, motions: [] },
+    final: { kind: 'pass', site: found.nodeId, sql: found.sql },
+    writes: model.relations.some((item) => item.isTarget || item.lock !== null),
+    returnsRows: returnsRows(model),
+    valueIndependent: !found.dependsOnParameters,
+  };
+}
+
+/** Nothing in it is distributed, and no reference table is changed: the coordinator answers by itself. */
+function isLocal(model: Model): boolean {
+  return !model.relations.some(
+    (item) => item.role === 'distributed' || item.role === 'virtual' || (item.isTarget && item.role === 'reference'),
+  );
+}
+
+function planLocal(model: Model, context: PlanContext): Plan {
+  return {
+    ...{ rung: 'local', reason: 'no distributed table', constants: [], motions: [] },
+    final: { kind: 'pass', site: 'coordinator', sql: rewriteStatement({ model, context, replace: () => null, constants: null }) },
+    writes: model.blocks.some(isChange) || locksRows(model),
+    returnsRows: returnsRows(model),
+    valueIndependent: true,
+  };
+}
+
+function planGather(
+  model: Model,
+  facts: FactsByRelation,
+  context: PlanContext,
+  { reason, isUtility }: { reason: string; isUtility: boolean },
+): Plan {
+  const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
+  if (changed) throw unsupported('PH002', `a change of ${changed.name} inside another statement`);
+  const constants = createConstantPool();
+  const gathered = gather({ model, facts, context, constants });
+  return {
+    ...{ rung: 'gather', reason, constants: constants.list, motions: gathered.motions },
+    final: { kind: 'combine', sql: gathered.sql, utility: isUtility },
+    writes: model.blocks.some(isChange) || locksRows(model),
+    returnsRows: !isUtility && returnsRows(model),
+    valueIndependent: !gathered.dependsOnParameters,
+  };
+}
+
+function locksRows(model: Model): boolean {
+  return model.relations.some((item) => item.role !== 'distributed' && item.lock !== null);
+}
+
+function returnsRows({ root }: Model): boolean {
+  if (!isChange(root)) return true;
+  return 'returningClause' in root.node && root.node.returningClause !== undefined;
+}
+
+/** A change through a view, or of a table by WHERE CURRENT OF, has no shards to go to. */
+function checkChanges(model: Model): void {
+  for (const item of model.relations) {
+    if (item.isTarget && item.relation?.kind === 'view') throw unsupported('PH002', `a change of the view ${item.name}`);
+  }
+}
+
+/** SELECT INTO and CREATE TABLE AS make a table on the coordinator. */
+function createsTable(node: Node): boolean {
+  return 'SelectStmt' in node && leftmost(node.SelectStmt).intoClause !== undefined;
+}
+
+function leftmost(select: { larg?: object; intoClause?: unknown }): { intoClause?: unknown } {
+  return select.larg ? leftmost(select.larg) : select;
+}
+
+/** The query of a utility statement; the statement itself when it is one. */
+export function queryInside(node: Node): Node {
+  if ('DeclareCursorStmt' in node && node.DeclareCursorStmt.query) return node.DeclareCursorStmt.query;
+  if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.query) return node.CreateTableAsStmt.query;
+  if ('CopyStmt' in node && node.CopyStmt.query) return node.CopyStmt.query;
+  return node;
+}
+
+/** The statement that EXPLAIN explains comes with EXPLAIN's own text. */
+function withoutExplain(statement: RawStatement): RawStatement {
+  if (!/^[\s\S]{0,200}explain/i.test(statement.text)) return statement;
+  const source = createSource(statement);
+  const start = explainedStart(source);
+  if (start === 0) return statement;
+  return { ...statement, text: textBetween(source, start, source.bytes.length), offsetBytes: statement.offsetBytes + start };
 }

@@ -5,6 +5,7 @@ import { nameParts, walk } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import {
   callExtent,
+  type Extent,
   nameEdit,
   type PlanEdit,
   parameterExtent,
@@ -32,7 +33,14 @@ export interface Rewriting {
   /** Where now() and the like are put that nodes must not evaluate; null: they stay. */
   readonly constants: ConstantPool | null;
   /** Edits besides. */
-  readonly edits?: readonly { readonly source: SqlSource; readonly edit: PlanEdit }[];
+  readonly edits?: readonly SourceEdit[];
+  /** The part of the statement's own text that is wanted; edits cut the rest away. */
+  readonly within?: Extent;
+}
+
+export interface SourceEdit {
+  readonly source: SqlSource;
+  readonly edit: PlanEdit;
 }
 
 export interface ConstantPool {
@@ -71,8 +79,14 @@ function rewriteSource(source: SqlSource, rewriting: Rewriting): SqlTemplate {
 /** An edit of a whole clause swallows those inside it. */
 function withoutNested(edits: readonly PlanEdit[]): PlanEdit[] {
   return edits.filter(
-    (edit) => !edits.some((other) => other !== edit && other.start <= edit.start && edit.end <= other.end && other.end - other.start > edit.end - edit.start),
+    (edit) => !edits.some((other) => other !== edit && isNested(edit, other)),
   );
+}
+
+/** An insertion at the very edge of another edit is beside it. */
+function isNested(edit: PlanEdit, other: PlanEdit): boolean {
+  if (edit.start === edit.end) return other.start < edit.start && edit.end < other.end;
+  return other.start <= edit.start && edit.end <= other.end && other.end - other.start > edit.end - edit.start;
 }
 
 function relationEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
@@ -122,6 +136,7 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
   for (const call of constantCalls(block, rewriting)) {
     changed.add(call.node);
     const extent = callExtent(source, call.node.location);
+    if (!isWanted(extent, source, rewriting)) continue;
     const constant = rewriting.constants!.add([textBetween(source, extent.start, extent.end)], call.typeName);
     edits.push({ ...extent, parts: ['(', { constant }, ')'] });
   }
@@ -130,6 +145,10 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
   }
   for (const target of block.targets) if (isRenamed(target, changed)) edits.push(nameEdit(source, target));
   return edits;
+}
+
+function isWanted(extent: Extent, source: SqlSource, { within, model }: Rewriting): boolean {
+  return !within || source !== model.source || (extent.start >= within.start && extent.end <= within.end);
 }
 
 /** A parameter with its type around it. */

@@ -12,7 +12,10 @@ describe('matchAdminCall', () => {
     )!;
     expect(call.columns).toEqual(['create_distributed_table', 'x']);
     expect(call.invocations).toEqual([
-      { name: 'create_distributed_table', arguments: ["'users'", "'id'", "'hash'", "'none'", expect.stringContaining('$1'), 'NULL'] },
+      {
+        name: 'create_distributed_table',
+        arguments: ["'users'", "'id'", "'hash'", "'none'", expect.stringContaining('$1'), 'NULL'],
+      },
       { name: 'create_reference_table', arguments: ["'a'"] },
     ]);
     expect(argumentsSql(call)).toMatch(/^SELECT CAST\(\('users'\) AS text\), CAST/);
@@ -47,7 +50,12 @@ describe('matchAdminCall', () => {
     ],
     [
       'SELECT citus_get_active_worker_nodes()',
-      [[['a b', '1'], ['c', null]]],
+      [
+        [
+          ['a b', '1'],
+          ['c', null],
+        ],
+      ],
       `SELECT unnest(E'{"(\\\\"a b\\\\",1)","(c,)"}'::text[]) AS citus_get_active_worker_nodes`,
     ],
   ])('%s: results take the places of the calls', (sql, results, rest) => {

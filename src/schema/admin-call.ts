@@ -4,8 +4,8 @@ import { deparseChecked, deparseExpression } from '../sql/deparse.ts';
 import { parseStatements } from '../sql/parse.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { mapNodes, nameParts, walk } from '../sql/walk.ts';
-import { arrayText } from './array-text.ts';
 import { type AdminName, adminSignature, isAdminName } from './admin-signatures.ts';
+import { arrayText } from './array-text.ts';
 
 /** One call of an administrative function inside a SELECT. */
 export interface AdminInvocation {
@@ -46,7 +46,8 @@ export function matchAdminCall(node: Node): AdminCall | null {
   // Elsewhere PostgreSQL might evaluate a call never, or more than once.
   const evaluated = columns !== null || calls.every((call) => isReadOnly(call) || isFromItem(select, call));
   if (!evaluated) return null;
-  if (columns === null && countParameters(node) > calls.reduce((sum, call) => sum + countParameters(call), 0)) return null;
+  if (columns === null && countParameters(node) > calls.reduce((sum, call) => sum + countParameters(call), 0))
+    return null;
   return { invocations, columns, rest: (results) => substitute(node, calls, invocations, results) };
 }
 
@@ -187,13 +188,18 @@ function substitute(
     const at = target ? calls.indexOf(target) : -1;
     if (at < 0) return undefined;
     const val = value(invocations[at]!, results[at]!);
-    return kind === 'FuncCall' ? val : { ResTarget: { ...(fields as ResTarget), name: label ?? invocations[at]!.name, val } };
+    return kind === 'FuncCall'
+      ? val
+      : { ResTarget: { ...(fields as ResTarget), name: label ?? invocations[at]!.name, val } };
   });
   return deparseChecked(replaced);
 }
 
 /** A call, or a target that is nothing but one: its column keeps the function's name. */
-function callOf(kind: string, fields: FuncCall | ResTarget): { target?: FuncCall | undefined; label?: string | undefined } {
+function callOf(
+  kind: string,
+  fields: FuncCall | ResTarget,
+): { target?: FuncCall | undefined; label?: string | undefined } {
   if (kind === 'FuncCall') return { target: fields as FuncCall };
   if (kind !== 'ResTarget') return {};
   const { val, name } = fields as ResTarget;
@@ -203,7 +209,8 @@ function callOf(kind: string, fields: FuncCall | ResTarget): { target?: FuncCall
 function value(invocation: AdminInvocation, result: AdminResult): Node {
   const { returns } = adminSignature(invocation.name);
   // Rows in a target list are records; text shows them alike.
-  if (typeof returns !== 'string') return parseTarget(`unnest(${literal(arrayText(result.rows.map(recordText)))}::text[])`);
+  if (typeof returns !== 'string')
+    return parseTarget(`unnest(${literal(arrayText(result.rows.map(recordText)))}::text[])`);
   const text = result.rows[0]?.[0] ?? null;
   return parseTarget(text === null ? `CAST(NULL AS ${returns})` : `CAST(${literal(text)} AS ${returns})`);
 }

@@ -8,7 +8,11 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await installCatalog(runner);
   await runner.query([joinableSql, ...coordinatorGuardsSql, referenceGuardSql].join(';\n'));
   const superuser = await isSuperuser(runner);
-  await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()', 'reference_write_guard()']);
+  await pinMessageLanguage(runner, superuser, [
+    'shell_guard(regclass)',
+    'shell_write_guard()',
+    'reference_write_guard()',
+  ]);
   await runner.query(adminStubsSql(superuser ? 'pg_catalog' : 'pgherd').join(';\n'));
 }
 

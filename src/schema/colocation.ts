@@ -56,7 +56,8 @@ function fits(group: ColocationGroup, wish: GroupWish): boolean {
 }
 
 export function sameBounds(a: readonly ShardBounds[], b: readonly ShardBounds[]): boolean {
-  const text = (bounds: readonly ShardBounds[]) => bounds.map((bound) => JSON.stringify(bound, Object.keys(bound).sort()));
+  const text = (bounds: readonly ShardBounds[]) =>
+    bounds.map((bound) => JSON.stringify(bound, Object.keys(bound).sort()));
   return text(a).join() === text(b).join();
 }
 

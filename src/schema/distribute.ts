@@ -12,8 +12,8 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import { defaultShardCount, hashBounds, joinGroup, sameBounds } from './colocation.ts';
 import { describeTables, withPinnedSettings } from './describe-table.ts';
 import { type DistributionKey, readDistributionKey } from './distribution-key.ts';
-import { loosenIncomingKeys, validateForeignKeys } from './foreign-keys.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
+import { loosenIncomingKeys, validateForeignKeys } from './foreign-keys.ts';
 import { createGlobalIndex, hiddenColumns, hiddenRowsSql } from './global-index.ts';
 import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
@@ -153,7 +153,8 @@ async function wantedBounds(
   const { method, shardCount, shardBounds } = args;
   if (method === 'hash') {
     if (shardBounds !== null) throw unsupported('PH037', 'shard_bounds is for RANGE and LIST; HASH takes shard_count');
-    const count = shardCount ?? (typeof target === 'object' ? target.shards.length : await settingShardCount(tx.coordinator));
+    const count =
+      shardCount ?? (typeof target === 'object' ? target.shards.length : await settingShardCount(tx.coordinator));
     if (count < 1) throw pgError('invalidParameterValue', 'shard_count must be at least 1');
     if (typeof target === 'object' && count !== target.shards.length) {
       throw pgError('invalidParameterValue', 'shard_count and colocate_with contradict each other', {
@@ -166,9 +167,17 @@ async function wantedBounds(
     throw unsupported('PH037', `distribution by ${method.toUpperCase()} takes shard_bounds, not shard_count`);
   }
   if (shardBounds === null) return typeof target === 'object' ? target.shards.map((shard) => shard.bounds) : [];
-  const bounds = await withPinnedSettings(tx.coordinator, () => readShardBounds(tx.coordinator, shardBounds, method, key));
+  const bounds = await withPinnedSettings(tx.coordinator, () =>
+    readShardBounds(tx.coordinator, shardBounds, method, key),
+  );
   await checkBoundsApart(tx.coordinator, bounds, method, key);
-  if (typeof target === 'object' && !sameBounds(bounds, target.shards.map((shard) => shard.bounds))) {
+  if (
+    typeof target === 'object' &&
+    !sameBounds(
+      bounds,
+      target.shards.map((shard) => shard.bounds),
+    )
+  ) {
     throw unsupported('PH037', 'shard_bounds differ from those of the table named by colocate_with');
   }
   return bounds;
@@ -203,12 +212,16 @@ async function acceptSameAgain(
     throw differs(`the distribution column ${keys.map((column) => column.name).join(', ')}`);
   }
   if (args.method !== group.method) throw differs(`the distribution type ${group.method}`);
-  if (args.shardCount !== null && args.shardCount !== group.shards.length) throw differs(`${group.shards.length} shards`);
+  if (args.shardCount !== null && args.shardCount !== group.shards.length)
+    throw differs(`${group.shards.length} shards`);
   const target = await colocationTarget(tx, snapshot, args);
   if (typeof target === 'object' && target.id !== group.id) throw differs('its shards in another co-location group');
   if (args.shardBounds !== null) {
     const bounds = await wantedBounds(tx, args, key, 'default');
-    const same = sameBounds(bounds, group.shards.map((shard) => shard.bounds));
+    const same = sameBounds(
+      bounds,
+      group.shards.map((shard) => shard.bounds),
+    );
     if (!same) throw differs('other shard bounds');
   }
   notice(tx, `table "${table.name}" is already distributed this way, nothing to do`);

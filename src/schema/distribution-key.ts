@@ -21,7 +21,12 @@ export async function readDistributionKey(
   if (method !== 'hash' && columns.length > 1) {
     throw pgError('featureNotSupported', `distribution by ${method.toUpperCase()} takes one column`);
   }
-  return keyOfColumns(runner, shape, columns.map((column) => column.attnum), method);
+  return keyOfColumns(
+    runner,
+    shape,
+    columns.map((column) => column.attnum),
+    method,
+  );
 }
 
 /** The same for attribute numbers, for the hidden tables of global unique indexes. */

@@ -19,7 +19,11 @@ export function checkForeignKeys(referencing: Referencing, snapshot: CatalogSnap
   }
 }
 
-function checkForeignKey({ shape, distribution }: Referencing, constraint: ConstraintShape, snapshot: CatalogSnapshot): void {
+function checkForeignKey(
+  { shape, distribution }: Referencing,
+  constraint: ConstraintShape,
+  snapshot: CatalogSnapshot,
+): void {
   const reference = constraint.reference!;
   const own = reference.oid === shape.oid;
   const target = snapshot.relationsByOid.get(reference.oid);

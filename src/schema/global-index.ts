@@ -54,19 +54,33 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
   await placeTable(tx, shape, await tx.snapshot());
 }
 
-async function hashKey(tx: HerdTransaction, owner: GlobalIndexOwner, key: GlobalKey, shape: TableShape): Promise<DistributionKey> {
+async function hashKey(
+  tx: HerdTransaction,
+  owner: GlobalIndexOwner,
+  key: GlobalKey,
+  shape: TableShape,
+): Promise<DistributionKey> {
   const attnums = key.columns.map((_, i) => i + 1);
   try {
     return await keyOfColumns(tx.coordinator, shape, attnums, 'hash');
   } catch (error) {
     if (!(error instanceof PgError)) throw error;
-    throw unsupported('PH032', `"${key.name}" of table "${owner.shape.name}" is unique without the distribution column`, {
-      detail: error.message,
-    });
+    throw unsupported(
+      'PH032',
+      `"${key.name}" of table "${owner.shape.name}" is unique without the distribution column`,
+      {
+        detail: error.message,
+      },
+    );
   }
 }
 
-function hiddenTableSql({ shape, key: distribution }: GlobalIndexOwner, key: GlobalKey, schema: string, name: string): string[] {
+function hiddenTableSql(
+  { shape, key: distribution }: GlobalIndexOwner,
+  key: GlobalKey,
+  schema: string,
+  name: string,
+): string[] {
   const table = quoteQualified(schema, name);
   const unique = columnsOf(shape, key.columns);
   const columns = hiddenColumns(shape, key.columns, distribution.attnums);
@@ -109,7 +123,12 @@ export function hiddenGrantsSql(shape: TableShape, table: string): string[] {
 }
 
 /** The hidden rows that belong to the rows of `from`. */
-export function hiddenRowsSql(shape: TableShape, key: GlobalKey, columns: readonly ColumnShape[], from: string): string {
+export function hiddenRowsSql(
+  shape: TableShape,
+  key: GlobalKey,
+  columns: readonly ColumnShape[],
+  from: string,
+): string {
   const list = columns.map((column) => quoteIdentifier(column.name)).join(', ');
   const present = key.nullsNotDistinct
     ? []

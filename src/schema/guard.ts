@@ -1,6 +1,6 @@
 import type { SqlRunner } from '../core/runner.ts';
+import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import { closeShellsSql, openShellsSql, secretSchema, shellGuardName } from './guard-sql.ts';
-import { quoteQualified, quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
 
 export interface GuardedTable {
   /** OID of the shell on the coordinator: names the statistics objects on all servers. */

@@ -1,7 +1,7 @@
 import { boundsCheckSql, boundsSql, partitionKeySql } from '../catalog/bounds-sql.ts';
 import { type ColocationGroup, type GroupShard, type KeyColumn, leafSchema } from '../catalog/snapshot.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { guardParentSql, guardReferenceSql } from './guard.ts';
+import { guardParentSql } from './guard.ts';
 import {
   accessSql,
   checkSql,
@@ -13,11 +13,17 @@ import {
   optionList,
 } from './relation-sql.ts';
 import type { SchemaShape } from './schema-shape.ts';
-import { type ConstraintShape, columnsOf, type IndexShape, type StatisticsShape, type TableShape } from './table-shape.ts';
+import {
+  type ConstraintShape,
+  columnsOf,
+  type IndexShape,
+  type StatisticsShape,
+  type TableShape,
+} from './table-shape.ts';
 import { divideKeys } from './unique-keys.ts';
 
 /**
- * A distributed table on a node: the parent under the table's own name, and the leaves that live there. It is made in two
+ * A distributed table on a node: the parent under the table's own name, and the leaves that live there. It is made in three
  * parts, for rows are copied faster, and without firing triggers, while nothing but columns and CHECKs is there.
  */
 export interface NodeTable {
@@ -50,7 +56,10 @@ export function createNodeTableSql(table: NodeTable): string[] {
   const { shape, key, group } = table;
   const parent = parentName(table);
   const checks = shape.constraints.filter((constraint) => constraint.type === 'c' && constraint.validated);
-  const elements = [...shape.columns.map((column) => columnSql(column, key.includes(column.attnum))), ...checks.map(checkSql)];
+  const elements = [
+    ...shape.columns.map((column) => columnSql(column, key.includes(column.attnum))),
+    ...checks.map(checkSql),
+  ];
   const keyNames = columnsOf(shape, key).map((column) => column.name);
   return [
     `CREATE TABLE ${parent} (${elements.join(', ')}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
@@ -63,11 +72,9 @@ export function createLeafSql(table: NodeTable, shard: GroupShard): string[] {
   const { shape, schema } = table;
   const leaf = leafName(table, shard);
   const unlogged = shape.persistence === 'u' ? 'UNLOGGED ' : '';
-  const method = shape.accessMethod && shape.accessMethod !== 'heap' ? ` USING ${quoteIdentifier(shape.accessMethod)}` : '';
-  const options = shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : '';
   return [
     ...leafSchemaSql(shard.index, schema),
-    `CREATE ${unlogged}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${method}${options}`,
+    `CREATE ${unlogged}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${leafOptions(shape)}`,
     ...(shard.bounds.kind === 'default' ? defaultCheckSql(table, shard) : []),
     ...shape.columns.flatMap((column) => [...columnStorageSql(leaf, column), ...columnStatisticsSql(leaf, column)]),
   ];
@@ -83,18 +90,19 @@ export function defaultCheckSql(table: NodeTable, shard: GroupShard): string[] {
 /** Who may use the table's schema may use its leaves' schema; the leaves' own privileges are the table's. */
 export function leafSchemaSql(index: number, schema: SchemaShape): string[] {
   const name = quoteIdentifier(leafSchema(index, schema.name));
-  return [`CREATE SCHEMA IF NOT EXISTS ${name}`, ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`)];
+  return [
+    `CREATE SCHEMA IF NOT EXISTS ${name}`,
+    ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`),
+  ];
 }
 
-/** Part two: all that is checked or built once the rows are there. */
-export function finishNodeTableSql(table: NodeTable): string[] {
-  return [...keysSql(table), ...foreignKeysSql(table), ...settingsSql(table)];
-}
-
-function keysSql(table: NodeTable): string[] {
+/** Part two: keys and indexes, built once the rows are there. */
+export function nodeKeysSql(table: NodeTable): string[] {
   const keys = divideKeys(table.shape, table.key);
   return [
-    ...keys.constraints.filter((constraint) => constraint.index).flatMap((constraint) => indexConstraintSql(table, constraint)),
+    ...keys.constraints
+      .filter((constraint) => constraint.index)
+      .flatMap((constraint) => indexConstraintSql(table, constraint)),
     ...keys.indexes.flatMap((index) => indexSql(table, index)),
     ...keys.lookups.flatMap((lookup) => nodeIndexSql(table, lookup.name, lookup.definition, false)),
     ...table.shape.constraints
@@ -122,20 +130,27 @@ export function nodeIndexSql(table: NodeTable, name: string, definition: string,
 
 /** PRIMARY KEY and UNIQUE; an exclusion constraint stands on the leaves alone, which is enough when it has the key in it. */
 export function indexConstraintSql(table: NodeTable, constraint: ConstraintShape): string[] {
-  const add = `ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`;
-  const options = constraint.index!.options;
+  const onParent = `ALTER TABLE ONLY ${parentName(table)} ${addConstraint(constraint)}`;
+  return [
+    ...leafConstraintSql(table, constraint),
+    ...(constraint.type === 'x' ? [] : [onParent, ...attachSql(table, constraint.name)]),
+  ];
+}
+
+function leafConstraintSql(table: NodeTable, constraint: ConstraintShape): string[] {
+  const { options, clustered, replicaIdentity } = constraint.index!;
   const onLeaves = table.shards.flatMap((shard) => {
-    const leaf = leafName(table, shard);
     const index = quoteQualified(leafSchema(shard.index, table.shape.schema), constraint.name);
     return [
-      `ALTER TABLE ${leaf} ${add}`,
+      `ALTER TABLE ${leafName(table, shard)} ${addConstraint(constraint)}`,
       ...(options.length > 0 ? [`ALTER INDEX ${index} SET (${optionList(options)})`] : []),
     ];
   });
-  const onParent =
-    constraint.type === 'x' ? [] : [`ALTER TABLE ONLY ${parentName(table)} ${add}`, ...attachSql(table, constraint.name)];
-  const { clustered, replicaIdentity } = constraint.index!;
-  return [...onLeaves, ...onParent, ...leafIndexFlagsSql(table, constraint.name, clustered, replicaIdentity)];
+  return [...onLeaves, ...leafIndexFlagsSql(table, constraint.name, clustered, replicaIdentity)];
+}
+
+function addConstraint(constraint: ConstraintShape): string {
+  return `ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`;
 }
 
 function attachSql(table: NodeTable, name: string): string[] {
@@ -153,7 +168,12 @@ function leafIndexFlagsSql(table: NodeTable, name: string, clustered: boolean, r
   ]);
 }
 
-export function foreignKeysSql(table: NodeTable): string[] {
+/** Part three: what may need other tables to be there, and what watches over the finished table. */
+export function nodeLinksSql(table: NodeTable): string[] {
+  return [...foreignKeysSql(table), ...settingsSql(table)];
+}
+
+function foreignKeysSql(table: NodeTable): string[] {
   return table.shape.constraints
     .filter((constraint) => constraint.type === 'f')
     .map((constraint) => foreignKeySql(parentName(table), constraint));
@@ -167,15 +187,58 @@ export function foreignKeySql(relation: string, constraint: ConstraintShape): st
 
 function settingsSql(table: NodeTable): string[] {
   const { shape } = table;
-  const relations = [parentName(table), ...leafNames(table)];
+  const parent = parentName(table);
   return [
-    ...replicaIdentitySql(leafNames(table), shape),
-    ...shape.triggers.flatMap((trigger) => triggerSql(parentName(table), trigger)),
+    ...shape.triggers.flatMap((trigger) => triggerSql(parent, trigger)),
     ...shape.statistics.flatMap((statistics) => statisticsSql(table, statistics)),
-    ...relations.flatMap((relation) => accessSql(relation, shape)),
+    ...accessSql(parent, shape),
     ...commentsSql(shape),
+    ...table.shards.flatMap((shard) => leafSettingsSql(table, shard)),
     ...guardParentSql(shape),
   ];
+}
+
+/** What a leaf does not take from its parent. */
+function leafSettingsSql(table: NodeTable, shard: GroupShard): string[] {
+  const leaf = leafName(table, shard);
+  return [...replicaIdentitySql([leaf], table.shape), ...accessSql(leaf, table.shape)];
+}
+
+/**
+ * A leaf for a parent that is in use. Made apart and attached, so that its indexes get their right names; foreign keys and
+ * triggers are the parent's and come with attaching.
+ */
+export function addLeafSql(table: NodeTable, shard: GroupShard): string[] {
+  const { shape } = table;
+  const alone = { ...table, shards: [shard] };
+  const leaf = leafName(table, shard);
+  const parent = parentName(table);
+  const unlogged = shape.persistence === 'u' ? 'UNLOGGED ' : '';
+  const like = `LIKE ${parent} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION`;
+  const keys = divideKeys(shape, table.key);
+  return [
+    ...leafSchemaSql(shard.index, table.schema),
+    `CREATE ${unlogged}TABLE ${leaf} (${like})${leafOptions(shape)}`,
+    ...shape.columns.flatMap((column) => columnStatisticsSql(leaf, column)),
+    ...(shard.bounds.kind === 'default' ? defaultCheckSql(table, shard) : []),
+    ...keys.constraints
+      .filter((constraint) => constraint.index)
+      .flatMap((constraint) => leafConstraintSql(alone, constraint)),
+    ...[...keys.indexes, ...keys.lookups.map((lookup) => ({ ...lookup, unique: false }))].map(
+      ({ name, definition, unique }) =>
+        `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${leaf} ${definition}`,
+    ),
+    ...keys.indexes.flatMap((index) => leafIndexFlagsSql(alone, index.name, index.clustered, index.replicaIdentity)),
+    `ALTER TABLE ${parent} ATTACH PARTITION ${leaf} ${boundsSql(shard.bounds)}`,
+    ...shape.statistics.flatMap((statistics) => leafStatisticsSql(table, shard, statistics)),
+    ...leafSettingsSql(table, shard),
+  ];
+}
+
+function leafOptions(shape: TableShape): string {
+  const method =
+    shape.accessMethod && shape.accessMethod !== 'heap' ? ` USING ${quoteIdentifier(shape.accessMethod)}` : '';
+  return `${method}${shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : ''}`;
 }
 
 export function replicaIdentitySql(relations: readonly string[], shape: TableShape): string[] {
@@ -191,80 +254,29 @@ export function triggerSql(relation: string, trigger: TableShape['triggers'][num
 
 /** Statistics are not inherited: each leaf has its own, in its schema. */
 export function statisticsSql(table: NodeTable, statistics: StatisticsShape): string[] {
-  const create = (name: string, relation: string) => [
+  return [
+    ...createStatisticsSql(quoteQualified(statistics.schema, statistics.name), parentName(table), statistics),
+    ...table.shards.flatMap((shard) => leafStatisticsSql(table, shard, statistics)),
+  ];
+}
+
+function leafStatisticsSql(table: NodeTable, shard: GroupShard, statistics: StatisticsShape): string[] {
+  const name = quoteQualified(leafSchema(shard.index, table.shape.schema), statistics.name);
+  return createStatisticsSql(name, leafName(table, shard), statistics);
+}
+
+export function createStatisticsSql(name: string, relation: string, statistics: StatisticsShape): string[] {
+  return [
     `CREATE STATISTICS ${name} ${statistics.definition} FROM ${relation}`,
     ...(statistics.target === null ? [] : [`ALTER STATISTICS ${name} SET STATISTICS ${statistics.target}`]),
-  ];
-  return [
-    ...create(quoteQualified(statistics.schema, statistics.name), parentName(table)),
-    ...table.shards.flatMap((shard) =>
-      create(quoteQualified(leafSchema(shard.index, table.shape.schema), statistics.name), leafName(table, shard)),
-    ),
-  ];
-}
-
-/** A reference table on a node, without its rows. */
-export function createReferenceSql(shape: TableShape): string[] {
-  const name = quoteQualified(shape.schema, shape.name);
-  const checks = shape.constraints.filter((constraint) => constraint.type === 'c' && constraint.validated);
-  const elements = [...shape.columns.map((column) => columnSql(column, false)), ...checks.map(checkSql)];
-  const unlogged = shape.persistence === 'u' ? 'UNLOGGED ' : '';
-  const options = shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : '';
-  return [
-    `CREATE ${unlogged}TABLE ${name} (${elements.join(', ')})${options}`,
-    ...shape.columns.flatMap((column) => [...columnStorageSql(name, column), ...columnStatisticsSql(name, column)]),
-  ];
-}
-
-export function finishReferenceSql(shape: TableShape): string[] {
-  const name = quoteQualified(shape.schema, shape.name);
-  const later = shape.constraints.filter((constraint) => !(constraint.type === 'c' && constraint.validated));
-  return [
-    ...later.flatMap((constraint) => referenceConstraintSql(shape, constraint)),
-    ...shape.indexes.flatMap((index) => referenceIndexSql(shape, index)),
-    ...replicaIdentitySql([name], shape),
-    ...shape.triggers.filter(runsOnCopies).flatMap((trigger) => triggerSql(name, trigger)),
-    ...shape.statistics.map(
-      (statistics) => `CREATE STATISTICS ${quoteQualified(statistics.schema, statistics.name)} ${statistics.definition} FROM ${name}`,
-    ),
-    ...accessSql(name, shape),
-    ...commentsSql(shape),
-    ...guardReferenceSql(shape),
-  ];
-}
-
-/** A BEFORE row trigger makes the row what it is, on every copy; any other acts elsewhere, so on the coordinator alone. */
-export function runsOnCopies(trigger: TableShape['triggers'][number]): boolean {
-  return trigger.before && trigger.row;
-}
-
-export function referenceConstraintSql(shape: TableShape, constraint: ConstraintShape): string[] {
-  const { index } = constraint;
-  const name = quoteQualified(shape.schema, shape.name);
-  const add = `ALTER TABLE ${name} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`;
-  if (!index) return [add];
-  const indexName = quoteQualified(shape.schema, constraint.name);
-  const options = index.options.length > 0 ? [`ALTER INDEX ${indexName} SET (${optionList(index.options)})`] : [];
-  return [add, ...options, ...referenceIndexFlagsSql(name, constraint.name, index.clustered, index.replicaIdentity)];
-}
-
-export function referenceIndexSql(shape: TableShape, index: IndexShape): string[] {
-  const name = quoteQualified(shape.schema, shape.name);
-  return [
-    `CREATE ${index.unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(index.name)} ON ${name} ${index.definition}`,
-    ...referenceIndexFlagsSql(name, index.name, index.clustered, index.replicaIdentity),
-  ];
-}
-
-function referenceIndexFlagsSql(relation: string, index: string, clustered: boolean, identity: boolean): string[] {
-  return [
-    ...(clustered ? [`ALTER TABLE ${relation} CLUSTER ON ${quoteIdentifier(index)}`] : []),
-    ...(identity ? [`ALTER TABLE ${relation} REPLICA IDENTITY USING INDEX ${quoteIdentifier(index)}`] : []),
   ];
 }
 
 /** The schema of a table as a node must have it. Schemas are propagated when they are made; this one may be older than the herd. */
 export function ensureSchemaSql(schema: SchemaShape): string[] {
   const name = quoteIdentifier(schema.name);
-  return [`CREATE SCHEMA IF NOT EXISTS ${name}`, ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`)];
+  return [
+    `CREATE SCHEMA IF NOT EXISTS ${name}`,
+    ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`),
+  ];
 }

@@ -4,7 +4,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { createNodeTableSql, ensureSchemaSql, finishNodeTableSql, type NodeTable } from './node-table.ts';
+import { createNodeTableSql, ensureSchemaSql, type NodeTable, nodeKeysSql, nodeLinksSql } from './node-table.ts';
 import { describeSchemas, type SchemaShape } from './schema-shape.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -86,6 +86,9 @@ export async function placeTable(
     runAll(node, [...ensureSchemaSql(schema), ...createNodeTableSql(nodeTable(shape, schema, table, id))]),
   );
   if (fill) await fill(table);
-  await onNodes(tx, snapshot, (node, { id }) => runAll(node, finishNodeTableSql(nodeTable(shape, schema, table, id))));
+  await onNodes(tx, snapshot, (node, { id }) => {
+    const onNode = nodeTable(shape, schema, table, id);
+    return runAll(node, [...nodeKeysSql(onNode), ...nodeLinksSql(onNode)]);
+  });
   if (!fill) await runAll(tx.coordinator, guardShellSql(shape));
 }

@@ -5,7 +5,8 @@ import { lockAndDescribe, notice, storedColumns, tableOid } from './distribute.t
 import { checkForeignKeys } from './foreign-key-rules.ts';
 import { guardReferenceSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { createReferenceSql, ensureSchemaSql, finishReferenceSql } from './node-table.ts';
+import { createReferenceSql, referenceKeysSql, referenceLinksSql } from './node-reference.ts';
+import { ensureSchemaSql } from './node-table.ts';
 import { onNodes, recordTable, runAll, schemaOf } from './place-table.ts';
 import { checkOrdinary } from './table-rules.ts';
 
@@ -15,7 +16,8 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
   const before = await tx.snapshot();
   const existing = before.relationsByOid.get(oid)?.distributed;
   if (existing) {
-    if (existing.distribution.kind === 'reference') return notice(tx, `table "${existing.name}" is already a reference table`);
+    if (existing.distribution.kind === 'reference')
+      return notice(tx, `table "${existing.name}" is already a reference table`);
     throw pgError('invalidTableDefinition', `table "${existing.name}" is already distributed`, {
       hint: 'undistribute_table() first.',
     });
@@ -32,6 +34,6 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
   await onNodes(tx, snapshot, (node) => runAll(node, [...ensureSchemaSql(schema), ...createReferenceSql(shape)]));
   const columns = storedColumns(shape, null);
   await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, recorded, columns);
-  await onNodes(tx, snapshot, (node) => runAll(node, finishReferenceSql(shape)));
+  await onNodes(tx, snapshot, (node) => runAll(node, [...referenceKeysSql(shape), ...referenceLinksSql(shape)]));
   await runAll(tx.coordinator, guardReferenceSql(shape));
 }

@@ -65,7 +65,9 @@ export function accessSql(relation: string, shape: TableShape): string[] {
     `ALTER TABLE ${relation} OWNER TO ${quoteIdentifier(shape.owner)}`,
     ...grantsSql(relation, shape),
     ...rowSecuritySql(relation, shape),
-    ...shape.policies.map((policy) => `CREATE POLICY ${quoteIdentifier(policy.name)} ON ${relation} ${policy.definition}`),
+    ...shape.policies.map(
+      (policy) => `CREATE POLICY ${quoteIdentifier(policy.name)} ON ${relation} ${policy.definition}`,
+    ),
   ];
 }
 
@@ -93,7 +95,6 @@ function grantSql(relation: string, grant: Grant, columns: string): string {
   const grantee = granteeSql(grant.grantee);
   return `GRANT ${grant.privilege}${columns} ON TABLE ${relation} TO ${grantee}${grant.grantable ? ' WITH GRANT OPTION' : ''}`;
 }
-
 
 /** A role, or PUBLIC. */
 export function granteeSql(name: string | null): string {

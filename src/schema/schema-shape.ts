@@ -16,7 +16,9 @@ export async function describeSchemas(runner: SqlRunner, names?: readonly string
   return rows.map(([shape]) => JSON.parse(shape!) as SchemaShape);
 }
 
-const rolesSql = (privilege: string) => `(SELECT coalesce(json_agg(CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END), '[]')
+const rolesSql = (
+  privilege: string,
+) => `(SELECT coalesce(json_agg(CASE WHEN g.grantee <> 0 THEN pg_catalog.pg_get_userbyid(g.grantee) END), '[]')
   FROM pg_catalog.aclexplode(coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner))) g
   WHERE g.privilege_type = '${privilege}' AND g.grantee <> n.nspowner)`;
 

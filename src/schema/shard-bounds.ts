@@ -3,8 +3,8 @@ import { checkBoundsSql } from '../catalog/bounds-sql.ts';
 import type { DistributionMethod, ShardBounds } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import { parseStatements } from '../sql/parse.ts';
 import { deparseExpression } from '../sql/deparse.ts';
+import { parseStatements } from '../sql/parse.ts';
 import type { DistributionKey } from './distribution-key.ts';
 
 /**

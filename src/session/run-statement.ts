@@ -1,6 +1,6 @@
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
-import { passToClient } from '../execute/exchange.ts';
+import { exchangeSource, passToClient } from '../execute/exchange.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlannedParameter } from '../plan/context.ts';
@@ -120,9 +120,12 @@ export function executionContext(
     transaction: session.transaction,
     snapshot: session.catalog,
     parameters,
-    prepared,
-    control: () => services.control(),
+    prepared: prepared && session.transactionCatalog === null,
+    control: () => session.aside(),
     virtualRows: (relation) => services.virtualRows(relation),
+    fence: services.fence,
+    globalSnapshot: session.takesGlobalSnapshots,
+    opened: null,
     log: services.log,
     signal: session.signal,
   };
@@ -141,7 +144,7 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
         executionContext(session, run.parameters, isPlannable(statement)),
         output,
       )
-    : (await passToClient(connection, encodeQuery(statement.text), output)).tag;
+    : await passToClient(exchangeSource(connection, encodeQuery(statement.text)), output);
   await noteSchemaChange(session, run);
   await afterLocalStatement(session, statement);
   output.complete(tag);

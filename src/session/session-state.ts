@@ -2,8 +2,9 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
+import type { SqlRunner } from '../core/runner.ts';
 import { DistributedTransaction, type TransactionHost } from '../transaction/distributed-transaction.ts';
-import { noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
+import { applySettings, noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
 import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus } from '../wire/backend.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { StatementDescription } from './describe.ts';
@@ -76,8 +77,30 @@ export class SessionState {
       if (!connection.idle) void connection.cancel().catch(() => {});
   }
 
+  /** In REPEATABLE READ and above the transaction's first statement took them all. */
+  get takesGlobalSnapshots(): boolean {
+    const { transaction } = this;
+    return transaction.settings.values.get('pgherd.snapshot') !== 'local' && transaction.isolation === 'read committed';
+  }
+
   coordinator(): Promise<ServerConnection> {
     return this.transaction.join('coordinator', this.signal);
+  }
+
+  /** The coordinator with this session's role and settings, on a connection beside its transaction. */
+  aside(): SqlRunner {
+    const pool = this.services.pool('coordinator', this.identity);
+    return {
+      query: async (sql, parameters) => {
+        const connection = await pool.acquire(this.signal);
+        try {
+          await applySettings(connection, this.transaction.settings);
+          return await connection.query(sql, parameters);
+        } finally {
+          pool.release(connection);
+        }
+      },
+    };
   }
 
   notice(fields: NoticeFields): void {
@@ -130,6 +153,7 @@ export class SessionState {
     const { services, identity } = this;
     return {
       log: services.log,
+      fence: services.fence,
       nextTransactionName: () => services.nextTransactionName(),
       control: () => services.control(),
       settled: (name) => services.settled(name),

@@ -3,6 +3,7 @@ import type { Site } from '../catalog/site.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
+import type { Fence } from './fence.ts';
 import { decisionKey, participantGid, type TransactionName } from './gid.ts';
 
 export interface Participant {
@@ -13,6 +14,7 @@ export interface Participant {
 
 export interface CommitHost {
   readonly log: Log;
+  readonly fence: Fence;
   /** A name no other transaction of the cluster has had or will have. */
   nextTransactionName(): TransactionName;
   /** A connection to the coordinator of the router's own, outside any transaction: records and asks for decisions. */
@@ -43,6 +45,7 @@ export async function commitParticipants(
   const coordinator = participants.find((participant) => participant.site === 'coordinator');
   if (writers.length <= 1) {
     const [writer] = writers;
+    if (writer !== undefined) await passOpenings(host.fence);
     await commitOne(writer ?? coordinator, participants);
     return;
   }
@@ -52,6 +55,17 @@ export async function commitParticipants(
     readers.filter((participant) => participant.site !== 'coordinator'),
     host,
   );
+}
+
+/**
+ * What one server commits by itself holds no fence, but is not sent while snapshots are being taken: a reader could see what was
+ * built on it elsewhere, and not itself.
+ */
+export async function passOpenings(fence: Fence): Promise<void> {
+  while (fence.opening) {
+    await fence.enterCommit();
+    fence.leaveCommit();
+  }
 }
 
 /** The one server whose COMMIT decides goes first; when it refuses, the others roll back. */
@@ -102,6 +116,24 @@ async function twoPhase(
     await abortPrepared(nodes, votes, coordinator, readers, name, host);
     throw refusal.error;
   }
+  await host.fence.enterCommit();
+  try {
+    await finishDecided(nodes, votes, coordinator, readers, name, host);
+  } finally {
+    host.fence.leaveCommit();
+  }
+}
+
+/** From the decision to the last participant, under the fence: no snapshot is taken while some servers show the commit and others don't. */
+async function finishDecided(
+  nodes: readonly Participant[],
+  votes: readonly Vote[],
+  coordinator: Participant | undefined,
+  readers: readonly Participant[],
+  name: TransactionName,
+  host: CommitHost,
+): Promise<void> {
+  const key = decisionKey(name);
   const decision = await decide(coordinator, name, host);
   host.log.debug({ gid: key, decision: decision.kind }, 'decision');
   switch (decision.kind) {
@@ -211,7 +243,8 @@ async function abortPrepared(
     }),
   );
   await endAll(coordinator === undefined ? readers : [coordinator, ...readers], 'ROLLBACK');
-  if (!told.every(Boolean)) host.unsettled(name);
+  if (told.every(Boolean)) host.settled(name);
+  else host.unsettled(name);
 }
 
 /** COMMIT PREPARED or ROLLBACK PREPARED; false when the node could not be told and recovery has to. */

@@ -37,6 +37,7 @@ type Block =
   | {
       readonly kind: 'implicit' | 'explicit';
       readonly begin: string;
+      isolation: IsolationLevel;
       /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
       readonly replay: string[];
       readonly savepoints: Savepoint[];
@@ -80,6 +81,12 @@ export class DistributedTransaction {
     return this.#block.kind === 'none' ? 'BEGIN' : this.#block.begin;
   }
 
+  /** Of the open block, or what one would get that is opened now. */
+  get isolation(): IsolationLevel {
+    if (this.#block.kind === 'none') return defaultIsolation(this.settings);
+    return this.#block.isolation;
+  }
+
   get explicit(): boolean {
     return this.#block.kind === 'explicit';
   }
@@ -119,7 +126,15 @@ export class DistributedTransaction {
   }
 
   #open(kind: 'implicit' | 'explicit', begin: string): void {
-    this.#block = { kind, begin, replay: [], savepoints: [], settingsAtStart: this.settings, failed: false };
+    this.#block = {
+      kind,
+      begin,
+      isolation: readIsolation(begin) ?? defaultIsolation(this.settings),
+      replay: [],
+      savepoints: [],
+      settingsAtStart: this.settings,
+      failed: false,
+    };
   }
 
   /** After an error: only ROLLBACK, or ROLLBACK TO, leads on. */
@@ -161,6 +176,7 @@ export class DistributedTransaction {
   async setLocally(sql: string): Promise<void> {
     if (this.#block.kind === 'none') return;
     this.#block.replay.push(sql);
+    this.#block.isolation = readIsolation(sql) ?? this.#block.isolation;
     const others = [...this.#members].filter(([site, member]) => member.inBlock && site !== 'coordinator');
     await Promise.all(others.map(([, member]) => member.connection.query(sql)));
   }
@@ -296,6 +312,24 @@ export class DistributedTransaction {
     const outcomes = await Promise.allSettled(members.map(work));
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw asPgError(outcome.reason);
   }
+}
+
+/** READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL. */
+export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
+
+/** The level that BEGIN or SET TRANSACTION names, if it names one. */
+function readIsolation(sql: string): IsolationLevel | null {
+  const match = /isolation\s+level\s+(serializable|repeatable\s+read|read\s+(?:un)?committed)/i.exec(sql);
+  return match === null ? null : levelNamed(match[1]!);
+}
+
+function defaultIsolation(settings: SettingsSnapshot): IsolationLevel {
+  return levelNamed(settings.values.get('default_transaction_isolation') ?? '');
+}
+
+function levelNamed(name: string): IsolationLevel {
+  const level = name.toLowerCase().replaceAll(/\s+/g, ' ');
+  return level === 'serializable' || level === 'repeatable read' ? level : 'read committed';
 }
 
 function findSavepoint(savepoints: readonly Savepoint[], name: string): number {

@@ -16,6 +16,8 @@ interface TypeCase {
   readonly sqlName?: string;
   readonly send: string;
   readonly edges: readonly string[];
+  /** Values that exist from PostgreSQL 17 on. */
+  readonly newEdges?: readonly string[];
   readonly random: fc.Arbitrary<string>;
   /** Some outputs need PostgreSQL: years beyond 9999 or before 1, negative intervals, IPv6. */
   readonly outputMayBeAsked?: true;
@@ -379,6 +381,7 @@ const cases: readonly TypeCase[] = [
       '1 day 2 hours',
       '-00:00:01',
     ],
+    newEdges: ['infinity', '-infinity'],
     random: fc
       .tuple(
         fc.integer({ min: -3000, max: 3000 }),
@@ -420,9 +423,8 @@ describe.each([18, 15] as const)('the partition hash against PostgreSQL %i', (ve
 
   test.each(cases)(
     'of $type is the same in text, in output form and in binary',
-    async ({ type, sqlName = type, send, edges, random, outputMayBeAsked }) => {
-      const texts = [...edges, ...fc.sample(random, randomCount)];
-      const known = version >= 17 || type !== 'interval' ? texts : texts.filter((text) => !text.includes('infinity'));
+    async ({ type, sqlName = type, send, edges, newEdges = [], random, outputMayBeAsked }) => {
+      const known = [...edges, ...(version >= 17 ? newEdges : []), ...fc.sample(random, randomCount)];
       const given = await rows(
         `SELECT v.t, ${partitionHashSql(`v.t::${sqlName}`)}, v.t::${sqlName}::text, encode(${send}(v.t::${sqlName}), 'hex')
        FROM unnest($1::text[]) WITH ORDINALITY AS v(t, place) ORDER BY place`,
@@ -437,8 +439,7 @@ describe.each([18, 15] as const)('the partition hash against PostgreSQL %i', (ve
         const byBinary = ours(type, 1, Buffer.from(binary!, 'hex'));
         if (byText === 'ask') asked++;
         if (byText !== hash && byText !== 'ask') wrong.text.push([text, byText, hash]);
-        if (byOutput !== hash && !(byOutput === 'ask' && (outputMayBeAsked || text === output)))
-          wrong.output.push([output, byOutput, hash]);
+        if (byOutput !== hash && !(byOutput === 'ask' && outputMayBeAsked)) wrong.output.push([output, byOutput, hash]);
         if (byBinary !== hash) wrong.binary.push([text, binary, byBinary, hash]);
       }
       expect(wrong).toEqual({ text: [], output: [], binary: [] });

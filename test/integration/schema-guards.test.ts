@@ -67,7 +67,10 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     expect(await failure(db.query('SELECT * FROM orders'))).toMatch(outside);
     await db.query('ROLLBACK');
     await db.query('BEGIN');
-    const token = await withShellAccess(db, async () => (await db.rows("SELECT current_setting('pgherd.shell_ok')"))[0]!);
+    const token = await withShellAccess(
+      db,
+      async () => (await db.rows("SELECT current_setting('pgherd.shell_ok')"))[0]!,
+    );
     await db.query('ROLLBACK');
     await db.query("SELECT set_config('pgherd.shell_ok', $1, false)", [token]);
     expect(await failure(db.query('SELECT * FROM orders'))).toMatch(outside);
@@ -80,7 +83,12 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
       '{integer,numeric}',
     ]);
     await db.query(allowedDdl);
-    for (const command of ['VACUUM orders', 'ANALYZE orders', 'REINDEX TABLE orders', 'CLUSTER orders USING orders_pkey']) {
+    for (const command of [
+      'VACUUM orders',
+      'ANALYZE orders',
+      'REINDEX TABLE orders',
+      'CLUSTER orders USING orders_pkey',
+    ]) {
       await db.query(command);
     }
     expect(await failure(db.query('SELECT * FROM orders'))).toMatch(outside);
@@ -108,15 +116,17 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     await db.query('DROP TABLE notes');
   });
 
-  test.each(['SELECT write_countries()', "DO $$BEGIN DELETE FROM countries; END$$", 'SELECT write_countries_sql()'])(
+  test.each(['SELECT write_countries()', 'DO $$BEGIN DELETE FROM countries; END$$', 'SELECT write_countries_sql()'])(
     '%s: a function cannot change one copy of a reference table',
     async (statement) => {
-      expect(await failure(db.query(statement))).toMatch(/^0A000 reference table public\.countries was written by a function/);
+      expect(await failure(db.query(statement))).toMatch(
+        /^0A000 reference table public\.countries was written by a function/,
+      );
     },
   );
 
   test('in a database restored from a dump the guards are inert', async () => {
-    await db.query("UPDATE pgherd_secret.guard SET system_identifier = 7");
+    await db.query('UPDATE pgherd_secret.guard SET system_identifier = 7');
     expect(await db.rows('SELECT count(*) FROM orders')).toEqual(['0']);
     await bootstrapCoordinator(db);
     expect(await failure(db.query('SELECT * FROM orders'))).toMatch(outside);
@@ -244,9 +254,11 @@ describe.each([15, 18] as const)('a node on PostgreSQL %i', (version) => {
     'DO $$BEGIN PERFORM 1 FROM na; END$$',
     "SELECT query_to_xml('SELECT * FROM na', true, false, '')",
     "SELECT * FROM ts_stat('SELECT to_tsvector(c::text) FROM na')",
-    "SELECT pose()",
+    'SELECT pose()',
   ])('%s: a function that reads a distributed table raises', async (statement) => {
-    expect(await failure(db.query(statement))).toMatch(/^0A000 a function on a node reads distributed table public\.na/);
+    expect(await failure(db.query(statement))).toMatch(
+      /^0A000 a function on a node reads distributed table public\.na/,
+    );
   });
 });
 

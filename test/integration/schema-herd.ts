@@ -6,7 +6,7 @@ import { type ErrorFields, PgError } from '../../src/core/errors.ts';
 import type { QueryResult, SqlRunner } from '../../src/core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../../src/schema/bootstrap.ts';
 import type { HerdTransaction, Notice } from '../../src/schema/herd.ts';
-import { quoteQualified, quoteIdentifier } from '../../src/sql/quote.ts';
+import { quoteIdentifier, quoteQualified } from '../../src/sql/quote.ts';
 import { type HerdServers, type PostgresVersion, startHerdServers } from '../harness/postgres.ts';
 
 /** A SqlRunner over node-postgres. */
@@ -83,7 +83,11 @@ export async function startTestHerd(options: TestHerdOptions = {}): Promise<Test
   for (const node of nodes) await bootstrapNode(node);
   if (!options.empty) {
     for (const { name, host, port } of servers.nodes) {
-      await coordinator.query('INSERT INTO pgherd.node (name, host, port) VALUES ($1, $2, $3)', [name, host, `${port}`]);
+      await coordinator.query('INSERT INTO pgherd.node (name, host, port) VALUES ($1, $2, $3)', [
+        name,
+        host,
+        `${port}`,
+      ]);
     }
   }
   const notices: Notice[] = [];
@@ -154,8 +158,11 @@ class TestTransaction implements HerdTransaction {
     for (const { index, nodeId } of distribution.group.shards) {
       const node = await this.node(nodeId);
       const leaf = quoteQualified(leafSchema(index, table.schema), table.name);
-      const [bound] = await node.rows(`SELECT concat_ws(' AND ', pg_get_partition_constraintdef($1::regclass), (
-        SELECT substr(pg_get_constraintdef(oid), 7) FROM pg_constraint WHERE conrelid = $1::regclass AND conname = 'pgherd_default'))`, [leaf]);
+      const [bound] = await node.rows(
+        `SELECT concat_ws(' AND ', pg_get_partition_constraintdef($1::regclass), (
+        SELECT substr(pg_get_constraintdef(oid), 7) FROM pg_constraint WHERE conrelid = $1::regclass AND conname = 'pgherd_default'))`,
+        [leaf],
+      );
       copied += await this.#insert(node, leaf, columns, rows, bound || 'true');
     }
     return copied;
@@ -174,7 +181,12 @@ class TestTransaction implements HerdTransaction {
     return gathered;
   }
 
-  async copyToAll(fromSql: string, table: DistributedTable, columns: readonly string[], only?: NodeId): Promise<number> {
+  async copyToAll(
+    fromSql: string,
+    table: DistributedTable,
+    columns: readonly string[],
+    only?: NodeId,
+  ): Promise<number> {
     const rows = await this.#json(this.coordinator, fromSql);
     const { nodes } = await this.snapshot();
     for (const { id } of nodes) {
@@ -199,7 +211,13 @@ class TestTransaction implements HerdTransaction {
     return rows[0]![0]!;
   }
 
-  async #insert(client: Client, into: string, columns: readonly string[], rows: string, where: string): Promise<number> {
+  async #insert(
+    client: Client,
+    into: string,
+    columns: readonly string[],
+    rows: string,
+    where: string,
+  ): Promise<number> {
     const list = columns.map(quoteIdentifier).join(', ');
     const { tag } = await client.query(
       `INSERT INTO ${into} (${list}) OVERRIDING SYSTEM VALUE SELECT ${list} FROM json_populate_recordset(NULL::${into}, $1) WHERE ${where}`,

@@ -14,7 +14,7 @@ export type Pair = {
 };
 
 /**
- * Starts both, or takes running ones from `PGHERD_TEST_PLAIN_URL` and `PGHERD_TEST_HERD_URL`
+ * Starts both, or takes running ones from `PGHERD_TEST_PLAIN_URL` and `PGHERD_TEST_HERD_URL`.
  * `PGHERD_TEST_UNDISTRIBUTED=1` distributes nothing: for a second server that is no herd, or to try the router alone.
  */
 export async function startPair(options: { version?: 18 | 15; nodes?: number } = {}): Promise<Pair> {

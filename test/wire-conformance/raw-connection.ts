@@ -42,11 +42,13 @@ export class RawConnection {
     });
   }
 
-  /** Logged in; the transcript starts after that. */
+  /** Logged in; the transcript starts with the parameters that the server reported. */
   static async login(address: Address, parameters: Readonly<Record<string, string>> = {}): Promise<RawConnection> {
     const connection = await RawConnection.open(address);
     await connection.ready(startup({ user: address.user, database: address.database, ...parameters }));
-    connection.lines.length = 0;
+    // What the login reported is kept: a value that changes and comes back is no change.
+    const reported = connection.lines.filter((line) => line.startsWith('ParameterStatus'));
+    connection.lines.splice(0, connection.lines.length, ...reported, 'logged in');
     return connection;
   }
 

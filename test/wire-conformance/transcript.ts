@@ -52,7 +52,7 @@ export function describeMessage({ type, body }: Message): string {
     case 'd':
       return `CopyData ${JSON.stringify(body.toString('latin1'))}`;
     case 'v':
-      return `NegotiateProtocolVersion ${body.readInt32BE(0)} ${strings(body.subarray(8)).join(' ')}`;
+      return `NegotiateProtocolVersion ${strings(body.subarray(8)).join(' ')}`;
     default:
       return `${names[type] ?? `unknown message ${type}`}${body.length > 0 ? ` ${body.toString('hex')}` : ''}`;
   }
@@ -123,4 +123,40 @@ function describeValue(value: Buffer): string {
 function describeFields(body: Buffer): string {
   const fields = strings(body).filter((field) => 'VCMDHPpqstcdn'.includes(field[0] ?? ' '));
   return fields.map((field) => `${field[0]}:${field.slice(1)}`).join(' ');
+}
+
+/**
+ * Freedoms that no client notices: rows of a COPY without ORDER BY come in any order; ParameterStatus and
+ * NotificationResponse may come anywhere in an answer, and what counts of the first is the value that holds at its end;
+ * a parameter's value may be read at Bind or at Execute.
+ */
+export function comparableLines(lines: readonly string[]): string[] {
+  const known = new Map<string, string>();
+  const result: string[] = [];
+  let copied: string[] = [];
+  let reported = new Map<string, string>();
+  let notified: string[] = [];
+  for (const [index, line] of lines.entries()) {
+    if (line.startsWith('CopyData')) {
+      copied.push(line);
+      continue;
+    }
+    result.push(...copied.sort());
+    copied = [];
+    const parameter = /^ParameterStatus ([^=]*)=/.exec(line);
+    if (parameter !== null) reported.set(parameter[1]!, line);
+    else if (line.startsWith('NotificationResponse')) notified.push(line);
+    else if (line.startsWith('ReadyForQuery') || line === 'logged in') {
+      result.push(...changed(known, reported), ...notified, line);
+      reported = new Map();
+      notified = [];
+    } else if (line !== 'BindComplete' || !lines[index + 1]?.startsWith('ErrorResponse')) result.push(line);
+  }
+  return [...result, ...copied.sort(), ...changed(known, reported), ...notified];
+}
+
+function changed(known: Map<string, string>, reported: ReadonlyMap<string, string>): string[] {
+  const news = [...reported].filter(([name, line]) => known.get(name) !== line);
+  for (const [name, line] of news) known.set(name, line);
+  return news.map(([, line]) => line).sort();
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
 import { addressOf, type RawConnection, TranscriptEnd } from './raw-connection.ts';
+import { comparableLines } from './transcript.ts';
 import { distribution, rows, type Scenario, scenarios, setup } from './scenarios.ts';
 
 describe('the router answers raw messages as PostgreSQL does', () => {
@@ -43,20 +44,5 @@ async function transcriptOf(scenario: Scenario, url: string): Promise<string[]> 
     if (!(error instanceof TranscriptEnd)) throw error;
   }
   for (const connection of connections) connection.end();
-  return connections.flatMap((connection, index) => [`connection ${index + 1}`, ...inAnyOrder(connection.lines)]);
-}
-
-/** Rows that the statement does not order may come in any order: each run of CopyData is sorted. */
-function inAnyOrder(lines: readonly string[]): string[] {
-  const result: string[] = [];
-  let run: string[] = [];
-  for (const line of [...lines, '']) {
-    if (line.startsWith('CopyData')) {
-      run.push(line);
-      continue;
-    }
-    result.push(...run.sort(), line);
-    run = [];
-  }
-  return result.slice(0, -1);
+  return connections.flatMap((connection, index) => [`connection ${index + 1}`, ...comparableLines(connection.lines)]);
 }

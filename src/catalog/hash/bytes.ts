@@ -53,6 +53,7 @@ export const decodeUuid: Decode = (format, bytes, into) => {
   if (format === 1) return bytes.length === 16 && setBytes(into, bytes);
   const dashed = bytes.length === 36;
   if (!dashed && bytes.length !== 32) return false;
+  into.scratch ??= Buffer.alloc(16);
   const uuid = into.scratch;
   let from = 0;
   for (let i = 0; i < 16; i++) {

@@ -21,12 +21,12 @@ export interface KeyDatum {
   bytes: Buffer;
   start: number;
   end: number;
-  /** 16 bytes of the datum's own, for `bytes` that must be made from text. */
-  readonly scratch: Buffer;
+  /** 16 bytes of the datum's own, made when `bytes` must first be made from text. */
+  scratch: Buffer | null;
 }
 
 export function emptyDatum(): KeyDatum {
-  return { high: 0, low: 0, number: 0, bytes: noBytes, start: 0, end: 0, scratch: Buffer.alloc(16) };
+  return { high: 0, low: 0, number: 0, bytes: noBytes, start: 0, end: 0, scratch: null };
 }
 
 const noBytes = Buffer.alloc(0);

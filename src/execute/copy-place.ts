@@ -1,0 +1,118 @@
+import type { SqlRunner } from '../core/runner.ts';
+import { askShards, compileRouter, type KeyValue, type ShardRouting } from '../catalog/route.ts';
+import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
+import { PgError } from '../core/errors.ts';
+import type { AddedFields } from './copy-added.ts';
+import { type FieldReader, type FieldSource, fieldReader } from './copy-fields.ts';
+import type { CopyOptions } from './copy-options.ts';
+import type { CopyTarget } from './copy-target.ts';
+
+/** Finds one column's value of a row. Throws where the row has too few fields. */
+export type ValueReader = (row: Buffer, added: AddedFields | null) => Buffer | null;
+
+export function valueReader(name: string, target: CopyTarget, added: readonly ColumnEntry[]): ValueReader {
+  return readerOf(sourceOf(name, target, added), target.options);
+}
+
+function sourceOf(name: string, { columns }: CopyTarget, added: readonly ColumnEntry[]): FieldSource {
+  const place = columns.indexOf(name);
+  if (place >= 0) return { kind: 'field', place, column: name };
+  const addedPlace = added.findIndex((column) => column.name === name);
+  return addedPlace >= 0 ? { kind: 'added', place: addedPlace } : { kind: 'null' };
+}
+
+function readerOf(source: FieldSource, options: CopyOptions): ValueReader {
+  switch (source.kind) {
+    case 'field':
+      return fieldReader(source.place, source.column, options) as FieldReader;
+    case 'added':
+      return (_, added) => added?.values[source.place] ?? null;
+    case 'null':
+      return () => null;
+  }
+}
+
+/** `short`: the row has too few fields for its key, so that any server will refuse it. */
+export type Place = ShardRouting | 'short';
+
+export type Placer = (row: Buffer, added: AddedFields | null) => Place;
+
+/** The hot path: reads the key from the row's bytes and routes it. */
+export function createPlacer(target: CopyTarget, added: readonly ColumnEntry[]): Placer {
+  const route = compileRouter(target.table);
+  const readers = keyReaders(target, added);
+  const format = target.options.format === 'binary' ? 1 : 0;
+  const slots = readers.map(() => ({ format, bytes: nothing }) as { format: 0 | 1; bytes: Buffer });
+  const values: KeyValue[] = readers.map(() => null);
+  return (row, addedFields) => {
+    try {
+      for (let i = 0; i < readers.length; i++) {
+        const bytes = readers[i]!(row, addedFields);
+        if (bytes === null) values[i] = null;
+        else {
+          slots[i]!.bytes = bytes;
+          values[i] = slots[i]!;
+        }
+      }
+    } catch (error) {
+      if (error instanceof PgError) return 'short';
+      throw error;
+    }
+    return route(values);
+  };
+}
+
+const nothing = Buffer.alloc(0);
+
+function keyReaders(target: CopyTarget, added: readonly ColumnEntry[]): ValueReader[] {
+  const { distribution } = target.table;
+  assert(distribution.kind === 'distributed', 'only rows of distributed tables are routed');
+  return distribution.keys.map((key) => valueReader(key.name, target, added));
+}
+
+/** `unreadable`: PostgreSQL refuses the key; any server will say how. */
+export type AskedPlace = number | 'none' | 'unreadable';
+
+export interface KeyedRow {
+  readonly row: Buffer;
+  readonly added: AddedFields | null;
+}
+
+/** Asks PostgreSQL where rows go whose keys only it can read. */
+export async function askPlaces(
+  runner: SqlRunner,
+  rows: readonly KeyedRow[],
+  target: CopyTarget,
+  added: readonly ColumnEntry[],
+): Promise<AskedPlace[]> {
+  const readers = keyReaders(target, added);
+  const format = target.options.format === 'binary' ? 1 : 0;
+  const keys = rows.map((each) =>
+    readers.map((read): KeyValue => {
+      const bytes = read(each.row, each.added);
+      return bytes === null ? null : { format, bytes };
+    }),
+  );
+  return askEach(runner, target, keys);
+}
+
+/** One bad value spoils the question: halves are asked until it stands alone. What follows it does not matter, unless bad rows are skipped. */
+async function askEach(
+  runner: SqlRunner,
+  target: CopyTarget,
+  keys: readonly (readonly KeyValue[])[],
+): Promise<AskedPlace[]> {
+  try {
+    return await askShards(runner, target.table, keys);
+  } catch (error) {
+    if (!(error instanceof PgError) || !error.code.startsWith('22')) throw error;
+    if (keys.length <= 1) return ['unreadable'];
+    const half = keys.length >> 1;
+    const first = await askEach(runner, target, keys.slice(0, half));
+    if (first.includes('unreadable') && !target.options.skipsErrors) {
+      return [...first, ...keys.slice(half).map((): AskedPlace => 'unreadable')];
+    }
+    return [...first, ...(await askEach(runner, target, keys.slice(half)))];
+  }
+}

@@ -1,0 +1,234 @@
+import type { Site } from '../catalog/site.ts';
+import type { ColumnEntry } from '../catalog/snapshot.ts';
+import { assert, unreachable } from '../core/assert.ts';
+import { PgError } from '../core/errors.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import type { ServerConnection } from '../backend/server-connection.ts';
+import { type AddedFields, addedColumns, drawAdded } from './copy-added.ts';
+import type { ExecutionContext } from './context.ts';
+import { CopyEntries } from './copy-entries.ts';
+import { atLine, type LineError, type LineMap } from './copy-line-map.ts';
+import { askPlaces, createPlacer, type Placer } from './copy-place.ts';
+import { CopyRowSource } from './copy-rows.ts';
+import { CopyShares } from './copy-shares.ts';
+import { shownData } from './copy-shown.ts';
+import { type CopyTarget, copyIntoSql, sitesOf } from './copy-target.ts';
+import { globalIndexesOf } from './global-index.ts';
+import { noShard } from './route-rows.ts';
+
+export interface CopyRouterOptions {
+  /** Reads key values that TypeScript can't, under the client's settings. */
+  readonly asker: SqlRunner;
+  /** Draws defaults. */
+  coordinator(): Promise<ServerConnection>;
+  /** False: the caller fills the table's global unique indexes. */
+  readonly keepsIndexes: boolean;
+  onNotice(frame: Buffer, lines: LineMap): void;
+}
+
+/** A row that a server must be asked about first. */
+interface DeferredRow {
+  readonly row: Buffer;
+  readonly line: number;
+  readonly embedded: number;
+}
+
+/** Deferred rows are settled when they have come to this. */
+const maxDeferredRows = 5_000;
+const maxDeferredBytes = 1_048_576;
+
+/**
+ * Spreads the rows of one COPY over the servers of its table as they stream in. `push` is synchronous; when `waits` says so, the
+ * caller stops pushing until `settle` has resolved, so memory stays bounded. Any error ends it: the caller then calls `fail`.
+ */
+export class CopyRouter {
+  /** Resolves when a server has refused something: whoever waits for data need wait no longer. */
+  readonly failed: Promise<void>;
+  readonly #context: ExecutionContext;
+  readonly #target: CopyTarget;
+  readonly #options: CopyRouterOptions;
+  readonly #added: readonly ColumnEntry[];
+  readonly #rows: CopyRowSource;
+  readonly #shares: CopyShares;
+  readonly #entries: CopyEntries | null;
+  readonly #sites: readonly Site[];
+  /** Null: every row goes to all sites. */
+  readonly #placer: Placer | null;
+  readonly #nodeOfShard: readonly Site[];
+  #deferred: DeferredRow[] = [];
+  #deferredBytes = 0;
+  #hasFailed = false;
+
+  constructor(context: ExecutionContext, target: CopyTarget, options: CopyRouterOptions) {
+    const { table } = target;
+    const { distribution } = table;
+    this.#context = context;
+    this.#target = target;
+    this.#options = options;
+    this.#added = addedColumns(table, target.columns);
+    this.#rows = new CopyRowSource(target, context.snapshot.lowestServerVersion);
+    this.#sites = sitesOf(table, context);
+    const distributed = distribution.kind === 'distributed';
+    this.#placer = distributed ? createPlacer(target, this.#added) : null;
+    this.#nodeOfShard = distributed ? distribution.group.shards.map((shard) => shard.nodeId) : [];
+    const indexed = options.keepsIndexes && globalIndexesOf(table).length > 0;
+    this.#entries = indexed ? new CopyEntries(target, this.#added) : null;
+    let resolveFailed = () => {};
+    this.failed = new Promise((resolve) => {
+      resolveFailed = resolve;
+    });
+    this.#shares = new CopyShares(context, {
+      sql: copyIntoSql(target, this.#added),
+      format: target.options.format,
+      siteCount: this.#sites.length,
+      addedCount: this.#added.length,
+      shown: (data) => shownData(data, this.#added.length, target.options),
+      onError: () => {
+        this.#hasFailed = true;
+        resolveFailed();
+      },
+      onNotice: options.onNotice,
+    });
+  }
+
+  /** Whether rows get values from sequences: the session's currval() then speaks of them. */
+  get drawsSequences(): boolean {
+    return this.#added.some((column) => column.default.kind === 'sequence');
+  }
+
+  /** The number of the line that is being read. */
+  get line(): number {
+    return this.#rows.line;
+  }
+
+  /** Starts the COPY on one server, which says whether the statement as such is right. Without shards, on none. */
+  async open(): Promise<void> {
+    const [first] = this.#sites;
+    if (first !== undefined) await this.#shares.at(first).stream.opened;
+  }
+
+  push(chunk: Buffer): void {
+    this.#throwIfFailed();
+    this.#rows.push(chunk, this.#onRow);
+  }
+
+  get waits(): boolean {
+    return (
+      this.#hasFailed ||
+      this.#deferred.length >= maxDeferredRows ||
+      this.#deferredBytes >= maxDeferredBytes ||
+      this.#entries?.full === true ||
+      this.#shares.full
+    );
+  }
+
+  /** Catches up, until `waits` is false. `all`: with nothing held back. */
+  async settle(all = false): Promise<void> {
+    while (this.waits || (all && this.#deferred.length > 0)) {
+      this.#throwIfFailed();
+      if (this.#deferred.length > 0) await this.#settleDeferred();
+      if (this.#entries?.full) {
+        await this.#shares.close();
+        await this.#entries.write(this.#context);
+      }
+      await this.#shares.drained();
+    }
+    if (all) this.#shares.flush();
+  }
+
+  /** The data are complete. Gives the number of rows put in. */
+  async finish(): Promise<number> {
+    this.#rows.finish(this.#onRow);
+    await this.settle(true);
+    this.#throwIfFailed();
+    await this.#shares.close();
+    await this.#entries?.write(this.#context);
+    return this.#placer === null ? this.#shares.rowsAt('coordinator') : this.#shares.rowCount;
+  }
+
+  /** Ends what runs on the servers. Gives the error of the earliest line: what one server would have said. */
+  async fail(reason: unknown): Promise<unknown> {
+    const found = await this.#shares.abandon();
+    if (!(reason instanceof PgError) || isAboutSession(reason)) return reason;
+    const own: LineError[] = isServers(reason, found) ? [] : [{ error: reason, line: this.line }];
+    const [first] = [...found, ...own].sort((a, b) => (a.line ?? Infinity) - (b.line ?? Infinity));
+    return first?.error ?? reason;
+  }
+
+  readonly #onRow = (row: Buffer, line: number, embedded: number): void => {
+    if (this.#added.length > 0) {
+      this.#defer(row, line, embedded);
+      return;
+    }
+    if (this.#placer === null) {
+      for (const site of this.#sites) this.#shares.at(site).append(row, null, line, embedded);
+      return;
+    }
+    const place = this.#placer(row, null);
+    if (place === 'ask') this.#defer(row, line, embedded);
+    else this.#give(place, { row, line, embedded }, null);
+  };
+
+  #defer(row: Buffer, line: number, embedded: number): void {
+    this.#deferred.push({ row, line, embedded });
+    this.#deferredBytes += row.length;
+  }
+
+  #give(place: number | 'none' | 'short' | 'unreadable', each: DeferredRow, added: AddedFields | null): void {
+    const { row, line, embedded } = each;
+    if (place === 'none') throw atLine(noShard(this.#target.table) as PgError, this.#target.table.name, line);
+    const site = typeof place === 'number' ? this.#nodeOfShard[place] : this.#sites[0];
+    assert(site !== undefined, 'a shard that was routed to has a node');
+    this.#shares.at(site).append(row, added?.bytes ?? null, line, embedded);
+    this.#entries?.note(row, added);
+  }
+
+  async #settleDeferred(): Promise<void> {
+    const rows = this.#deferred;
+    this.#deferred = [];
+    this.#deferredBytes = 0;
+    const added = await this.#draw(rows.length);
+    const placer = this.#placer;
+    const asked: { row: Buffer; each: DeferredRow; added: AddedFields | null }[] = [];
+    for (const [index, each] of rows.entries()) {
+      const fields = added[index] ?? null;
+      if (placer === null) {
+        for (const site of this.#sites) {
+          this.#shares.at(site).append(each.row, fields?.bytes ?? null, each.line, each.embedded);
+        }
+        continue;
+      }
+      const place = placer(each.row, fields);
+      if (place === 'ask') asked.push({ row: each.row, each, added: fields });
+      else this.#give(place, each, fields);
+    }
+    if (asked.length === 0) return;
+    const places = await askPlaces(this.#options.asker, asked, this.#target, this.#added);
+    for (const [index, { each, added: fields }] of asked.entries()) this.#give(places[index]!, each, fields);
+  }
+
+  async #draw(count: number): Promise<readonly AddedFields[]> {
+    if (this.#added.length === 0) return [];
+    // The coordinator's copy of a reference table is filled over the very connection that draws.
+    if (this.#sites.includes('coordinator')) await this.#shares.close('coordinator');
+    const coordinator = await this.#options.coordinator();
+    return drawAdded(coordinator, this.#added, this.#target.options, count);
+  }
+
+  #throwIfFailed(): void {
+    const { error } = this.#shares;
+    if (error !== null) throw error;
+  }
+}
+
+/** Canceled, disconnected: no line of the data is to blame. */
+function isAboutSession(error: PgError): boolean {
+  return error.fields.severity === 'FATAL' || error.code.startsWith('08') || error.code.startsWith('57');
+}
+
+/** The reason is one of the servers' errors, which are among those found under their lines. */
+function isServers(reason: PgError, found: readonly LineError[]): boolean {
+  return found.some(({ error }) => error.code === reason.code && error.message === reason.message);
+}
+
+void unreachable;

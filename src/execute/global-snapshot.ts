@@ -1,0 +1,105 @@
+import type { Site } from '../catalog/site.ts';
+import { PgError } from '../core/errors.ts';
+import type { Plan, SqlTemplate } from '../plan/plan.ts';
+import type { ClientOutput } from './client-output.ts';
+import type { ExecutionContext } from './context.ts';
+import { type Fragment, OpenedExchange } from './opened-exchange.ts';
+import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { joinAll } from './sources.ts';
+
+/** Openings that take longer than this let the waiting commits through and try again. */
+const maxOpeningMs = 250;
+const maxAttempts = 20;
+
+/**
+ * Takes the snapshots of all fragments of a plan that only reads, on all its nodes, while no distributed commit is half done
+ * (DESIGN 7). Null: the plan reads one server only, or is not of that kind; its transaction sees to its snapshots.
+ */
+export async function openSnapshots(
+  plan: Plan,
+  values: TemplateValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<Map<Site, OpenedExchange> | null> {
+  const fragments = fragmentsBySite(plan, values, output);
+  if (fragments === null) return null;
+  const { fence } = context;
+  for (let attempt = 1; ; attempt++) {
+    const connections = await joinAll([...fragments.keys()], context);
+    const exchanges = [...fragments].map(([site, list], index) => ({
+      site,
+      exchange: new OpenedExchange(connections[index]!, list),
+    }));
+    await fence.enterOpening();
+    let outcome: 'opened' | 'late';
+    try {
+      outcome = await openAll(exchanges.map(({ exchange }) => exchange));
+    } finally {
+      fence.leaveOpening();
+    }
+    if (outcome === 'opened') return new Map(exchanges.map(({ site, exchange }) => [site, exchange]));
+    await giveUp(exchanges.map(({ exchange }) => exchange));
+    if (attempt === maxAttempts || context.transaction.inBlock) {
+      throw new PgError({
+        severity: 'ERROR',
+        code: '55P03',
+        message: 'could not take a snapshot on all nodes in time',
+        hint: 'A lock on one of the tables, or a slow node, stands in the way. SET pgherd.snapshot = local reads without one.',
+      });
+    }
+  }
+}
+
+/** Opens all; 'late' when some server keeps the others waiting. */
+async function openAll(exchanges: readonly OpenedExchange[]): Promise<'opened' | 'late'> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), maxOpeningMs);
+  });
+  const openings = exchanges.map((exchange) => exchange.open());
+  for (const opening of openings) opening.catch(() => {});
+  const opened = Promise.all(openings).then((): 'opened' => 'opened');
+  opened.catch(() => {});
+  try {
+    return await Promise.race([opened, late]);
+  } catch (error) {
+    await Promise.allSettled(openings);
+    await Promise.all(exchanges.map((exchange) => exchange.abandon()));
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** What hangs is cancelled; everything opened is closed again. */
+async function giveUp(exchanges: readonly OpenedExchange[]): Promise<void> {
+  await Promise.all(exchanges.map((exchange) => exchange.cancelOpening()));
+}
+
+function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutput): Map<Site, Fragment[]> | null {
+  const { final, motions } = plan;
+  if (plan.writes || (final.kind !== 'combine' && final.kind !== 'scatter')) return null;
+  const bySite = new Map<Site, Fragment[]>();
+  const add = (sites: readonly Site[], fragment: Fragment) => {
+    for (const site of sites) {
+      const list = bySite.get(site);
+      if (list) list.push(fragment);
+      else bySite.set(site, [fragment]);
+    }
+  };
+  for (const motion of motions) {
+    if (motion.kind === 'virtual') continue;
+    if (motion.locksRows || usesMotions(motion.sql) || motion.sites.includes('coordinator')) return null;
+    add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false });
+  }
+  if (final.kind === 'scatter') {
+    if (usesMotions(final.sql)) return null;
+    const rendered = renderTemplate(final.sql, values);
+    add(final.sites, { rendered, resultFormats: output.resultFormats, describe: output.wantsDescription });
+  }
+  return bySite.size > 1 ? bySite : null;
+}
+
+function usesMotions(template: SqlTemplate): boolean {
+  return template.some((part) => typeof part === 'object' && 'motion' in part);
+}

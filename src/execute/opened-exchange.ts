@@ -1,0 +1,160 @@
+import type { FrameSink, ServerConnection } from '../backend/server-connection.ts';
+import { assert } from '../core/assert.ts';
+import type { PgError } from '../core/errors.ts';
+import { encodeBind, encodeDescribe, encodeExecute, encodeParse, flushMessage, syncMessage } from '../wire/frontend.ts';
+import { backend as message } from '../wire/message-types.ts';
+import { type FrameHandler, serverError } from './exchange.ts';
+import type { RenderedSql } from './statement-bytes.ts';
+
+/** A fragment that will run on one server with a snapshot taken beforehand. */
+export interface Fragment {
+  readonly rendered: RenderedSql;
+  readonly resultFormats: readonly number[];
+  readonly describe: boolean;
+}
+
+type State =
+  | { readonly kind: 'binding'; left: number; readonly done: (error: PgError | null) => void }
+  | { readonly kind: 'bound' }
+  | { readonly kind: 'running'; readonly handler: FrameHandler; readonly done: (error: PgError | null) => void }
+  | { readonly kind: 'failed'; readonly error: PgError }
+  | { readonly kind: 'ended' };
+
+/**
+ * One exchange in two halves: first every fragment is parsed and bound, which fixes its snapshot (at BindComplete, tried); later each
+ * is executed. Between the halves nothing else may use the connection.
+ */
+export class OpenedExchange implements FrameSink {
+  readonly connection: ServerConnection;
+  readonly #fragments: readonly Fragment[];
+  #state: State = { kind: 'bound' };
+  #next = 0;
+  #onReady: (() => void) | null = null;
+  #isReady = false;
+
+  constructor(connection: ServerConnection, fragments: readonly Fragment[]) {
+    this.connection = connection;
+    this.#fragments = fragments;
+  }
+
+  /** Takes the snapshots. Rejects with the server's error; the exchange has ended then. */
+  open(): Promise<void> {
+    const parts: Buffer[] = [];
+    for (const [index, { rendered, resultFormats }] of this.#fragments.entries()) {
+      parts.push(
+        encodeParse(
+          '',
+          rendered.sql,
+          rendered.values.map((value) => value.typeOid),
+        ),
+        encodeBind({
+          portal: portalName(index),
+          statement: '',
+          parameterFormats: rendered.values.map((value) => value.format),
+          parameters: rendered.values.map((value) => value.bytes),
+          resultFormats,
+        }),
+      );
+    }
+    parts.push(flushMessage);
+    return new Promise((resolve, reject) => {
+      this.#state = {
+        kind: 'binding',
+        left: this.#fragments.length,
+        done: (error) => (error === null ? resolve() : this.#ended().then(() => reject(error))),
+      };
+      this.connection.submit(Buffer.concat(parts), this);
+    });
+  }
+
+  /** Executes the next fragment; the last one ends the exchange. */
+  run(handler: FrameHandler): Promise<void> {
+    const index = this.#next;
+    this.#next += 1;
+    const fragment = this.#fragments[index];
+    assert(fragment !== undefined, 'a fragment more than was opened');
+    if (this.#state.kind === 'failed') return Promise.reject(this.#state.error);
+    const last = index === this.#fragments.length - 1;
+    return new Promise((resolve, reject) => {
+      this.#state = {
+        kind: 'running',
+        handler,
+        done: (error) => {
+          if (error !== null) void this.#ended().then(() => reject(error));
+          else if (last) void this.#ended().then(resolve);
+          else resolve();
+        },
+      };
+      const describe = fragment.describe ? [encodeDescribe('P', portalName(index))] : [];
+      const end = last ? syncMessage : flushMessage;
+      this.connection.write(Buffer.concat([...describe, encodeExecute(portalName(index), 0), end]));
+    });
+  }
+
+  /** Ends the exchange early: what has not run will not. */
+  abandon(): Promise<void> {
+    if (this.#isReady) return Promise.resolve();
+    if (this.#state.kind !== 'failed' && this.#next < this.#fragments.length) this.connection.write(syncMessage);
+    return this.#ended();
+  }
+
+  /** The opening took too long: what still hangs is cancelled, and the exchange ended. */
+  async cancelOpening(): Promise<void> {
+    if (this.#state.kind === 'binding') await this.connection.cancel().catch(() => {});
+    await this.abandon();
+  }
+
+  onFrame(type: number, frame: Buffer): void {
+    const state = this.#state;
+    if (type === message.errorResponse) {
+      this.#fail(serverError(frame, this.connection));
+      return;
+    }
+    if (state.kind === 'binding') {
+      if (type === message.bindComplete) {
+        state.left -= 1;
+        if (state.left === 0) {
+          this.#state = { kind: 'bound' };
+          state.done(null);
+        }
+      }
+    } else if (state.kind === 'running') {
+      state.handler(type, frame);
+      if (type === message.commandComplete || type === message.emptyQueryResponse) {
+        this.#state = { kind: 'bound' };
+        state.done(null);
+      }
+    }
+  }
+
+  onReady(): void {
+    this.#isReady = true;
+    this.#onReady?.();
+  }
+
+  onLost(error: PgError): void {
+    this.#isReady = true;
+    this.#fail(error, true);
+    this.#onReady?.();
+  }
+
+  /** After an error the server skips to the Sync; the one of the last fragment may not have been sent yet. */
+  #fail(error: PgError, lost = false): void {
+    const state = this.#state;
+    const syncSent = this.#next === this.#fragments.length && state.kind === 'running';
+    this.#state = { kind: 'failed', error };
+    if (!lost && !syncSent && state.kind !== 'failed') this.connection.write(syncMessage);
+    if (state.kind === 'binding' || state.kind === 'running') state.done(error);
+  }
+
+  #ended(): Promise<void> {
+    if (this.#isReady) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#onReady = resolve;
+    });
+  }
+}
+
+function portalName(index: number): string {
+  return `pgherd_p${index}`;
+}

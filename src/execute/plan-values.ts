@@ -1,0 +1,93 @@
+import { collectResult } from '../backend/collect-result.ts';
+import type { Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
+import type { ExecutionContext } from './context.ts';
+import { gatherRows, type MotionRows } from './motion.ts';
+import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
+import { sourcesOf } from './sources.ts';
+import { type BoundValue, encodeRendered } from './statement-bytes.ts';
+import { textTuples } from './text-tuples.ts';
+
+/** What the holes of a plan's templates stand for, as it becomes known while the plan runs. */
+export class PlanValues implements TemplateValues {
+  readonly parameters: readonly BoundValue[];
+  readonly constantTypes: readonly PlanConstant[];
+  readonly #texts: (string | null)[] = [];
+  readonly #motions: readonly Motion[];
+  readonly #rows: MotionRows[] = [];
+
+  constructor(constants: readonly PlanConstant[], motions: readonly Motion[], parameters: readonly BoundValue[]) {
+    this.constantTypes = constants;
+    this.#motions = motions;
+    this.parameters = parameters;
+  }
+
+  get constants(): readonly (string | null)[] {
+    return this.#texts;
+  }
+
+  motion(index: number, firstPlaceholder: number): RowsItem {
+    return motionItem(this.#rows[index]!, this.#motions[index]!.columns, index, firstPlaceholder);
+  }
+
+  /** Evaluates in one statement on the coordinator those constants that need no motion's rows, or those that do. */
+  async evaluate(when: 'before motions' | 'after motions', context: ExecutionContext): Promise<void> {
+    const places = [...this.constantTypes.keys()].filter(
+      (index) => needsMotions(this.constantTypes[index]!) === (when === 'after motions'),
+    );
+    if (places.length === 0) return;
+    const template: SqlTemplate = places.flatMap((index, i) => {
+      const constant = this.constantTypes[index]!;
+      return [i === 0 ? 'SELECT (' : ', (', ...constant.sql, `)::${constant.typeName}::text`];
+    });
+    const connection = await context.transaction.join('coordinator', context.signal);
+    const { rows } = await collectResult(connection, encodeRendered(renderTemplate(template, this), [], false));
+    for (const [i, index] of places.entries()) this.#texts[index] = rows[0]?.[i] ?? null;
+  }
+
+  /** Brings the rows of a motion. `tables`: never inline. */
+  async move(index: number, context: ExecutionContext, tables: boolean): Promise<void> {
+    const motion = this.#motions[index]!;
+    this.#rows[index] = await this.#move(motion, index, context, tables);
+  }
+
+  async #move(motion: Motion, index: number, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
+    const { transaction, signal } = context;
+    if (motion.kind === 'virtual') {
+      return { kind: 'inline', rows: textTuples(await context.virtualRows(motion.relation)) };
+    }
+    if (motion.locksRows) transaction.ensureBlock();
+    const fragment = { rendered: renderTemplate(motion.sql, this), resultFormats: [1], describe: false };
+    const sources = await sourcesOf(motion.sites, fragment, context);
+    if (motion.locksRows) for (const site of motion.sites) transaction.markWritten(site);
+    return gatherRows(sources, {
+      name: `pg_temp.${motionName(index)}`,
+      columns: motion.columns,
+      primaryKey: motion.primaryKey,
+      always: tables || motion.primaryKey.length > 0,
+      coordinator: () => {
+        transaction.ensureBlock();
+        return transaction.join('coordinator', signal);
+      },
+    });
+  }
+}
+
+function needsMotions(constant: PlanConstant): boolean {
+  return constant.sql.some((part) => typeof part === 'object' && 'motion' in part);
+}
+
+function motionItem(
+  rows: MotionRows,
+  columns: readonly MotionColumn[],
+  index: number,
+  firstPlaceholder: number,
+): RowsItem {
+  const name = motionName(index);
+  if (rows.kind === 'table') return { sql: `${rows.table} AS ${name}`, values: [] };
+  return rowsAsUnnest(rows.rows, columns, name, firstPlaceholder);
+}
+
+function motionName(index: number): string {
+  return `pgherd_m${index}`;
+}

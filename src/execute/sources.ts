@@ -1,0 +1,29 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
+import type { Site } from '../catalog/site.ts';
+import { pgError } from '../core/errors.ts';
+import type { ExecutionContext } from './context.ts';
+import { type AnswerSource, exchangeSource } from './exchange.ts';
+import type { Fragment } from './opened-exchange.ts';
+import { encodeRendered } from './statement-bytes.ts';
+
+/** Connections to all sites, acquired in parallel. */
+export async function joinAll(sites: readonly Site[], context: ExecutionContext): Promise<ServerConnection[]> {
+  if (context.signal.aborted) throw pgError('queryCanceled', 'canceling statement due to user request');
+  return Promise.all(sites.map((site) => context.transaction.join(site, context.signal)));
+}
+
+export function plainSources(connections: readonly ServerConnection[], bytes: Buffer): AnswerSource[] {
+  return connections.map((connection) => exchangeSource(connection, bytes));
+}
+
+/** One fragment on several sites: with the snapshots that were opened for the statement, or plainly. */
+export async function sourcesOf(
+  sites: readonly Site[],
+  fragment: Fragment,
+  context: ExecutionContext,
+): Promise<readonly AnswerSource[]> {
+  const { opened } = context;
+  if (opened !== null) return sites.map((site) => opened.get(site)!);
+  const { rendered, resultFormats, describe } = fragment;
+  return plainSources(await joinAll(sites, context), encodeRendered(rendered, resultFormats, describe));
+}

@@ -1,0 +1,76 @@
+import type { Node } from '@pgsql/types';
+import type { DistributedTable, GlobalIndex } from '../catalog/snapshot.ts';
+import { assignedColumns, checkAssignments, checkConflictAction } from './assignment.ts';
+import type { PlanContext } from './context.ts';
+import type { FactsByRelation } from './facts.ts';
+import { insertShape } from './insert-shape.ts';
+import { insertObstacle } from './insert-values.ts';
+import { isChange, type Model, type RelationItem } from './model.ts';
+
+/**
+ * Why the changes in a statement can't be passed to one node as they stand; null when they can. Raises what no plan could carry
+ * out.
+ */
+export function changeObstacle(model: Model, facts: FactsByRelation, context: PlanContext): string | null {
+  for (const item of model.relations) {
+    if (!item.isTarget) continue;
+    if (item.role !== 'distributed') return `${item.name} is changed on all its copies`;
+    const obstacle = targetObstacle(item, facts, context);
+    if (obstacle) return obstacle;
+  }
+  return null;
+}
+
+function targetObstacle(item: RelationItem, facts: FactsByRelation, context: PlanContext): string | null {
+  const { block, table } = item;
+  if (!table || !isChange(block)) return 'no table is changed';
+  if (block.kind === 'insert') {
+    const obstacle = insertObstacle(insertShape(item));
+    if (!obstacle) checkConflictAction(item, context);
+    return obstacle;
+  }
+  if (block.kind === 'update') {
+    const targets = block.node.targetList ?? [];
+    checkAssignments(targets, item, facts.get(item) ?? []);
+    return touchedIndex(table, assignedColumns(targets)) ? 'a global unique index is kept' : null;
+  }
+  if (block.kind === 'delete') return globalIndexes(table).length > 0 ? 'a global unique index is kept' : null;
+  return mergeObstacle(item, facts);
+}
+
+function mergeObstacle(item: RelationItem, facts: FactsByRelation): string | null {
+  const { block, table } = item;
+  if (block.kind !== 'merge' || !table) return null;
+  if (globalIndexes(table).length > 0) return 'a global unique index is kept';
+  for (const action of mergeActions(block.node.mergeWhenClauses)) {
+    if (action.commandType === 'CMD_UPDATE') checkAssignments(action.targets, item, facts.get(item) ?? []);
+    if (action.commandType !== 'CMD_INSERT') continue;
+    const named = action.targets.length > 0 ? assignedColumns(action.targets) : table.columns.map(({ name }) => name);
+    const left = table.columns.find(({ name, default: { kind } }) => !named.includes(name) && kind !== 'none' && kind !== 'constant');
+    if (left || action.hasDefault) return 'MERGE inserts rows with defaults that nodes do not have';
+  }
+  return null;
+}
+
+export interface MergeAction {
+  readonly commandType: string;
+  readonly targets: readonly Node[];
+  readonly hasDefault: boolean;
+}
+
+export function mergeActions(clauses: readonly Node[] | undefined): MergeAction[] {
+  return (clauses ?? []).flatMap((node) => {
+    if (!('MergeWhenClause' in node)) return [];
+    const { commandType = '', targetList = [], values = [] } = node.MergeWhenClause;
+    return [{ commandType, targets: targetList, hasDefault: values.some((value) => 'SetToDefault' in value) }];
+  });
+}
+
+export function globalIndexes(table: DistributedTable): readonly GlobalIndex[] {
+  return table.distribution.kind === 'distributed' ? table.distribution.globalIndexes : [];
+}
+
+/** A partial index may depend on any column. */
+export function touchedIndex(table: DistributedTable, assigned: readonly string[]): boolean {
+  return globalIndexes(table).some(({ columns, predicate }) => predicate !== null || columns.some((name) => assigned.includes(name)));
+}

@@ -1,0 +1,7 @@
+import type { PlanContext } from './context.ts';
+import type { FactsByRelation } from './facts.ts';
+import type { Model } from './model.ts';
+import type { Plan } from './plan.ts';
+export function planTwoPhases(_model: Model, _facts: FactsByRelation, _context: PlanContext): Plan | { reason: string } {
+  return { reason: 'not yet' };
+}

@@ -1,0 +1,181 @@
+import type { DistributionMethod } from '../catalog/snapshot.ts';
+import { pgError } from '../core/errors.ts';
+import type { QueryResult } from '../core/runner.ts';
+import { addShard } from './add-shard.ts';
+import { type AdminCall, argumentsSql, matchAdminCall } from './admin-call.ts';
+import { type AdminName, adminSignature } from './admin-signatures.ts';
+import { distributedSize, type SizeFunction, shardIdForValue } from './admin-sizes.ts';
+import { alterDistributedTable } from './alter-distribution.ts';
+import { createDistributedTable, notice } from './distribute.ts';
+import type { HerdTransaction } from './herd.ts';
+import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
+import { createReferenceTable } from './reference.ts';
+import { runOnCoordinator, runOnNodes } from './run-command.ts';
+import { undistributeTable } from './undistribute.ts';
+
+export { argumentsSql, matchAdminCall };
+
+type Arguments = readonly (string | null)[];
+type Rows = readonly (readonly (string | null)[])[];
+type Handler = (tx: HerdTransaction, args: Arguments) => Promise<Rows>;
+
+/**
+ * Carries out the calls of a statement, and gives what the statement gives. `evaluated`: the values of argumentsSql(), one
+ * after the other.
+ */
+export async function runAdminCall(tx: HerdTransaction, call: AdminCall, evaluated: Arguments): Promise<QueryResult> {
+  const results: { rows: Rows }[] = [];
+  let next = 0;
+  for (const { name } of call.invocations) {
+    const args = evaluated.slice(next, next + adminSignature(name).parameters.length);
+    next += args.length;
+    results.push({ rows: await adminHandlers[name](tx, args) });
+  }
+  if (call.columns === null) return tx.coordinator.query(call.rest(results));
+  return {
+    columns: call.columns,
+    typeOids: call.invocations.map(({ name }) => typeOid(name)),
+    rows: [results.map((result) => result.rows[0]?.[0] ?? null)],
+    tag: 'SELECT 1',
+  };
+}
+
+function typeOid(name: AdminName): number {
+  const { returns } = adminSignature(name);
+  return typeOids[typeof returns === 'string' ? returns : 'text'] ?? 25;
+}
+
+/** OIDs of system types are the same on every server. */
+const typeOids: Readonly<Record<string, number>> = { void: 2278, integer: 23, bigint: 20, text: 25, boolean: 16 };
+
+const nothing: Rows = [['']];
+
+const adminHandlers: Readonly<Record<AdminName, Handler>> = {
+  citus_set_coordinator_host: async (tx, [host, port]) => {
+    await setCoordinatorHost(tx, text(host, 'host'), number(port, 'port'));
+    return nothing;
+  },
+  citus_add_node: (tx, args) => add(tx, args),
+  master_add_node: (tx, args) => add(tx, args),
+  citus_remove_node: (tx, args) => remove(tx, args),
+  master_remove_node: (tx, args) => remove(tx, args),
+  citus_activate_node: async (tx, [name, port]) => [
+    [String(await activateNode(tx, text(name, 'nodename'), number(port, 'nodeport')))],
+  ],
+  citus_disable_node: async (tx, [name, port]) => {
+    await disableNode(tx, text(name, 'nodename'), number(port, 'nodeport'));
+    return nothing;
+  },
+  citus_get_active_worker_nodes: (tx) => workerNodes(tx),
+  master_get_active_worker_nodes: (tx) => workerNodes(tx),
+  create_distributed_table: async (tx, [table, column, method, colocateWith, shardCount, shardBounds]) => {
+    await createDistributedTable(tx, {
+      table: text(table, 'table_name'),
+      column: text(column, 'distribution_column'),
+      method: distributionMethod(text(method, 'distribution_type')),
+      colocateWith: colocateWith ?? 'default',
+      shardCount: optionalNumber(shardCount),
+      shardBounds: shardBounds ?? null,
+    });
+    return nothing;
+  },
+  pgherd_add_shard: async (tx, [table, bounds, name, port]) => {
+    const node = name == null ? null : { name, port: optionalNumber(port) };
+    const id = await addShard(tx, { table: text(table, 'table_name'), bounds: text(bounds, 'shard_bounds'), node });
+    return [[String(id)]];
+  },
+  create_reference_table: async (tx, [table]) => {
+    await createReferenceTable(tx, text(table, 'table_name'));
+    return nothing;
+  },
+  undistribute_table: async (tx, [table, cascade]) => {
+    await undistributeTable(tx, text(table, 'table_name'), boolean(cascade));
+    return nothing;
+  },
+  alter_distributed_table: async (tx, [table, column, shardCount, colocateWith, cascade]) => {
+    await alterDistributedTable(tx, {
+      table: text(table, 'table_name'),
+      column: column ?? null,
+      shardCount: optionalNumber(shardCount),
+      colocateWith: colocateWith ?? null,
+      cascadeToColocated: cascade == null ? null : boolean(cascade),
+    });
+    return nothing;
+  },
+  truncate_local_data_after_distributing_table: async (tx) => {
+    notice(tx, 'there are no local rows: create_distributed_table() has moved them');
+    return nothing;
+  },
+  create_distributed_function: async (tx) => {
+    notice(tx, 'functions are on every node already; the call changes nothing');
+    return nothing;
+  },
+  get_shard_id_for_distribution_column: async (tx, [table, value]) => {
+    const id = await shardIdForValue(tx, text(table, 'table_name'), value ?? null);
+    return [[id === null ? null : String(id)]];
+  },
+  column_to_column_name: async (_, [, column]) => [[column ?? null]],
+  run_command_on_workers: async (tx, [command]) => {
+    const outcomes = await runOnNodes(tx, text(command, 'command'));
+    return outcomes.map(({ node, success, result }) => [node!.host, String(node!.port), success ? 't' : 'f', result]);
+  },
+  run_command_on_all_nodes: async (tx, [command]) => {
+    const sql = text(command, 'command');
+    const outcomes = [await runOnCoordinator(tx, sql), ...(await runOnNodes(tx, sql))];
+    return outcomes.map(({ node, success, result }) => [String(node?.id ?? 0), success ? 't' : 'f', result]);
+  },
+  citus_table_size: (tx, args) => size(tx, args, 'pg_table_size'),
+  citus_relation_size: (tx, args) => size(tx, args, 'pg_relation_size'),
+  citus_total_relation_size: (tx, args) => size(tx, args, 'pg_total_relation_size'),
+  citus_version: async () => [['pgherd, with the SQL surface of Citus 13']],
+};
+
+/** A group of 0 is how users of Citus name the coordinator. */
+async function add(tx: HerdTransaction, [name, port, group]: Arguments): Promise<Rows> {
+  if (group === '0') {
+    await setCoordinatorHost(tx, text(name, 'nodename'), number(port, 'nodeport'));
+    return [['0']];
+  }
+  return [[String(await addNode(tx, text(name, 'nodename'), number(port, 'nodeport')))]];
+}
+
+async function remove(tx: HerdTransaction, [name, port]: Arguments): Promise<Rows> {
+  await removeNode(tx, text(name, 'nodename'), number(port, 'nodeport'));
+  return nothing;
+}
+
+async function workerNodes(tx: HerdTransaction): Promise<Rows> {
+  const { nodes } = await tx.snapshot();
+  return nodes.filter((node) => node.active).map((node) => [node.host, String(node.port)]);
+}
+
+async function size(tx: HerdTransaction, [table]: Arguments, function_: SizeFunction): Promise<Rows> {
+  return [[String(await distributedSize(tx, text(table, 'logicalrelid'), function_))]];
+}
+
+function distributionMethod(value: string): DistributionMethod {
+  if (value === 'hash' || value === 'range' || value === 'list') return value;
+  throw pgError('invalidParameterValue', `distribution_type "${value}" is not known`, {
+    hint: "It is 'hash', 'range' or 'list'.",
+  });
+}
+
+function text(value: string | null | undefined, parameter: string): string {
+  if (value != null) return value;
+  throw pgError('invalidParameterValue', `${parameter} cannot be NULL`);
+}
+
+function number(value: string | null | undefined, parameter: string): number {
+  const read = Number(text(value, parameter));
+  if (Number.isSafeInteger(read)) return read;
+  throw pgError('invalidParameterValue', `${parameter} must be a whole number, not "${value}"`);
+}
+
+function optionalNumber(value: string | null | undefined): number | null {
+  return value == null ? null : number(value, 'the argument');
+}
+
+/** Values come as the coordinator writes them after a cast to text. */
+function boolean(value: string | null | undefined): boolean {
+  return value === 'true' || value === 't';
+}
