@@ -114,7 +114,7 @@ function routerServices(
     nextTransactionName: () => recovery.nextTransactionName(),
     settled: (name) => recovery.settled(name),
     unsettled: (name) => recovery.unsettled(name),
-    schema: schemaServices({ defaultShardCount: options.defaultShardCount }),
+    schema: schemaServices(),
   };
 }
 

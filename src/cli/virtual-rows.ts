@@ -2,7 +2,7 @@ import { type CatalogSnapshot, type DistributedTable, leafSchema } from '../cata
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import type { ControlPlane } from './control-plane.ts';
 
-/** `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, bytes). */
+/** `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, node id, bytes). */
 export async function liveShardSizes(control: ControlPlane, snapshot: CatalogSnapshot): Promise<(string | null)[][]> {
   const byNode = new Map<number, string[]>();
   for (const relation of snapshot.relationsByOid.values()) {
@@ -13,7 +13,7 @@ export async function liveShardSizes(control: ControlPlane, snapshot: CatalogSna
       const { rows } = await control
         .node(node, snapshot)
         .query(
-          `SELECT shard_id, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
+          `SELECT shard_id, ${node}, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
         );
       return rows.map((row) => [...row]);
     }),
@@ -29,8 +29,7 @@ function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNod
     byNode.set(node, values);
   };
   if (distribution.kind === 'reference') {
-    const [first] = snapshot.nodes;
-    if (first) add(first.id, distribution.shardId, quoteQualified(table.schema, table.name));
+    for (const node of snapshot.nodes) add(node.id, distribution.shardId, quoteQualified(table.schema, table.name));
     return;
   }
   for (const shard of distribution.group.shards) {

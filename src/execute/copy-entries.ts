@@ -1,10 +1,10 @@
 import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import { encodeBinaryRow } from '../wire/copy-binary.ts';
+import type { ExecutionContext } from './context.ts';
 import type { AddedFields } from './copy-added.ts';
 import { type ValueReader, valueReader } from './copy-place.ts';
 import type { CopyTarget } from './copy-target.ts';
-import type { ExecutionContext } from './context.ts';
 import { addEntries, globalIndexesOf, indexedColumns } from './global-index.ts';
 
 /** Entries are written when they have come to this. */

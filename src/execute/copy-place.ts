@@ -1,8 +1,8 @@
-import type { SqlRunner } from '../core/runner.ts';
 import { askShards, compileRouter, type KeyValue, type ShardRouting } from '../catalog/route.ts';
 import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
+import type { SqlRunner } from '../core/runner.ts';
 import type { AddedFields } from './copy-added.ts';
 import { type FieldReader, type FieldSource, fieldReader } from './copy-fields.ts';
 import type { CopyOptions } from './copy-options.ts';

@@ -1,11 +1,11 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
-import { assert, unreachable } from '../core/assert.ts';
+import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import type { ServerConnection } from '../backend/server-connection.ts';
-import { type AddedFields, addedColumns, drawAdded } from './copy-added.ts';
 import type { ExecutionContext } from './context.ts';
+import { type AddedFields, addedColumns, drawAdded } from './copy-added.ts';
 import { CopyEntries } from './copy-entries.ts';
 import { atLine, type LineError, type LineMap } from './copy-line-map.ts';
 import { askPlaces, createPlacer, type Placer } from './copy-place.ts';
@@ -230,5 +230,3 @@ function isAboutSession(error: PgError): boolean {
 function isServers(reason: PgError, found: readonly LineError[]): boolean {
   return found.some(({ error }) => error.code === reason.code && error.message === reason.message);
 }
-
-void unreachable;

@@ -59,7 +59,7 @@ export class CopyRowSource {
     this.#lastLine = line;
     if (this.#headerPending) {
       this.#headerPending = false;
-      if (this.#target.options.header === 'match') checkHeader(row, this.#target);
+      if (this.#target.options.header === 'match') checkHeader(row, line, this.#target);
       return;
     }
     if (this.#ended || (this.#endsAtMarker && row.length === 2 && row.equals(endMarker))) {
@@ -88,22 +88,18 @@ function withoutOpenEscape(row: Buffer): Buffer {
 }
 
 /** HEADER MATCH: copyfromparse.c, NextCopyFromRawFields. */
-function checkHeader(row: Buffer, { columns, options }: CopyTarget): void {
-  const count = options.format === 'csv' ? countCsvFields(row, options.bytes) : countTextFields(row, options.bytes.delimiter);
+function checkHeader(row: Buffer, line: number, { table, columns, options }: CopyTarget): void {
+  const refuse = (message: string) => atLine(pgError('badCopyFileFormat', message), table.name, line);
+  const count =
+    options.format === 'csv' ? countCsvFields(row, options.bytes) : countTextFields(row, options.bytes.delimiter);
   if (count !== columns.length) {
-    throw pgError(
-      'badCopyFileFormat',
-      `wrong number of fields in header line: got ${count}, expected ${columns.length}`,
-    );
+    throw refuse(`wrong number of fields in header line: got ${count}, expected ${columns.length}`);
   }
   const plain = { ...options, forceNull: new Set<string>(), forceNotNull: new Set<string>() };
   for (const [place, expected] of columns.entries()) {
     const name = fieldReader(place, expected, plain)(row)?.toString('utf8') ?? null;
     if (name === expected) continue;
     const got = name === null ? `null value ("${options.bytes.null.toString('utf8')}")` : `"${name}"`;
-    throw pgError(
-      'badCopyFileFormat',
-      `column name mismatch in header line field ${place + 1}: got ${got}, expected "${expected}"`,
-    );
+    throw refuse(`column name mismatch in header line field ${place + 1}: got ${got}, expected "${expected}"`);
   }
 }

@@ -3,10 +3,10 @@ import type { PgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
 import type { ExecutionContext } from './context.ts';
+import { prependFields } from './copy-fields.ts';
 import { type LineError, LineMap, mapLines } from './copy-line-map.ts';
 import type { CopyFormat } from './copy-options.ts';
 import { CopyStream } from './copy-stream.ts';
-import { prependFields } from './copy-fields.ts';
 
 /** The bytes that all servers of one COPY may be behind, together. */
 const maxBacklogBytes = 16_777_216;
@@ -44,6 +44,12 @@ export class Share {
     for (let at = line - embedded; at <= line; at++) this.lines.push(at);
     if (this.#format !== 'binary') this.stream.appendLine(added, row);
     else this.stream.append(added === null ? row : prependFields(added, this.#addedCount, row));
+  }
+
+  /** A row with its line end, as a server sent it. */
+  appendRaw(row: Buffer): void {
+    this.rowCount += 1;
+    this.stream.append(row);
   }
 }
 

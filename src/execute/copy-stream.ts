@@ -154,14 +154,17 @@ export class CopyStream {
   #onFrame(type: number, frame: Buffer, connection: ServerConnection): void {
     switch (type) {
       case backend.copyInResponse:
-        return this.#resolveOpened();
+        this.#resolveOpened();
+        return;
       case backend.commandComplete:
         this.#tagRows = Number(/ (\d+)$/.exec(decodeCommandComplete(frame))?.[1] ?? 0);
         return;
       case backend.errorResponse:
-        return this.#fail(serverError(frame, connection));
+        this.#fail(serverError(frame, connection));
+        return;
       case backend.noticeResponse:
-        return this.#options.onNotice(frame);
+        this.#options.onNotice(frame);
+        return;
       default:
         return;
     }

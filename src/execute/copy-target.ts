@@ -1,5 +1,5 @@
-import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import type { Site } from '../catalog/site.ts';
+import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';

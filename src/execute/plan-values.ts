@@ -40,7 +40,7 @@ export class PlanValues implements TemplateValues {
       const constant = this.constantTypes[index]!;
       return [i === 0 ? 'SELECT (' : ', (', ...constant.sql, `)::${constant.typeName}::text`];
     });
-    const connection = await context.transaction.join('coordinator', context.signal);
+    const connection = await context.transaction.join('coordinator', context.signal, 'catalog');
     const { rows } = await collectResult(connection, encodeRendered(renderTemplate(template, this), [], false));
     for (const [i, index] of places.entries()) this.#texts[index] = rows[0]?.[i] ?? null;
   }

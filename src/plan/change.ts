@@ -1,7 +1,8 @@
 import type { Node } from '@pgsql/types';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
-import type { DistributedTable } from '../catalog/snapshot.ts';
+import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import { isAligned, visible } from './alignment.ts';
 import { assignedColumns, checkAssignments } from './assignment.ts';
 import { globalIndexes, mergeActions, touchedIndex } from './change-checks.ts';
 import { columnPair, nodesOf, shardsOf } from './shards.ts';
@@ -10,11 +11,11 @@ import type { PlanEdit } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { type Block, isChange, isInside, type Model, type RelationItem } from './model.ts';
-import type { ChangeStep, Motion, Plan, Site, SqlTemplate } from './plan.ts';
+import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
 import { createConstantPool, type ConstantPool, rewriteStatement } from './rewrite.ts';
 import { placeOnNode } from './single-shard.ts';
 import { whereExtent } from './statement-text.ts';
-import { allBlocks, type Evaluated, evaluateSublink } from './sublink.ts';
+import { allBlocks, type Evaluated, evaluateSublink, isDeterministic } from './sublink.ts';
 
 /** An UPDATE, DELETE or MERGE, once it is clear what each server can do of it by itself. */
 interface Change {
@@ -94,56 +95,6 @@ function isAtHand(item: RelationItem, target: RelationItem, facts: FactsByRelati
   return isAligned(item, target, facts.get(item) ?? [], context);
 }
 
-/** The facts of `item` say that its key columns equal those of `anchor`, in one co-location group. */
-export function isAligned(item: RelationItem, anchor: RelationItem, facts: readonly Fact[], context: PlanContext): boolean {
-  const [own, other] = [item.table?.distribution, anchor.table?.distribution];
-  if (own?.kind !== 'distributed' || other?.kind !== 'distributed' || own.group.id !== other.group.id) return false;
-  const pairs = facts.flatMap((fact) => {
-    const pair = columnPair(fact, context);
-    return pair ? [pair] : [];
-  });
-  return own.keys.every((key, i) => {
-    const start = { item, column: visible(item, key.name) };
-    const goal = { item: anchor, column: visible(anchor, other.keys[i]!.name) };
-    return connects(start, goal, pairs);
-  });
-}
-
-function visible(item: RelationItem, name: string): string {
-  const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
-  return item.columns?.[index] ?? '';
-}
-
-type Place = { readonly item: unknown; readonly column: string };
-
-function connects(start: Place, goal: Place, pairs: readonly (readonly [Place, Place])[]): boolean {
-  const same = (a: Place, b: Place) => a.item === b.item && a.column === b.column;
-  const reached = [start];
-  for (let i = 0; i < reached.length; i++) {
-    if (same(reached[i]!, goal)) return true;
-    for (const [a, b] of pairs) {
-      const next = same(a, reached[i]!) ? b : same(b, reached[i]!) ? a : null;
-      if (next && !reached.some((each) => same(each, next))) reached.push(next);
-    }
-  }
-  return false;
-}
-
-/** Whether a subquery over copies gives the same on each of them: nothing in it depends on an order of rows. */
-function isDeterministic(block: Block, context: PlanContext): boolean {
-  return allBlocks(block).every((each) => {
-    if (each.kind === 'values' || each.kind === 'set operation') return !each.node.limitCount && !each.node.limitOffset;
-    if (each.kind !== 'select') return false;
-    const { limitCount, limitOffset, distinctClause, windowClause, lockingClause } = each.node;
-    const isDistinctOn = distinctClause?.some((node) => Object.keys(node).length > 0) ?? false;
-    if (limitCount ?? limitOffset ?? windowClause ?? lockingClause) return false;
-    const calm = each.functions.every((call) => !call.over && !orderSensitive.test(JSON.stringify(call.funcname)));
-    return !isDistinctOn && calm && spreadObstacle([each], context) === null;
-  });
-}
-
-const orderSensitive = /agg|first|last|percentile|mode/;
-
 function checkFunctions({ model, blocks, context, target }: Change): void {
   const spread = target.role === 'reference' ? spreadObstacle(blocks, context) : nodeObstacle(blocks, context);
   if (spread) {
@@ -215,9 +166,9 @@ function changeCopies(change: Change): ChangeStep {
   return { kind: 'change copies', table, sites: copySites(context), sql: onServers(change, []) };
 }
 
-/** Where the copies of reference tables are, in the order in which they are changed. */
-export function copySites({ snapshot }: PlanContext): Site[] {
-  return ['coordinator', ...snapshot.nodes.map(({ id }) => id)];
+/** The nodes that hold copies of reference tables: all of them. The coordinator's own copy goes without saying. */
+export function copySites({ snapshot }: PlanContext): NodeId[] {
+  return snapshot.nodes.map(({ id }) => id);
 }
 
 /** At most one row of it can match: its primary key is compared with columns of others. */

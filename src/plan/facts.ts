@@ -97,7 +97,7 @@ function mentions(fact: Fact, side: ReadonlySet<LeafItem>): boolean {
 }
 
 /** `USING (k)` and NATURAL as the equality that they are. */
-function usingFacts(join: JoinItem): Fact[] {
+export function usingFacts(join: JoinItem): Fact[] {
   return (mergedColumns(join) ?? []).flatMap((name) => {
     const [left, right] = [join.left, join.right].map((side) => boundIn(side, name));
     if (!left || !right) return [];

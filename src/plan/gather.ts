@@ -63,8 +63,8 @@ export function gather(request: GatherRequest): Gathered {
 
 /** Two uses that need the same rows share them, but for a sample, which is drawn for each. */
 function addMotion(motions: Motion[], motion: Motion, item: RelationItem): number {
-  const text = JSON.stringify(motion);
-  const known = item.sample ? -1 : motions.findIndex((each) => JSON.stringify(each) === text);
+  const identity = (each: Motion) => JSON.stringify({ ...each, label: '' });
+  const known = item.sample ? -1 : motions.findIndex((each) => identity(each) === identity(motion));
   return known >= 0 ? known : motions.push(motion) - 1;
 }
 

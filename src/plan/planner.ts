@@ -24,8 +24,11 @@ export { explainPlan } from './explain.ts';
  * Rungs are tried in order; each says why it doesn't take the statement, and the last word is the gather, which takes any query.
  */
 export function planStatement(statement: RawStatement, context: PlanContext): Plan {
+  if ('ExplainStmt' in statement.node && statement.node.ExplainStmt.query) {
+    return planStatement({ ...statement, node: statement.node.ExplainStmt.query }, context);
+  }
   const inner = queryInside(statement.node);
-  const cut = inner === statement.node ? withoutExplain(statement) : statement;
+  const cut = withoutExplain(statement);
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
   if (isLocal(model)) return planLocal(model, context);

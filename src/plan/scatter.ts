@@ -1,7 +1,71 @@
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
-import type { Model } from './model.ts';
+import { rowWindow, windowEdits } from './limit.ts';
+import { containsKey, groupsStayWhole, type Hashed, sourceLocus, windowsStayWhole } from './locus.ts';
+import type { Block, Model } from './model.ts';
 import type { Plan } from './plan.ts';
-export function planScatter(_model: Model, _facts: FactsByRelation, _context: PlanContext): Plan | { reason: string } {
-  return { reason: 'not yet' };
+import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { type ShardSet, nodesOf, shardsOf } from './shards.ts';
+import { placeOnNode } from './single-shard.ts';
+import type { ColumnRef } from '@pgsql/types';
+import { blockOutputs } from './resolve.ts';
+
+/** The statement as written goes to every node that may hold rows; the answers are concatenated. */
+export function planScatter(model: Model, facts: FactsByRelation, context: PlanContext): Plan | { readonly reason: string } {
+  const { root } = model;
+  const locus = sourceLocus(root, { model, facts, context });
+  if ('reason' in locus) return locus;
+  if (root.kind !== 'select') return { reason: 'no SELECT' };
+  const { node } = root;
+  if (node.sortClause) return { reason: 'ORDER BY over several nodes' };
+  if (!groupsStayWhole(root, locus, context)) return { reason: 'groups span nodes' };
+  if (!windowsStayWhole(root, locus)) return { reason: 'window partitions span nodes' };
+  if (node.distinctClause && !distinctStaysWhole(root, locus)) return { reason: 'DISTINCT over several nodes' };
+  const window = rowWindow(node, context);
+  const windowed = window && windowEdits(node, window, model.source);
+  if (!window || !windowed) return { reason: 'LIMIT is not a number known beforehand' };
+  const shards = locusShards(locus, facts, context);
+  const constants = createConstantPool();
+  const edits = windowed.map((edit) => ({ source: model.source, edit }));
+  const sql = rewriteStatement({ model, context, replace: (item) => placeOnNode(item, null), constants, edits });
+  const sites = nodesOf(locus.anchor.table!, shards.indexes);
+  return {
+    ...{ rung: 'scatter', reason: 'each row is answered where it is', constants: constants.list, motions: [] },
+    final: { kind: 'scatter', sites, sql, limitRows: window.limit, offsetRows: window.offset },
+    writes: model.relations.some((item) => item.lock !== null),
+    returnsRows: true,
+    valueIndependent: !shards.dependsOnParameters && !window.dependsOnParameters,
+  };
+}
+
+/** The shards that matter: as few as one of the members that are always there is left with. */
+export function locusShards(locus: Hashed, facts: FactsByRelation, context: PlanContext): ShardSet {
+  const candidates = locus.solid.length > 0 ? locus.solid : [];
+  const sets = candidates.map((item) => shardsOf(item, facts.get(item) ?? [], context));
+  const pruned = sets.filter(({ indexes }) => indexes !== null).sort((a, b) => a.indexes!.size - b.indexes!.size);
+  const dependsOnParameters = sets.some((set) => set.dependsOnParameters);
+  return { indexes: pruned[0]?.indexes ?? null, dependsOnParameters };
+}
+
+/** Equal rows are on one node: the distribution columns are among what DISTINCT compares. */
+export function distinctStaysWhole(block: Block, locus: Hashed): boolean {
+  if (block.kind !== 'select') return false;
+  const { distinctClause = [], targetList = [] } = block.node;
+  const on = distinctClause.filter((node) => Object.keys(node).length > 0);
+  if (on.length > 0) return containsKey(on.flatMap((node) => ('ColumnRef' in node ? [node.ColumnRef] : [])), block, locus);
+  const refs = targetList.flatMap((target): ColumnRef[] => {
+    const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
+    return value && 'ColumnRef' in value ? [value.ColumnRef] : [];
+  });
+  const stars = refs.some((ref) => ref.fields?.some((field) => 'A_Star' in field));
+  if (!stars) return containsKey(refs, block, locus);
+  const outputs = blockOutputs(block) ?? [];
+  return locus.solid.some((item) => {
+    const distribution = item.table?.distribution;
+    if (distribution?.kind !== 'distributed') return false;
+    return distribution.keys.every(({ name }) => {
+      const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
+      return outputs.some(({ bound }) => bound?.item === item && bound.column === item.columns?.[index]);
+    });
+  });
 }

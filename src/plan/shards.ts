@@ -50,7 +50,9 @@ export function nodesOf(table: DistributedTable, indexes: ReadonlySet<number> | 
   const { distribution } = table;
   if (distribution.kind !== 'distributed') return [];
   const shards = distribution.group.shards.filter((shard) => indexes === null || indexes.has(shard.index));
-  return [...new Set(shards.map((shard) => shard.nodeId))].sort((a, b) => a - b);
+  // No shard takes the values: any node rightly finds nothing, and can describe it.
+  const asked = shards.length > 0 ? shards : distribution.group.shards.slice(0, 1);
+  return [...new Set(asked.map((shard) => shard.nodeId))].sort((a, b) => a - b);
 }
 
 function visibleName(item: RelationItem, name: string): string | null {

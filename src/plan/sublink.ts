@@ -4,6 +4,7 @@ import type { PlanContext } from './context.ts';
 import { closing, type Extent, type PlanEdit, tokenAt } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { gather } from './gather.ts';
+import { spreadObstacle } from './functions.ts';
 import { type Block, type Child, isChange, isInside, type Model } from './model.ts';
 import type { Motion, SqlTemplate } from './plan.ts';
 import { bind } from './resolve.ts';
@@ -107,3 +108,18 @@ export function allBlocks(block: Block): Block[] {
 function containsChange(block: Block): boolean {
   return allBlocks(block).some(isChange);
 }
+
+/** Whether a subquery over copies gives the same on each of them: nothing in it depends on an order of rows. */
+export function isDeterministic(block: Block, context: PlanContext): boolean {
+  return allBlocks(block).every((each) => {
+    if (each.kind === 'values' || each.kind === 'set operation') return !each.node.limitCount && !each.node.limitOffset;
+    if (each.kind !== 'select') return false;
+    const { limitCount, limitOffset, distinctClause, windowClause, lockingClause } = each.node;
+    const isDistinctOn = distinctClause?.some((node) => Object.keys(node).length > 0) ?? false;
+    if (limitCount ?? limitOffset ?? windowClause ?? lockingClause) return false;
+    const calm = each.functions.every((call) => !call.over && !orderSensitive.test(JSON.stringify(call.funcname)));
+    return !isDistinctOn && calm && spreadObstacle([each], context) === null;
+  });
+}
+
+const orderSensitive = /agg|first|last|percentile|mode/;

@@ -4,7 +4,6 @@ import type { HerdTransaction } from './herd.ts';
 
 /** What decides whether two servers can be of one herd (DESIGN 2). */
 interface ServerFacts {
-  readonly identity: string;
   readonly version: number;
   readonly encoding: string;
   /** `bytewise`, or provider, locale and version. */
@@ -22,7 +21,7 @@ export async function admitNode(tx: HerdTransaction, node: SqlRunner, extensions
   const [own, other] = [await serverFacts(tx.coordinator), await serverFacts(node)];
   const refuse = (message: string, hint: string) =>
     pgError('objectNotInPrerequisiteState', `the node cannot join: ${message}`, { hint });
-  if (other.identity === own.identity) {
+  if (await isCoordinator(tx.coordinator, node)) {
     throw refuse('it is the coordinator itself', 'SELECT citus_set_coordinator_host(…) names the coordinator.');
   }
   if (other.version < lowestVersion)
@@ -54,13 +53,23 @@ export async function admitNode(tx: HerdTransaction, node: SqlRunner, extensions
   return other.version;
 }
 
+/** The node sees the coordinator's own connection. (Servers copied from one template have one system identifier.) */
+async function isCoordinator(coordinator: SqlRunner, node: SqlRunner): Promise<boolean> {
+  const { rows } = await coordinator.query('SELECT pid, backend_start, datid FROM pg_stat_activity WHERE pid = pg_backend_pid()');
+  const { rows: seen } = await node.query(
+    `SELECT FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid AND d.datname = current_database()
+    WHERE (a.pid, a.backend_start, a.datid) = ($1, $2, $3)`,
+    [...rows[0]!],
+  );
+  return seen.length > 0;
+}
+
 async function serverFacts(runner: SqlRunner): Promise<ServerFacts> {
   const { rows } = await runner.query(factsSql);
   return JSON.parse(rows[0]![0]!) as ServerFacts;
 }
 
 const factsSql = `SELECT json_build_object(
-  'identity', (SELECT system_identifier FROM pg_control_system()) || '/' || d.oid,
   'version', current_setting('server_version_num')::integer, 'encoding', current_setting('server_encoding'),
   'order', CASE WHEN d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') OR d.datlocprovider = 'b'
     THEN 'bytewise' ELSE concat_ws(' ', CASE d.datlocprovider WHEN 'i' THEN 'icu' ELSE 'libc' END,

@@ -1,12 +1,12 @@
 import { installCatalog } from '../catalog/schema-sql.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { adminStubsSql } from './admin-stubs.ts';
-import { coordinatorGuardsSql, nodeGuardSql, referenceGuardSql } from './guard-sql.ts';
+import { coordinatorGuardsSql, makeSecretSql, nodeGuardSql, referenceGuardSql } from './guard-sql.ts';
 
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
 export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await installCatalog(runner);
-  await runner.query([joinableSql, ...coordinatorGuardsSql, referenceGuardSql].join(';\n'));
+  await runner.query([joinableSql, ...coordinatorGuardsSql, makeSecretSql, referenceGuardSql].join(';\n'));
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, [
     'shell_guard(regclass)',

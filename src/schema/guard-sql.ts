@@ -35,14 +35,13 @@ const readContext = `GET DIAGNOSTICS context = PG_CONTEXT;
   context := CASE WHEN strpos(context, E'\\n') = 0 THEN '' ELSE substr(context, strpos(context, E'\\n') + 1) END;`;
 
 /**
- * True while withShellAccess() lets this transaction through. The token is good for one backend and one transaction, so
- * that reading it there gives nothing away. Where this database is a restored dump or a copy of a coordinator, the
- * guards are inert: the rows are really there.
+ * Passes while withShellAccess() lets this transaction through. The token is good for one backend and one transaction, so
+ * that reading it there gives nothing away. Without a secret, in a database restored from a dump, the guards are inert:
+ * there the rows are really in the tables.
  */
 const openCheck = `
-  SELECT g.secret INTO secret FROM ${secretSchema}.guard g
-    WHERE g.system_identifier = (SELECT c.system_identifier FROM pg_control_system() c)
-      AND g.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database());
+  IF NOT (SELECT c.relispopulated FROM pg_class c WHERE c.oid = '${secretSchema}.guard'::regclass) THEN RETURN RESULT; END IF;
+  SELECT g.secret INTO secret FROM ${secretSchema}.guard g;
   IF secret IS NULL THEN RETURN RESULT; END IF;
   token := encode(sha256(convert_to(secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id_if_assigned(), 'UTF8')), 'hex');
   IF current_setting('pgherd.shell_ok', true) = token THEN RETURN RESULT; END IF;`;
@@ -67,18 +66,11 @@ END $pgherd$`;
 export const coordinatorGuardsSql = [
   `CREATE SCHEMA IF NOT EXISTS ${secretSchema}`,
   `REVOKE ALL ON SCHEMA ${secretSchema} FROM PUBLIC`,
-  `CREATE TABLE IF NOT EXISTS ${secretSchema}.guard (
-  one boolean PRIMARY KEY DEFAULT true CHECK (one),
-  secret text NOT NULL,
-  system_identifier bigint NOT NULL,
-  database oid NOT NULL)`,
+  // pg_dump carries no rows of a materialized view, and its restore finds none: what it selects hangs on a setting.
+  `CREATE MATERIALIZED VIEW IF NOT EXISTS ${secretSchema}.guard AS
+  SELECT gen_random_uuid()::text || gen_random_uuid()::text AS secret WHERE current_setting('pgherd.bootstrap', true) = 'on'
+  WITH NO DATA`,
   `REVOKE ALL ON ${secretSchema}.guard FROM PUBLIC`,
-  // A coordinator that was upgraded by pg_upgrade has a new identity and keeps its secret.
-  `INSERT INTO ${secretSchema}.guard (secret, system_identifier, database)
-  SELECT gen_random_uuid()::text || gen_random_uuid()::text, c.system_identifier, d.oid
-    FROM pg_control_system() c, pg_database d WHERE d.datname = current_database()
-  ON CONFLICT (one) DO UPDATE SET system_identifier = excluded.system_identifier, database = excluded.database
-    WHERE (guard.system_identifier, guard.database) IS DISTINCT FROM (excluded.system_identifier, excluded.database)`,
   functionSql(
     'shell_guard(relation regclass)',
     'integer',
@@ -102,6 +94,16 @@ export const coordinatorGuardsSql = [
     message = format('distributed table %s was written on the coordinator, outside the router (PH001)', tg_relid::regclass);`,
   ),
 ];
+
+/** Makes the secret where there is none. */
+export const makeSecretSql = `DO $pgherd$ BEGIN
+  IF (SELECT c.relispopulated FROM pg_class c WHERE c.oid = '${secretSchema}.guard'::regclass) THEN
+    IF EXISTS (SELECT FROM ${secretSchema}.guard) THEN RETURN; END IF;
+  END IF;
+  PERFORM set_config('pgherd.bootstrap', 'on', true);
+  REFRESH MATERIALIZED VIEW ${secretSchema}.guard;
+  PERFORM set_config('pgherd.bootstrap', '', true);
+END $pgherd$`;
 
 /** On every server: copies of a reference table stay alike only while the router alone changes them. */
 export const referenceGuardSql = functionSql(

@@ -134,7 +134,7 @@ export function executionContext(
 /** The coordinator runs the statement as the client wrote it. */
 export async function runLocal(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const { statement } = run;
-  const connection = await session.coordinator();
+  const connection = await session.coordinator('data');
   if (statement.traits.pinsConnection) session.pinned = true;
   if (changesData(statement)) session.transaction.markWritten('coordinator');
   const tag = run.extended

@@ -1,5 +1,7 @@
+import { collectResult } from '../backend/collect-result.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
+import { encodeRendered } from '../execute/statement-bytes.ts';
 import { sayRows } from './explain-command.ts';
 import { readTemporaryNames } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
@@ -11,10 +13,18 @@ export async function runAdminCall(session: SessionState, run: StatementRun, out
   const { schema } = session.services;
   session.transaction.ensureBlock();
   const { transaction, settle } = await schemaTransaction(session);
-  const answer = await schema.runAdmin(run.statement, run.parameters, transaction);
+  const answer = await schema.runAdmin(run.statement, await evaluateArguments(session, run), transaction);
   await settle();
   sayRows(output, answer.columns, answer.rows);
   output.complete(`SELECT ${answer.rows.length}`);
+}
+
+async function evaluateArguments(session: SessionState, run: StatementRun): Promise<readonly (string | null)[]> {
+  const sql = session.services.schema.adminArguments(run.statement);
+  if (sql === null) return [];
+  const connection = await session.coordinator();
+  const { rows } = await collectResult(connection, encodeRendered({ sql, values: run.parameters }, [0], false));
+  return rows[0] ?? [];
 }
 
 /** DDL and other utility statements: local ones run on the coordinator as they stand, the others wherever the schema room says. */

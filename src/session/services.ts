@@ -4,7 +4,6 @@ import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
@@ -83,9 +82,11 @@ export interface SchemaAction {
 /** What the schema room does for sessions; put together in `cli/schema-services.ts`. */
 export interface SchemaServices {
   isAdminCall(statement: RawStatement): boolean;
+  /** One row with all arguments of the calls as text, to be evaluated on the coordinator; null: none has any. */
+  adminArguments(statement: RawStatement): string | null;
   runAdmin(
     statement: RawStatement,
-    parameters: readonly BoundValue[],
+    evaluated: readonly (string | null)[],
     transaction: SchemaTransaction,
   ): Promise<AdminRows>;
   classify(

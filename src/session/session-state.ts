@@ -3,7 +3,11 @@ import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import { DistributedTransaction, type TransactionHost } from '../transaction/distributed-transaction.ts';
+import {
+  DistributedTransaction,
+  type JoinPurpose,
+  type TransactionHost,
+} from '../transaction/distributed-transaction.ts';
 import { applySettings, noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
 import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus } from '../wire/backend.ts';
 import type { ClientConnection } from './client-connection.ts';
@@ -83,8 +87,8 @@ export class SessionState {
     return transaction.settings.values.get('pgherd.snapshot') !== 'local' && transaction.isolation === 'read committed';
   }
 
-  coordinator(): Promise<ServerConnection> {
-    return this.transaction.join('coordinator', this.signal);
+  coordinator(purpose: JoinPurpose = 'catalog'): Promise<ServerConnection> {
+    return this.transaction.join('coordinator', this.signal, purpose);
   }
 
   /** The coordinator with this session's role and settings, on a connection beside its transaction. */
@@ -158,6 +162,7 @@ export class SessionState {
       control: () => services.control(),
       settled: (name) => services.settled(name),
       unsettled: (name) => services.unsettled(name),
+      sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {
         const pool = services.pool(site, identity);
         const free = pool.tryAcquire();

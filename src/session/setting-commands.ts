@@ -13,7 +13,7 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   const name = (command.name ?? '').toLowerCase();
   refuseReserved(name);
   const { transaction } = session;
-  const connection = await session.coordinator();
+  const connection = await session.coordinator('setting');
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
   if (isTransactionCharacteristic) {
     const { tag } = await connection.query(statement.text);

@@ -1,12 +1,14 @@
 import type { ServerConnection, TransactionStatus } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
-import { PgError, pgError } from '../core/errors.ts';
+import { PgError, pgError, unsupported } from '../core/errors.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
 
 /** What a session's transaction needs from the rest of the router. */
 export interface TransactionHost extends CommitHost {
+  /** All servers of the herd. */
+  sites(): readonly Site[];
   acquire(site: Site, signal: AbortSignal): Promise<ServerConnection>;
   release(site: Site, connection: ServerConnection): void;
   /** The session keeps its coordinator connection between transactions (temporary tables, LISTEN, advisory locks …). */
@@ -32,18 +34,23 @@ interface Member {
   appliedAtStart: string;
 }
 
-type Block =
-  | { readonly kind: 'none' }
-  | {
-      readonly kind: 'implicit' | 'explicit';
-      readonly begin: string;
-      isolation: IsolationLevel;
-      /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
-      readonly replay: string[];
-      readonly savepoints: Savepoint[];
-      readonly settingsAtStart: SettingsSnapshot;
-      failed: boolean;
-    };
+interface OpenBlock {
+  readonly kind: 'implicit' | 'explicit';
+  readonly begin: string;
+  isolation: IsolationLevel;
+  /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
+  readonly replay: string[];
+  readonly savepoints: Savepoint[];
+  readonly settingsAtStart: SettingsSnapshot;
+  /** Above READ COMMITTED: every server has its snapshot. */
+  snapshotsTaken: boolean;
+  failed: boolean;
+}
+
+type Block = { readonly kind: 'none' } | OpenBlock;
+
+/** What a connection is joined for: rows, names and types, or a setting that must precede the first snapshot. */
+export type JoinPurpose = 'data' | 'catalog' | 'setting';
 
 /**
  * One session's transaction over the servers of the herd. Servers join when a statement first needs them; a transaction block is
@@ -55,6 +62,9 @@ export class DistributedTransaction {
   readonly #host: TransactionHost;
   #block: Block = { kind: 'none' };
   #members = new Map<Site, Member>();
+  #joining = new Map<Site, Promise<Member>>();
+  /** Servers whose rows a SERIALIZABLE transaction has used. */
+  #serializableSites = new Set<Site>();
   settings: SettingsSnapshot;
 
   constructor(host: TransactionHost, settings: SettingsSnapshot) {
@@ -133,6 +143,7 @@ export class DistributedTransaction {
       replay: [],
       savepoints: [],
       settingsAtStart: this.settings,
+      snapshotsTaken: false,
       failed: false,
     };
   }
@@ -142,29 +153,84 @@ export class DistributedTransaction {
     if (this.#block.kind !== 'none') this.#block.failed = true;
   }
 
-  /** The connection to a server, in the block if one is open, with the session's settings. */
-  async join(site: Site, signal: AbortSignal): Promise<ServerConnection> {
-    let member = this.#members.get(site);
-    if (member?.connection.closed) {
-      const lost = this.#block.kind !== 'none' && member.inBlock;
-      this.#members.delete(site);
-      if (lost) throw pgError('connectionFailure', `connection to ${member.connection.target.label} was lost`);
-      member = undefined;
+  /**
+   * The connection to a server, in the block if one is open, with the session's settings. For `data` above READ COMMITTED the
+   * first one takes the snapshots of all servers; `setting` is for what must come before a transaction's first snapshot.
+   */
+  async join(site: Site, signal: AbortSignal, purpose: JoinPurpose = 'data'): Promise<ServerConnection> {
+    if (purpose === 'data') {
+      this.#refuseSecondSerializable(site);
+      if (this.isolation === 'repeatable read' && this.#block.kind === 'explicit' && !this.#block.snapshotsTaken) {
+        await this.#takeSnapshots(signal);
+      }
     }
-    if (member === undefined) {
-      const connection = await this.#host.acquire(site, signal);
-      member = { connection, inBlock: false, written: false, appliedAtStart: '' };
-      this.#members.set(site, member);
-      this.#host.attached(site, connection);
-    }
+    const member = await this.#member(site, signal);
     const { connection } = member;
     if (connection.appliedSettings !== this.settings.key) await applySettings(connection, this.settings);
-    if (this.#block.kind !== 'none' && !member.inBlock) {
-      member.inBlock = true;
-      member.appliedAtStart = connection.appliedSettings;
-      await connection.query([this.#block.begin, ...this.#block.replay].join('; '));
-    }
+    if (this.#block.kind !== 'none' && !member.inBlock) await this.#begin(member, this.#block);
     return connection;
+  }
+
+  /** REPEATABLE READ: every server's snapshot is taken here and now, while no distributed commit is half done. */
+  async #takeSnapshots(signal: AbortSignal): Promise<void> {
+    const block = this.#block;
+    assert(block.kind === 'explicit', 'snapshots are taken in a block');
+    block.snapshotsTaken = true;
+    const members = await Promise.all(this.#host.sites().map((site) => this.#member(site, signal)));
+    await Promise.all(members.map(({ connection }) => applySettings(connection, this.settings)));
+    await this.#host.fence.enterOpening();
+    try {
+      await Promise.all(
+        members.map((member) => (member.inBlock ? member.connection.query('SELECT 1') : this.#begin(member, block))),
+      );
+    } finally {
+      this.#host.fence.leaveOpening();
+    }
+  }
+
+  /** Opens the block on a server. Above READ COMMITTED its snapshot is taken with it. */
+  async #begin(member: Member, block: OpenBlock): Promise<void> {
+    member.inBlock = true;
+    member.appliedAtStart = member.connection.appliedSettings;
+    const statements = [block.begin, ...block.replay];
+    if (block.snapshotsTaken) statements.push('SELECT 1');
+    await member.connection.query(statements.join('; '));
+  }
+
+  /** Serializability on each of several servers does not make the whole serializable, so it is not claimed. */
+  #refuseSecondSerializable(site: Site): void {
+    if (this.isolation !== 'serializable') return;
+    this.#serializableSites.add(site);
+    if (this.#serializableSites.size > 1) {
+      throw unsupported('PH012', 'a SERIALIZABLE transaction over several servers');
+    }
+  }
+
+  /** Who takes part, acquired once even when several ask at the same time. */
+  #member(site: Site, signal: AbortSignal): Promise<Member> {
+    const member = this.#members.get(site);
+    if (member !== undefined) {
+      if (!member.connection.closed) return Promise.resolve(member);
+      this.#members.delete(site);
+      if (member.inBlock) {
+        const { label } = member.connection.target;
+        return Promise.reject(pgError('connectionFailure', `connection to ${label} was lost during the transaction`));
+      }
+    }
+    let joining = this.#joining.get(site);
+    if (joining === undefined) {
+      joining = this.#acquire(site, signal).finally(() => this.#joining.delete(site));
+      this.#joining.set(site, joining);
+    }
+    return joining;
+  }
+
+  async #acquire(site: Site, signal: AbortSignal): Promise<Member> {
+    const connection = await this.#host.acquire(site, signal);
+    const member = { connection, inBlock: false, written: false, appliedAtStart: '' };
+    this.#members.set(site, member);
+    this.#host.attached(site, connection);
+    return member;
   }
 
   markWritten(site: Site): void {
@@ -266,6 +332,7 @@ export class DistributedTransaction {
   /** Outside a block: gives connections back to their pools, but for a pinned coordinator. */
   releaseIdle(): void {
     if (this.#block.kind !== 'none') return;
+    this.#serializableSites.clear();
     for (const [site, member] of this.#members) {
       if (site === 'coordinator' && this.#host.coordinatorPinned() && !member.connection.closed) continue;
       this.#members.delete(site);
@@ -292,6 +359,7 @@ export class DistributedTransaction {
 
   #finish(): void {
     this.#block = { kind: 'none' };
+    this.#serializableSites.clear();
     for (const member of this.#members.values()) {
       member.inBlock = false;
       member.written = false;
@@ -299,7 +367,7 @@ export class DistributedTransaction {
     this.releaseIdle();
   }
 
-  #explicitBlock(command: string): Extract<Block, { replay: string[] }> {
+  #explicitBlock(command: string): OpenBlock {
     if (this.#block.kind !== 'explicit') {
       throw pgError('noActiveSqlTransaction', `${command} can only be used in transaction blocks`);
     }

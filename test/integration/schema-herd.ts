@@ -2,7 +2,7 @@ import pg from 'pg';
 import { loadSnapshot } from '../../src/catalog/load.ts';
 import { bumpCatalogSql } from '../../src/catalog/schema-sql.ts';
 import { type CatalogSnapshot, type DistributedTable, leafSchema, type NodeId } from '../../src/catalog/snapshot.ts';
-import { type ErrorFields, PgError } from '../../src/core/errors.ts';
+import { type ErrorFields, PgError, pgError } from '../../src/core/errors.ts';
 import type { QueryResult, SqlRunner } from '../../src/core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../../src/schema/bootstrap.ts';
 import type { HerdTransaction, Notice } from '../../src/schema/herd.ts';
@@ -128,7 +128,8 @@ class TestTransaction implements HerdTransaction {
 
   async node(id: NodeId): Promise<Client> {
     const { rows } = await this.coordinator.query('SELECT port FROM pgherd.node WHERE node_id = $1', [`${id}`]);
-    const client = this.#nodes[this.#servers.nodes.findIndex((node) => `${node.port}` === rows[0]?.[0])]!;
+    const client = this.#nodes[this.#servers.nodes.findIndex((node) => `${node.port}` === rows[0]?.[0])];
+    if (!client) throw pgError('connectionFailure', 'no such server');
     if (!this.#joined.has(client)) {
       this.#joined.add(client);
       await client.query('BEGIN');

@@ -1,0 +1,194 @@
+import { isAligned } from './alignment.ts';
+import type { PlanContext } from './context.ts';
+import { conjuncts, type FactsByRelation, usingFacts } from './facts.ts';
+import { isAggregate, spreadObstacle } from './functions.ts';
+import { type Block, type FromItem, isInside, type JoinItem, type Model, type RelationItem } from './model.ts';
+import { bind, outputColumns } from './resolve.ts';
+import { isDeterministic } from './sublink.ts';
+
+/** Where the rows of a FROM item are. */
+export type Locus =
+  /** Every row is on the node of the shard that the anchor's key names; what else is in it is joined to the anchor there. */
+  | {
+      readonly kind: 'hashed';
+      readonly anchor: RelationItem;
+      /** Members whose key columns are never null-extended: rows with equal keys of theirs are on one node. */
+      readonly solid: readonly RelationItem[];
+      readonly members: readonly RelationItem[];
+    }
+  /** The same rows on every node. */
+  | { readonly kind: 'replicated' }
+  | { readonly kind: 'elsewhere'; readonly reason: string };
+
+export interface LocusQuestion {
+  readonly model: Model;
+  readonly facts: FactsByRelation;
+  readonly context: PlanContext;
+}
+
+export type Hashed = Extract<Locus, { kind: 'hashed' }>;
+
+/** The locus of what a SELECT reads, its subqueries in expressions included; not hashed: why it can't be pushed down. */
+export function sourceLocus(block: Block, question: LocusQuestion): Hashed | { readonly reason: string } {
+  const { model, facts, context } = question;
+  if (block.kind !== 'select') return { reason: 'set operations and VALUES are combined on the coordinator' };
+  if (model.blocks.some((each) => each.children.some((child) => child.via === 'cte'))) {
+    return { reason: 'CTEs are evaluated once, on the coordinator' };
+  }
+  const obstacle = spreadObstacle(model.blocks, context);
+  if (obstacle) return { reason: obstacle };
+  const locus = listLocus(block.from, question);
+  if (locus.kind === 'elsewhere') return locus;
+  if (locus.kind === 'replicated') return { reason: 'the outermost FROM has no distributed table' };
+  for (const item of model.relations) {
+    if (locus.members.includes(item) || item.role === 'reference') continue;
+    const aligned = locus.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context));
+    if (!aligned) return { reason: `a subquery reads ${item.name}, which is elsewhere` };
+  }
+  const copies = subqueries(block).find((each) => isReplicatedOnly(each, question) && !isDeterministic(each, context));
+  return copies ? { reason: 'a subquery may differ between the copies of a reference table' } : locus;
+}
+
+function subqueries(block: Block): Block[] {
+  return block.children.flatMap((child) => [child.block, ...subqueries(child.block)]);
+}
+
+function isReplicatedOnly(block: Block, { model }: LocusQuestion): boolean {
+  return !model.relations.some((item) => item.role === 'distributed' && isInside(item.block, block));
+}
+
+function listLocus(items: readonly FromItem[], question: LocusQuestion): Locus {
+  const [first, ...rest] = items;
+  if (!first) return { kind: 'replicated' };
+  return rest.reduce((locus, item) => innerLocus(locus, locusOf(item, question), question), locusOf(first, question));
+}
+
+function locusOf(item: FromItem, question: LocusQuestion): Locus {
+  switch (item.kind) {
+    case 'relation':
+      if (item.role === 'distributed') return { kind: 'hashed', anchor: item, solid: [item], members: [item] };
+      if (item.role === 'reference' && !item.sample) return { kind: 'replicated' };
+      return { kind: 'elsewhere', reason: `${item.name} is on the coordinator` };
+    case 'query':
+      return queryLocus(item.block, question);
+    case 'join':
+      return joinLocus(item, question);
+    default:
+      return item.what === 'function' ? { kind: 'replicated' } : { kind: 'elsewhere', reason: 'a CTE' };
+  }
+}
+
+/** A subquery in FROM is where its rows are, unless it groups or cuts rows of several nodes. */
+function queryLocus(block: Block, question: LocusQuestion): Locus {
+  if (isReplicatedOnly(block, question)) {
+    if (isDeterministic(block, question.context)) return { kind: 'replicated' };
+    return { kind: 'elsewhere', reason: 'a subquery may differ between the copies of a reference table' };
+  }
+  if (block.kind !== 'select') return { kind: 'elsewhere', reason: 'a set operation in FROM' };
+  const locus = listLocus(block.from, question);
+  const { limitCount, limitOffset, distinctClause } = block.node;
+  const cuts = limitCount ?? limitOffset ?? distinctClause;
+  const fine = locus.kind !== 'hashed' || (!cuts && groupsStayWhole(block, locus, question.context) && windowsStayWhole(block, locus));
+  return fine ? locus : { kind: 'elsewhere', reason: 'a subquery in FROM combines rows of several nodes' };
+}
+
+function innerLocus(left: Locus, right: Locus, question: LocusQuestion): Locus {
+  if (left.kind === 'elsewhere' || right.kind === 'replicated') return left;
+  if (right.kind === 'elsewhere' || left.kind === 'replicated') return right;
+  const members = [...left.members, ...right.members];
+  const solid = [...left.solid, ...right.solid];
+  if (aligned(right, left, question)) return { ...left, solid, members };
+  if (aligned(left, right, question)) return { ...right, solid, members };
+  return notColocated(left, right);
+}
+
+/** A member of one side is joined with a member of the other on all key columns. */
+function aligned(side: Hashed, other: Hashed, { facts, context }: LocusQuestion): boolean {
+  return side.solid.some((item) => other.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context)));
+}
+
+function notColocated(left: Hashed, right: Hashed): Locus {
+  return { kind: 'elsewhere', reason: `${left.anchor.name} and ${right.anchor.name} are not joined on their distribution columns` };
+}
+
+function joinLocus(join: JoinItem, question: LocusQuestion): Locus {
+  const left = locusOf(join.left, question);
+  const right = locusOf(join.right, question);
+  if (join.type === 'inner') return innerLocus(left, right, question);
+  if (left.kind === 'elsewhere') return left;
+  if (right.kind === 'elsewhere') return right;
+  if (join.type === 'full') return fullLocus(join, left, right, question);
+  const [kept, other] = join.type === 'left' ? [left, right] : [right, left];
+  if (other.kind === 'replicated') return kept;
+  if (kept.kind === 'replicated') {
+    return { kind: 'elsewhere', reason: 'a reference table is on the preserved side of an outer join' };
+  }
+  if (!aligned(other, kept, question)) return notColocated(left as Hashed, right as Hashed);
+  return { ...kept, members: [...kept.members, ...other.members] };
+}
+
+/** Both sides keep their rows: only ON itself can say that matching rows are on one node. */
+function fullLocus(join: JoinItem, left: Locus, right: Locus, { context }: LocusQuestion): Locus {
+  if (left.kind === 'replicated' && right.kind === 'replicated') return left;
+  if (left.kind !== 'hashed' || right.kind !== 'hashed') {
+    return { kind: 'elsewhere', reason: 'a FULL JOIN with a reference table' };
+  }
+  const on = [...conjuncts(join.on, join), ...usingFacts(join)];
+  const matched = left.solid.some((item) => right.solid.some((member) => isAligned(item, member, on, context)));
+  if (!matched) return notColocated(left, right);
+  return { kind: 'hashed', anchor: left.anchor, solid: [], members: [...left.members, ...right.members] };
+}
+
+/** Rows of one group are on one node: no grouping, or by all distribution columns of a member. */
+export function groupsStayWhole(block: Block, locus: Hashed, context: PlanContext): boolean {
+  if (block.kind !== 'select') return false;
+  const { groupClause, havingClause, targetList = [] } = block.node;
+  const aggregated = havingClause !== undefined || block.functions.some((call) => isAggregate(call, context));
+  if (!groupClause) return !aggregated;
+  const refs = groupClause.flatMap((node) => {
+    if ('ColumnRef' in node) return [node.ColumnRef];
+    const target = 'A_Const' in node ? targetList[(node.A_Const.ival?.ival ?? 0) - 1] : undefined;
+    const value = target && 'ResTarget' in target ? target.ResTarget.val : undefined;
+    return value && 'ColumnRef' in value ? [value.ColumnRef] : [];
+  });
+  return containsKey(refs, block, locus);
+}
+
+/** Rows of one window partition are on one node. */
+export function windowsStayWhole(block: Block, locus: Hashed): boolean {
+  if (block.kind !== 'select') return false;
+  const named = new Map(
+    (block.node.windowClause ?? []).flatMap((node) => ('WindowDef' in node ? [[node.WindowDef.name ?? '', node.WindowDef]] : [])),
+  );
+  return block.functions.every(({ over }) => {
+    if (!over) return true;
+    const base = named.get(over.name ?? over.refname ?? '');
+    const parts = over.partitionClause ?? base?.partitionClause ?? named.get(base?.refname ?? '')?.partitionClause ?? [];
+    const refs = parts.flatMap((node) => ('ColumnRef' in node ? [node.ColumnRef] : []));
+    return containsKey(refs, block, locus);
+  });
+}
+
+type Refs = Parameters<typeof bind>[0][];
+
+export function containsKey(refs: Refs, block: Block, locus: Hashed): boolean {
+  const bounds = refs.map((ref) => bind(ref, block)).map((bound) => (bound?.item.kind === 'query' ? throughQueries(bound) : bound));
+  return locus.solid.some((item) => {
+    const distribution = item.table?.distribution;
+    if (distribution?.kind !== 'distributed') return false;
+    return distribution.keys.every(({ name }) => {
+      const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
+      return bounds.some((bound) => bound?.item === item && bound.column === item.columns?.[index]);
+    });
+  });
+}
+
+/** A column of a subquery in FROM that is a plain column of what it reads. */
+function throughQueries(bound: NonNullable<ReturnType<typeof bind>>): ReturnType<typeof bind> {
+  let inner: ReturnType<typeof bind> = bound;
+  while (inner?.item.kind === 'query') {
+    const { column } = inner;
+    inner = outputColumns(inner.item)?.find(({ name }) => name === column)?.bound ?? null;
+  }
+  return inner;
+}

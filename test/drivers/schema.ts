@@ -1,0 +1,23 @@
+import type pg from 'pg';
+import { connectRaw, type Pair, resetSchema } from '../oracle/pair.ts';
+
+const statements = [
+  "CREATE TYPE feeling AS ENUM ('sad', 'ok', 'happy')",
+  `CREATE TABLE account (id serial PRIMARY KEY, name text NOT NULL, balance numeric(12,2) NOT NULL DEFAULT 0,
+    opened timestamptz NOT NULL DEFAULT '2024-01-01 00:00+00', tags text[], info jsonb, feeling feeling, picture bytea)`,
+  'CREATE TABLE booking (account_id int NOT NULL, id bigint NOT NULL, amount numeric(12,2), PRIMARY KEY (account_id, id))',
+  'CREATE TABLE currency (code char(3) PRIMARY KEY, name text)',
+];
+const distribution = [
+  "SELECT create_distributed_table('account', 'id')",
+  "SELECT create_distributed_table('booking', 'account_id', colocate_with => 'account')",
+  "SELECT create_reference_table('currency')",
+];
+
+/** The tables of the driver tests: two co-located ones and a reference table, empty. */
+export async function createDriverTables(pair: Pair): Promise<void> {
+  const client: pg.Client = await connectRaw(pair.herd);
+  await resetSchema(client);
+  for (const statement of [...statements, ...(pair.distributed ? distribution : [])]) await client.query(statement);
+  await client.end();
+}
