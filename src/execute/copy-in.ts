@@ -1,14 +1,13 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
-import { assert } from '../core/assert.ts';
 import { type ErrorFields, pgError } from '../core/errors.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
-import { decodeErrorFields } from '../wire/backend.ts';
 import { encodeCopyResponse } from '../wire/copy-messages.ts';
 import { copyDataBody, decodeCopyFail } from '../wire/frontend.ts';
 import { backend, frontend as message } from '../wire/message-types.ts';
 import type { ExecutionContext } from './context.ts';
-import { atLine, type LineMap } from './copy-line-map.ts';
+import { atLine } from './copy-line-map.ts';
 import { CopyRouter } from './copy-router.ts';
+import { SkippedRows } from './copy-skipped.ts';
 import type { CopyTarget } from './copy-target.ts';
 
 /** The client's end, as far as a COPY needs it. */
@@ -37,25 +36,29 @@ export async function copyFromClient(
   target: CopyTarget,
   client: CopyClient,
 ): Promise<CopyInResult> {
-  const skips = new SkippedRows(target, client);
+  const skips = new SkippedRows(target, (fields) => client.notice(fields));
   const { transaction, signal } = context;
+  const pause = new Pause(signal);
   const coordinator = () => transaction.join('coordinator', signal);
   const router = new CopyRouter(context, target, {
     asker: { query: (sql, parameters) => withSavepoint(coordinator, sql, parameters) },
     coordinator,
     keepsIndexes: true,
     onNotice: (frame, lines) => skips.notice(frame, lines),
+    onFailed: pause.end,
   });
   try {
     if (target.table.distribution.kind === 'reference') await lockCopies(await coordinator(), target);
     await router.open();
     client.write(copyInResponse(target));
-    await feed(router, target, client, signal);
+    await feed(router, target, client, pause);
     const rowCount = await router.finish();
     skips.report();
     return { rowCount, drewSequences: router.drawsSequences };
   } catch (reason) {
     throw await router.fail(reason);
+  } finally {
+    pause.dispose();
   }
 }
 
@@ -78,20 +81,13 @@ async function lockCopies(coordinator: ServerConnection, { table }: CopyTarget):
 }
 
 /** Takes the client's messages up to CopyDone. Flush and Sync mean nothing meanwhile (manual: protocol-flow, COPY). */
-async function feed(
-  router: CopyRouter,
-  { table }: CopyTarget,
-  { inbox }: CopyClient,
-  signal: AbortSignal,
-): Promise<void> {
-  const stop = stopped(router, signal);
+async function feed(router: CopyRouter, { table }: CopyTarget, { inbox }: CopyClient, pause: Pause): Promise<void> {
   for (;;) {
     const next = inbox.take();
     if (next === null) {
       if (inbox.closed) throw pgError('connectionFailure', 'the client closed the connection', { severity: 'FATAL' });
       await router.settle(true);
-      await Promise.race([inbox.ready(), stop]);
-      if (signal.aborted) throw pgError('queryCanceled', 'canceling statement due to user request');
+      await pause.until(inbox.ready());
       continue;
     }
     switch (next.type) {
@@ -124,13 +120,31 @@ async function pushPieces(router: CopyRouter, data: Buffer): Promise<void> {
   }
 }
 
-/** Something happened that the client's data need not be waited for. */
-function stopped(router: CopyRouter, signal: AbortSignal): Promise<void> {
-  const aborted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-  return Promise.race([router.failed, aborted]);
+/** Waits for the client's data, unless something happens that ends the COPY anyway. */
+class Pause {
+  readonly #signal: AbortSignal;
+  #resume: () => void = () => {};
+
+  constructor(signal: AbortSignal) {
+    this.#signal = signal;
+    signal.addEventListener('abort', this.end);
+  }
+
+  async until(ready: Promise<void>): Promise<void> {
+    if (!this.#signal.aborted) {
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve;
+        void ready.then(resolve);
+      });
+    }
+    if (this.#signal.aborted) throw pgError('queryCanceled', 'canceling statement due to user request');
+  }
+
+  readonly end = (): void => this.#resume();
+
+  dispose(): void {
+    this.#signal.removeEventListener('abort', this.end);
+  }
 }
 
 /** A question that PostgreSQL answers with an error must not fail the transaction: the row itself will, or is skipped. */
@@ -148,49 +162,5 @@ async function withSavepoint(
     throw error;
   } finally {
     if (!connection.closed) await connection.query('RELEASE SAVEPOINT pgherd_copy');
-  }
-}
-
-/** ON_ERROR ignore: each server speaks of its own rows, and counts them against its own REJECT_LIMIT. */
-class SkippedRows {
-  readonly #target: CopyTarget;
-  readonly #client: CopyClient;
-  #summary: ErrorFields | null = null;
-  #count = 0;
-
-  constructor(target: CopyTarget, client: CopyClient) {
-    this.#target = target;
-    this.#client = client;
-  }
-
-  notice(frame: Buffer, lines: LineMap): void {
-    const fields = decodeErrorFields(frame);
-    if (!this.#target.options.skipsErrors) {
-      this.#client.notice(fields);
-      return;
-    }
-    if (fields.routine === 'CopyFrom') {
-      this.#summary = fields;
-      this.#count += Number(/\d+/.exec(fields.message)?.[0] ?? 0);
-      return;
-    }
-    const message = fields.message.replace(/(\p{L}+ )(\d+)/u, (_, word: string, line: string) => {
-      return word + lines.lineOf(Number(line));
-    });
-    this.#client.notice({ ...fields, message });
-  }
-
-  report(): void {
-    const { maxSkippedRows } = this.#target.options;
-    if (this.#count > maxSkippedRows) {
-      throw pgError(
-        'invalidTextRepresentation',
-        `skipped more than REJECT_LIMIT (${maxSkippedRows}) rows due to data type incompatibility`,
-      );
-    }
-    if (this.#summary === null) return;
-    assert(this.#count > 0, 'a summary is of skipped rows');
-    const rows = this.#count === 1 ? '1 row was' : `${this.#count} rows were`;
-    this.#client.notice({ ...this.#summary, message: `${rows} skipped due to data type incompatibility` });
   }
 }

@@ -1,5 +1,5 @@
 import { askShards, compileRouter, type KeyValue, type ShardRouting } from '../catalog/route.ts';
-import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
+import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';

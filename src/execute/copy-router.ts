@@ -24,6 +24,8 @@ export interface CopyRouterOptions {
   /** False: the caller fills the table's global unique indexes. */
   readonly keepsIndexes: boolean;
   onNotice(frame: Buffer, lines: LineMap): void;
+  /** A server has refused something: whoever waits for data need wait no longer. */
+  onFailed(): void;
 }
 
 /** A row that a server must be asked about first. */
@@ -42,8 +44,6 @@ const maxDeferredBytes = 1_048_576;
  * caller stops pushing until `settle` has resolved, so memory stays bounded. Any error ends it: the caller then calls `fail`.
  */
 export class CopyRouter {
-  /** Resolves when a server has refused something: whoever waits for data need wait no longer. */
-  readonly failed: Promise<void>;
   readonly #context: ExecutionContext;
   readonly #target: CopyTarget;
   readonly #options: CopyRouterOptions;
@@ -73,10 +73,6 @@ export class CopyRouter {
     this.#nodeOfShard = distributed ? distribution.group.shards.map((shard) => shard.nodeId) : [];
     const indexed = options.keepsIndexes && globalIndexesOf(table).length > 0;
     this.#entries = indexed ? new CopyEntries(target, this.#added) : null;
-    let resolveFailed = () => {};
-    this.failed = new Promise((resolve) => {
-      resolveFailed = resolve;
-    });
     this.#shares = new CopyShares(context, {
       sql: copyIntoSql(target, this.#added),
       format: target.options.format,
@@ -85,7 +81,7 @@ export class CopyRouter {
       shown: (data) => shownData(data, this.#added.length, target.options),
       onError: () => {
         this.#hasFailed = true;
-        resolveFailed();
+        options.onFailed();
       },
       onNotice: options.onNotice,
     });

@@ -38,12 +38,23 @@ export class Share {
     this.#addedCount = options.addedCount;
   }
 
-  /** `embedded`: line ends inside the row, which the server counts too. */
+  /** `embedded`: line ends inside the row, by the client's count. */
   append(row: Buffer, added: Buffer | null, line: number, embedded: number): void {
+    if (embedded > 0 || this.rowCount === 0) this.#countEmbedded(row, line);
     this.rowCount += 1;
-    for (let at = line - embedded; at <= line; at++) this.lines.push(at);
+    this.lines.push(line);
     if (this.#format !== 'binary') this.stream.appendLine(added, row);
     else this.stream.append(added === null ? row : prependFields(added, this.#addedCount, row));
+  }
+
+  /**
+   * In CSV a server counts line ends inside quotes too; before it has seen what ends lines it takes a carriage return for it
+   * (copyfromparse.c, CopyReadLineText).
+   */
+  #countEmbedded(row: Buffer, line: number): void {
+    if (this.#format !== 'csv') return;
+    const counted = this.rowCount === 0 ? 0x0d : 0x0a;
+    for (let at = row.indexOf(counted); at >= 0; at = row.indexOf(counted, at + 1)) this.lines.push(line);
   }
 
   /** A row with its line end, as a server sent it. */

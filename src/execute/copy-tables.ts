@@ -38,6 +38,7 @@ export async function copyRows(
       coordinator: () => joinCoordinator(context),
       keepsIndexes: false,
       onNotice() {},
+      onFailed() {},
     },
   );
   return withPlainOutput([coordinator], () =>

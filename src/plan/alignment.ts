@@ -4,7 +4,12 @@ import type { RelationItem } from './model.ts';
 import { columnPair } from './shards.ts';
 
 /** The facts of `item` say that its key columns equal those of `anchor`, in one co-location group. */
-export function isAligned(item: RelationItem, anchor: RelationItem, facts: readonly Fact[], context: PlanContext): boolean {
+export function isAligned(
+  item: RelationItem,
+  anchor: RelationItem,
+  facts: readonly Fact[],
+  context: PlanContext,
+): boolean {
   const [own, other] = [item.table?.distribution, anchor.table?.distribution];
   if (own?.kind !== 'distributed' || other?.kind !== 'distributed' || own.group.id !== other.group.id) return false;
   const pairs = facts.flatMap((fact) => {

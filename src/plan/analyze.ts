@@ -191,7 +191,16 @@ function analyzeFrom(node: Node, block: Block, around: Surroundings): FromItem {
     const child = analyzeQuery(subquery, { ...around, scopeParent, lock: lockOf(name, block, around) });
     const aliasColumns = aliasNames(alias);
     block.children.push({ via: 'from', block: child });
-    return { kind: 'query', block: child, owner: block, name, aliasColumns, lateral, view: null, node: node.RangeSubselect };
+    return {
+      kind: 'query',
+      block: child,
+      owner: block,
+      name,
+      aliasColumns,
+      lateral,
+      view: null,
+      node: node.RangeSubselect,
+    };
   }
   if ('RangeTableSample' in node) {
     const sample = node.RangeTableSample;
@@ -252,7 +261,14 @@ function expandView(item: RelationItem, around: Surroundings): QueryItem | null 
   const body = analyzeQuery(statement.node, inside);
   if (!collector.relations.some(({ role }) => role === 'distributed' || role === 'virtual')) return null;
   const view: QueryItem = {
-    ...{ kind: 'query', block: body, owner: block, name: item.name, aliasColumns: aliasNames(node.alias), lateral: false },
+    ...{
+      kind: 'query',
+      block: body,
+      owner: block,
+      name: item.name,
+      aliasColumns: aliasNames(node.alias),
+      lateral: false,
+    },
     ...{ view: { node, relation }, node: null },
   };
   block.children.push({ via: 'from', block: body });

@@ -45,7 +45,9 @@ function keepsValue(name: string, value: Node, item: RelationItem, facts: readon
     const names = nameParts(value.ColumnRef.fields);
     const qualifier = names.at(-2);
     const own = qualifier === undefined ? item.block.from.length === 1 : qualifier === item.name;
-    return names.at(-1) === name && names.length <= 2 && (own || (qualifier === 'excluded' && item.block.kind === 'insert'));
+    return (
+      names.at(-1) === name && names.length <= 2 && (own || (qualifier === 'excluded' && item.block.kind === 'insert'))
+    );
   }
   const written = fingerprint(value);
   return facts.some(({ expression, columns }) => {
@@ -54,7 +56,9 @@ function keepsValue(name: string, value: Node, item: RelationItem, facts: readon
     if (!lexpr || !rexpr || !('ColumnRef' in lexpr) || nameParts(operator).join('.') !== '=') return false;
     const bound = columns.get(lexpr.ColumnRef);
     const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
-    return bound?.item === item && bound.column === item.columns?.[index] && fingerprint(rexpr) === written && isValue(rexpr);
+    return (
+      bound?.item === item && bound.column === item.columns?.[index] && fingerprint(rexpr) === written && isValue(rexpr)
+    );
   });
 }
 

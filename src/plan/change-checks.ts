@@ -46,7 +46,9 @@ function mergeObstacle(item: RelationItem, facts: FactsByRelation): string | nul
     if (action.commandType === 'CMD_UPDATE') checkAssignments(action.targets, item, facts.get(item) ?? []);
     if (action.commandType !== 'CMD_INSERT') continue;
     const named = action.targets.length > 0 ? assignedColumns(action.targets) : table.columns.map(({ name }) => name);
-    const left = table.columns.find(({ name, default: { kind } }) => !named.includes(name) && kind !== 'none' && kind !== 'constant');
+    const left = table.columns.find(
+      ({ name, default: { kind } }) => !named.includes(name) && kind !== 'none' && kind !== 'constant',
+    );
     if (left || action.hasDefault) return 'MERGE inserts rows with defaults that nodes do not have';
   }
   return null;
@@ -72,5 +74,7 @@ export function globalIndexes(table: DistributedTable): readonly GlobalIndex[] {
 
 /** A partial index may depend on any column. */
 export function touchedIndex(table: DistributedTable, assigned: readonly string[]): boolean {
-  return globalIndexes(table).some(({ columns, predicate }) => predicate !== null || columns.some((name) => assigned.includes(name)));
+  return globalIndexes(table).some(
+    ({ columns, predicate }) => predicate !== null || columns.some((name) => assigned.includes(name)),
+  );
 }

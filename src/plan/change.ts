@@ -1,18 +1,18 @@
 import type { Node } from '@pgsql/types';
+import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
-import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import { isAligned, visible } from './alignment.ts';
 import { assignedColumns, checkAssignments } from './assignment.ts';
 import { globalIndexes, mergeActions, touchedIndex } from './change-checks.ts';
-import { columnPair, nodesOf, shardsOf } from './shards.ts';
 import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { type Block, isChange, isInside, type Model, type RelationItem } from './model.ts';
 import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
-import { createConstantPool, type ConstantPool, rewriteStatement } from './rewrite.ts';
+import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
+import { columnPair, nodesOf, shardsOf } from './shards.ts';
 import { placeOnNode } from './single-shard.ts';
 import { whereExtent } from './statement-text.ts';
 import { allBlocks, type Evaluated, evaluateSublink, isDeterministic } from './sublink.ts';
@@ -37,7 +37,8 @@ export function planChange(model: Model, facts: FactsByRelation, context: PlanCo
   const change = prepare(model, facts, context);
   const { target, table, constants, motions } = change;
   const shards = shardsOf(target, facts.get(target) ?? [], context);
-  const final = target.role === 'reference' ? changeCopies(change) : changeShards(change, nodesOf(table, shards.indexes));
+  const final =
+    target.role === 'reference' ? changeCopies(change) : changeShards(change, nodesOf(table, shards.indexes));
   return {
     rung: final.kind === 'change copies' ? 'all copies' : 'rows to shards',
     ...{ reason, constants: constants.list, motions, final, writes: true },
@@ -78,11 +79,16 @@ function evaluateStrangers(request: Parameters<typeof evaluateSublink>[1], targe
       if (!concerned && !uncertain) continue;
       const constant = evaluateSublink(child, request);
       if (constant) evaluated.push(constant);
-      else if (uncertain) throw unsupported('PH002', 'a subquery that may differ between the copies of a reference table');
+      else if (uncertain)
+        throw unsupported('PH002', 'a subquery that may differ between the copies of a reference table');
     }
   }
   const left = strangers.find((item) => !evaluated.some((each) => isInside(item.block, each.block)));
-  if (left) throw unsupported('PH002', `${verbs[model.root.kind] ?? 'a change'} of ${target.name} by rows of ${left.name}, which are elsewhere`);
+  if (left)
+    throw unsupported(
+      'PH002',
+      `${verbs[model.root.kind] ?? 'a change'} of ${target.name} by rows of ${left.name}, which are elsewhere`,
+    );
   return evaluated;
 }
 
@@ -98,7 +104,10 @@ function isAtHand(item: RelationItem, target: RelationItem, facts: FactsByRelati
 function checkFunctions({ model, blocks, context, target }: Change): void {
   const spread = target.role === 'reference' ? spreadObstacle(blocks, context) : nodeObstacle(blocks, context);
   if (spread) {
-    const why = target.role === 'reference' ? 'the copies of a reference table must stay equal' : 'the change runs on several nodes';
+    const why =
+      target.role === 'reference'
+        ? 'the copies of a reference table must stay equal'
+        : 'the change runs on several nodes';
     throw unsupported('PH002', `${verbs[model.root.kind]} of ${target.name}: ${why}, but ${spread}`);
   }
   const [address] = blocks.flatMap(systemColumnsOf);
@@ -158,8 +167,13 @@ function changeCopies(change: Change): ChangeStep {
   const { root } = model;
   if (root.kind === 'merge') throw unsupported('PH002', 'MERGE into a reference table');
   if (root.kind === 'update' && root.from.length > 1) {
-    const loose = model.relations.find((item) => item.block === root && !item.isTarget && !isUniqueMatch(item, facts.get(item) ?? [], context));
-    if (loose || model.blocks.some((block) => root.children.some((child) => child.via === 'from' && child.block === block))) {
+    const loose = model.relations.find(
+      (item) => item.block === root && !item.isTarget && !isUniqueMatch(item, facts.get(item) ?? [], context),
+    );
+    if (
+      loose ||
+      model.blocks.some((block) => root.children.some((child) => child.via === 'from' && child.block === block))
+    ) {
       throw unsupported('PH002', `UPDATE … FROM of the reference table ${target.name}: several rows may match one`);
     }
   }

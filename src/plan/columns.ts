@@ -1,5 +1,5 @@
-import { unsupported } from '../core/errors.ts';
 import type { ColumnRef, Node } from '@pgsql/types';
+import { unsupported } from '../core/errors.ts';
 import { nameParts } from '../sql/walk.ts';
 import { type Block, joinsOf, leavesOf, type Model, type RelationItem } from './model.ts';
 import { findAlias } from './resolve.ts';
@@ -73,7 +73,9 @@ function existsBlocks(model: Model): ReadonlySet<Block> {
   const children = model.blocks.flatMap((block) => block.children);
   return new Set(
     children.flatMap((child) =>
-      child.via === 'sublink' && child.link?.subLinkType === 'EXISTS_SUBLINK' && child.block.kind === 'select' ? [child.block] : [],
+      child.via === 'sublink' && child.link?.subLinkType === 'EXISTS_SUBLINK' && child.block.kind === 'select'
+        ? [child.block]
+        : [],
     ),
   );
 }
@@ -82,7 +84,9 @@ function targetRefs(block: Block): ReadonlySet<ColumnRef> {
   const targets: readonly Node[] = block.kind === 'select' ? (block.node.targetList ?? []) : [];
   return new Set(
     targets.flatMap((target) =>
-      'ResTarget' in target && target.ResTarget.val && 'ColumnRef' in target.ResTarget.val ? [target.ResTarget.val.ColumnRef] : [],
+      'ResTarget' in target && target.ResTarget.val && 'ColumnRef' in target.ResTarget.val
+        ? [target.ResTarget.val.ColumnRef]
+        : [],
     ),
   );
 }

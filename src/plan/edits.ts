@@ -27,7 +27,8 @@ function nameEnd(bytes: string, start: number, parts: number): number | null {
       position = each.lastIndex;
     }
   }
-  return /^[uU]&/.test(bytes.slice(start, start + 2)) || /^\s*(?:\/\*|--|\.|&)/.test(bytes.slice(position, position + 20))
+  return /^[uU]&/.test(bytes.slice(start, start + 2)) ||
+    /^\s*(?:\/\*|--|\.|&)/.test(bytes.slice(position, position + 20))
     ? null
     : position;
 }
@@ -137,7 +138,10 @@ function endsTarget(tokens: readonly Token[], index: number): boolean {
 }
 
 /** ` AS name` after an unnamed item whose expression is changed, so that its name stays. */
-export function nameEdit(source: SqlSource, target: { val?: Parameters<typeof figureColumnName>[0]; location?: number }): PlanEdit {
+export function nameEdit(
+  source: SqlSource,
+  target: { val?: Parameters<typeof figureColumnName>[0]; location?: number },
+): PlanEdit {
   assert(target.val, 'an item of a SELECT list has a value');
   const end = targetEnd(source, target.location);
   return { start: end, end, parts: [` AS ${quoteIdentifier(figureColumnName(target.val))}`] };

@@ -5,7 +5,9 @@ import type { FinalStep, Plan, Site, SqlTemplate } from './plan.ts';
 export function explainPlan(plan: Plan): string[] {
   return [
     `Rung: ${plan.rung} (${plan.reason})`,
-    ...plan.constants.flatMap((constant, i) => step(`Constant {${i}}: ${constant.typeName}`, 'coordinator', constant.sql)),
+    ...plan.constants.flatMap((constant, i) =>
+      step(`Constant {${i}}: ${constant.typeName}`, 'coordinator', constant.sql),
+    ),
     ...plan.motions.flatMap((motion, i) => {
       const title = `Motion ${i + 1}: ${motion.label}${motion.kind === 'gather' && motion.locksRows ? ', rows locked' : ''}`;
       return motion.kind === 'virtual' ? [`-> ${title}`] : step(title, sitesText(motion.sites), motion.sql);

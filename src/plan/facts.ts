@@ -1,6 +1,14 @@
 import type { ColumnRef, Node } from '@pgsql/types';
 import { nameParts, walk } from '../sql/walk.ts';
-import { type Block, type FromItem, type JoinItem, type LeafItem, leavesOf, type QueryItem, type RelationItem } from './model.ts';
+import {
+  type Block,
+  type FromItem,
+  type JoinItem,
+  type LeafItem,
+  leavesOf,
+  type QueryItem,
+  type RelationItem,
+} from './model.ts';
 import { type Bound, bind, mergedColumns, outputColumns } from './resolve.ts';
 
 /**
@@ -41,7 +49,9 @@ function visitBlock(block: Block, outer: readonly Fact[], found: Map<RelationIte
 /** Unmatched rows count too, so the join condition restricts neither side unless only matched rows are acted on. */
 function mergeFacts(block: Block, outer: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
   const { joinCondition, mergeWhenClauses = [] } = block.kind === 'merge' ? block.node : {};
-  const kinds = mergeWhenClauses.map((node) => ('MergeWhenClause' in node ? node.MergeWhenClause.matchKind : undefined));
+  const kinds = mergeWhenClauses.map((node) =>
+    'MergeWhenClause' in node ? node.MergeWhenClause.matchKind : undefined,
+  );
   const condition = conjuncts(joinCondition ?? null, block);
   const [target, ...sources] = block.from;
   const bySource = kinds.includes('MERGE_WHEN_NOT_MATCHED_BY_SOURCE');
@@ -78,7 +88,8 @@ function flowIntoJoin(join: JoinItem, facts: readonly Fact[], found: Map<Relatio
   const keepsLeft = (join.type === 'left' || join.type === 'full') && !rejects(right);
   const keepsRight = (join.type === 'right' || join.type === 'full') && !rejects(left);
   const on = [...conjuncts(join.on, join), ...usingFacts(join)];
-  const from = (side: ReadonlySet<LeafItem>) => facts.filter((fact) => !mentions(fact, side) || meets(fact.strictOn, side));
+  const from = (side: ReadonlySet<LeafItem>) =>
+    facts.filter((fact) => !mentions(fact, side) || meets(fact.strictOn, side));
   const neither = keepsLeft && keepsRight;
   const toLeft = neither ? [] : [...(keepsRight ? from(left) : facts), ...(keepsLeft ? [] : on)];
   const toRight = neither ? [] : [...(keepsLeft ? from(right) : facts), ...(keepsRight ? [] : on)];
@@ -103,7 +114,9 @@ export function usingFacts(join: JoinItem): Fact[] {
     if (!left || !right) return [];
     const refs = [left, right].map((bound): ColumnRef => ({ fields: [{ String: { sval: bound.column } }] }));
     const [lexpr, rexpr] = refs.map((ref): Node => ({ ColumnRef: ref }));
-    const expression: Node = { A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '=' } }], lexpr: lexpr!, rexpr: rexpr! } };
+    const expression: Node = {
+      A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '=' } }], lexpr: lexpr!, rexpr: rexpr! },
+    };
     const columns = new Map([
       [refs[0]!, left],
       [refs[1]!, right],

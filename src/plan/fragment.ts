@@ -2,7 +2,14 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import { deparseExpression, fillHoles, holeNode } from '../sql/deparse.ts';
 import { mapNodes, nameParts, walk } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
-import { constantFunctions, isAggregate, isForeignOperator, isLookupCast, placementOf, sessionValueType } from './functions.ts';
+import {
+  constantFunctions,
+  isAggregate,
+  isForeignOperator,
+  isLookupCast,
+  placementOf,
+  sessionValueType,
+} from './functions.ts';
 import type { SqlPart, SqlTemplate } from './plan.ts';
 import { type ConstantPool, parameterParts } from './rewrite.ts';
 
@@ -15,7 +22,8 @@ export function runsAnywhere(expression: Node, context: PlanContext): boolean {
       fine &&= (placement === 'anywhere' || placement === 'constant') && !isAggregate(fields, context);
     } else if (kind === 'TypeCast') fine &&= !isLookupCast(fields);
     else if (kind === 'A_Expr') fine &&= !isForeignOperator(fields);
-    else if (kind === 'SubLink' || kind === 'SelectStmt' || kind === 'GroupingFunc' || kind === 'CurrentOfExpr') fine = false;
+    else if (kind === 'SubLink' || kind === 'SelectStmt' || kind === 'GroupingFunc' || kind === 'CurrentOfExpr')
+      fine = false;
     return fine;
   });
   return fine;

@@ -23,7 +23,8 @@ export function placementOf(call: FuncCall, context: PlanContext): Placement {
   const names = nameParts(call.funcname);
   const name = names.at(-1) ?? '';
   const overloads = candidates(name, names.length > 1 ? (names.at(-2) ?? null) : null, context);
-  const builtin = overloads.length > 0 ? overloads.every(({ schema }) => schema === 'pg_catalog') : names[0] === 'pg_catalog';
+  const builtin =
+    overloads.length > 0 ? overloads.every(({ schema }) => schema === 'pg_catalog') : names[0] === 'pg_catalog';
   if (builtin && catalogFirst(context)) {
     const constant = constantFunctions[name];
     if (constant !== undefined) return (call.args ?? []).every(isLiteral) ? 'constant' : 'coordinator';
@@ -31,17 +32,24 @@ export function placementOf(call: FuncCall, context: PlanContext): Placement {
     if (name === 'age' && call.args?.length === 1) return 'coordinator';
     if (nodeStable.has(name)) return 'anywhere';
   }
-  return overloads.length > 0 && overloads.every(({ volatility }) => volatility === 'immutable') ? 'anywhere' : 'coordinator';
+  return overloads.length > 0 && overloads.every(({ volatility }) => volatility === 'immutable')
+    ? 'anywhere'
+    : 'coordinator';
 }
 
 /** The overloads that a name may mean under the session's search_path. */
-export function candidates(name: string, schema: string | null, { snapshot, searchPath }: PlanContext): FunctionTraits[] {
+export function candidates(
+  name: string,
+  schema: string | null,
+  { snapshot, searchPath }: PlanContext,
+): FunctionTraits[] {
   const visible = schema === null ? new Set(searchPath) : new Set([schema]);
   return (snapshot.functions.get(name) ?? []).filter((traits) => visible.has(traits.schema));
 }
 
 export function isAggregate(call: FuncCall, context: PlanContext): boolean {
-  if (call.agg_star || call.agg_distinct || call.agg_filter || call.agg_order || call.agg_within_group) return !call.over;
+  if (call.agg_star || call.agg_distinct || call.agg_filter || call.agg_order || call.agg_within_group)
+    return !call.over;
   const names = nameParts(call.funcname);
   const overloads = candidates(names.at(-1) ?? '', names.length > 1 ? (names.at(-2) ?? null) : null, context);
   return !call.over && overloads.some(({ kind }) => kind === 'aggregate');
@@ -87,7 +95,15 @@ const nodeVolatile = new Set([
 const nodeStable = new Set([
   ...['to_char', 'to_date', 'to_timestamp', 'to_number', 'date_trunc', 'date_part', 'extract', 'timezone', 'age'],
   ...['make_timestamptz', 'date_bin', 'overlaps', 'date_add', 'date_subtract', 'isfinite', 'justify_interval'],
-  ...['to_json', 'to_jsonb', 'row_to_json', 'array_to_json', 'json_build_object', 'json_build_array', 'jsonb_build_object'],
+  ...[
+    'to_json',
+    'to_jsonb',
+    'row_to_json',
+    'array_to_json',
+    'json_build_object',
+    'json_build_array',
+    'jsonb_build_object',
+  ],
   ...['jsonb_build_array', 'json_object', 'json_populate_record', 'jsonb_populate_record', 'json_to_record'],
   ...['jsonb_path_query_tz', 'jsonb_path_exists_tz', 'jsonb_path_match_tz', 'jsonb_path_query_first_tz'],
   ...['concat', 'concat_ws', 'format', 'quote_literal', 'quote_nullable', 'array_to_string', 'string_to_array'],
@@ -138,7 +154,8 @@ export function systemColumnsOf(block: Block): string[] {
 export function nodeObstacle(blocks: readonly Block[], context: PlanContext): string | null {
   for (const block of blocks) {
     for (const call of block.functions) {
-      if (placementOf(call, context) === 'coordinator') return `${nameParts(call.funcname).at(-1)}() runs on the coordinator`;
+      if (placementOf(call, context) === 'coordinator')
+        return `${nameParts(call.funcname).at(-1)}() runs on the coordinator`;
     }
     if (block.casts.some(isLookupCast)) return 'OIDs of names differ between servers';
     if (block.operators.some(isForeignOperator)) return "a user's operator runs on the coordinator";
@@ -154,7 +171,9 @@ export function spreadObstacle(blocks: readonly Block[], context: PlanContext): 
   const calls = blocks.flatMap((block) => block.functions);
   const call = calls.find((each) => placementOf(each, context) === 'volatile');
   if (call) return `${nameParts(call.funcname).at(-1)}() is volatile`;
-  return blocks.some((block) => systemColumnsOf(block).length > 0) ? 'row addresses mean something on one node only' : null;
+  return blocks.some((block) => systemColumnsOf(block).length > 0)
+    ? 'row addresses mean something on one node only'
+    : null;
 }
 
 export function isForeignOperator(expression: A_Expr): boolean {

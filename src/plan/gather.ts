@@ -1,8 +1,8 @@
-import { assert } from '../core/assert.ts';
 import { leafSchema } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { joinParts, splice } from '../sql/source.ts';
-import { neededColumns, type NeededColumns } from './columns.ts';
+import { type NeededColumns, neededColumns } from './columns.ts';
 import type { PlanContext } from './context.ts';
 import { type PlanEdit, parameterExtent, sampleExtent } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
@@ -51,7 +51,10 @@ export function gather(request: GatherRequest): Gathered {
     const movement: Movement = { item, columns, facts: facts.get(item) ?? [], context, constants };
     const { motion, depends } = item.role === 'virtual' ? virtualMotion(item) : gatherMotion(movement);
     dependsOnParameters ||= depends;
-    replacements.set(item, { parts: arrival(item, columns, motion, addMotion(motions, motion, item)), needsAlias: true });
+    replacements.set(item, {
+      parts: arrival(item, columns, motion, addMotion(motions, motion, item)),
+      needsAlias: true,
+    });
   }
   const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
   const edits = [...own, ...groupingEdits(model, (item) => replacements.has(item))];
@@ -106,7 +109,10 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
   return { motion, depends: shards.dependsOnParameters };
 }
 
-function travelling({ item, columns }: Pick<Movement, 'item' | 'columns'>): { sourceName: string; column: MotionColumn }[] {
+function travelling({
+  item,
+  columns,
+}: Pick<Movement, 'item' | 'columns'>): { sourceName: string; column: MotionColumn }[] {
   const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
   return entries.map((entry, i) => ({ sourceName: entry.name, column: motionColumn(`c${i}`, entry) }));
 }
@@ -116,7 +122,12 @@ function pushedFilters(movement: Movement): SqlTemplate[] {
   const { item, facts, context, constants } = movement;
   const own = facts.filter((fact) => {
     const bounds = [...fact.columns.values()];
-    return !fact.nested && bounds.length > 0 && bounds.every((bound) => bound?.item === item) && runsAnywhere(fact.expression, context);
+    return (
+      !fact.nested &&
+      bounds.length > 0 &&
+      bounds.every((bound) => bound?.item === item) &&
+      runsAnywhere(fact.expression, context)
+    );
   });
   return own.flatMap((fact) => {
     const column = (ref: Parameters<typeof fact.columns.get>[0]) => {
@@ -175,6 +186,11 @@ function arrival(item: RelationItem, columns: NeededColumns, motion: Motion, ind
 
 function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean } {
   const columns = (item.relation?.columns ?? []).map((entry) => motionColumn(entry.name, entry));
-  const motion: Motion = { kind: 'virtual', relation: 'live shard sizes', columns, label: 'Sizes of the shards, asked of the nodes' };
+  const motion: Motion = {
+    kind: 'virtual',
+    relation: 'live shard sizes',
+    columns,
+    label: 'Sizes of the shards, asked of the nodes',
+  };
   return { motion, depends: false };
 }

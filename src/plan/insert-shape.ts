@@ -9,8 +9,7 @@ export interface InsertShape {
   readonly table: DistributedTable;
   /** The columns that are given values, in the order of the values. */
   readonly columns: readonly ColumnEntry[];
-  readonly source:
-    /** Expressions by row; DEFAULT is SetToDefault. */
+  readonly source: /** Expressions by row; DEFAULT is SetToDefault. */
     | { readonly kind: 'values'; readonly rows: readonly (readonly Node[])[] }
     | { readonly kind: 'query'; readonly block: Block }
     | { readonly kind: 'default values' };
@@ -36,7 +35,10 @@ function sourceOf(block: Block & { readonly kind: 'insert' }): InsertShape['sour
   const select = child.kind === 'values' ? child.node : undefined;
   const decorated = select?.withClause ?? select?.sortClause ?? select?.limitCount ?? select?.limitOffset;
   if (!select || decorated) return { kind: 'query', block: child };
-  return { kind: 'values', rows: (select.valuesLists ?? []).map((row) => ('List' in row ? (row.List.items ?? []) : [])) };
+  return {
+    kind: 'values',
+    rows: (select.valuesLists ?? []).map((row) => ('List' in row ? (row.List.items ?? []) : [])),
+  };
 }
 
 function namedColumns(node: InsertStmt, table: DistributedTable): ColumnEntry[] | null {
@@ -53,14 +55,18 @@ function namedColumns(node: InsertStmt, table: DistributedTable): ColumnEntry[] 
 
 function firstColumns(source: InsertShape['source'], table: DistributedTable): readonly ColumnEntry[] {
   if (source.kind === 'default values') return [];
-  const width = source.kind === 'values' ? (source.rows[0]?.length ?? 0) : (blockOutputs(source.block)?.length ?? table.columns.length);
+  const width =
+    source.kind === 'values'
+      ? (source.rows[0]?.length ?? 0)
+      : (blockOutputs(source.block)?.length ?? table.columns.length);
   if (width > table.columns.length) throw pgError('syntaxError', 'INSERT has more expressions than target columns');
   return table.columns.slice(0, width);
 }
 
 function checkGiven(column: ColumnEntry, index: number, shape: InsertShape, node: InsertStmt): void {
   const { source } = shape;
-  const given = source.kind === 'query' || (source.kind === 'values' && source.rows.some((row) => !isDefault(row[index])));
+  const given =
+    source.kind === 'query' || (source.kind === 'values' && source.rows.some((row) => !isDefault(row[index])));
   if (!given) return;
   if (column.default.kind === 'generated') {
     throw generatedAlways(column, `Column "${column.name}" is a generated column.`, undefined);

@@ -50,14 +50,20 @@ export function needsDefault(column: ColumnEntry, shape: InsertShape): boolean {
 }
 
 /** undefined: not known, or not of the key's type as it would be stored. */
-function insertedKey(key: KeyColumn, row: readonly Node[], shape: InsertShape, context: PlanContext): KeyValue | undefined {
+function insertedKey(
+  key: KeyColumn,
+  row: readonly Node[],
+  shape: InsertShape,
+  context: PlanContext,
+): KeyValue | undefined {
   const index = shape.columns.findIndex((column) => column.name === key.name);
   const column = shape.table.columns.find((each) => each.name === key.name);
   const expression = row[index];
   if (!column || column.typeOid !== key.typeOid) return undefined;
   if (expression === undefined || isDefault(expression)) return column.default.kind === 'none' ? null : undefined;
   if ('A_Const' in expression && expression.A_Const.isnull) return null;
-  if ('ParamRef' in expression && context.parameters?.[(expression.ParamRef.number ?? 0) - 1]?.value === null) return null;
+  if ('ParamRef' in expression && context.parameters?.[(expression.ParamRef.number ?? 0) - 1]?.value === null)
+    return null;
   const compared = comparedValue(expression, key.typeOid, context);
   return compared?.value && fitsModifier(compared.value, column) ? compared.value : undefined;
 }

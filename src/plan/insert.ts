@@ -3,9 +3,9 @@ import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
-import type { PlanContext } from './context.ts';
-import { copySites } from './change.ts';
 import { checkConflictAction } from './assignment.ts';
+import { copySites } from './change.ts';
+import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
@@ -33,7 +33,16 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   checkTail(model, target, text, context);
   const columns = rowColumns(shape);
   const constants = createConstantPool();
-  const { motions, rows, dependsOnParameters } = rowsOf({ model, facts, context, constants, target, shape, text, columns });
+  const { motions, rows, dependsOnParameters } = rowsOf({
+    model,
+    facts,
+    context,
+    constants,
+    target,
+    shape,
+    text,
+    columns,
+  });
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
   const tail = tailOf(model, text, context, constants);
@@ -78,7 +87,16 @@ function rowColumns(shape: InsertShape): RowColumn[] {
     const motion = { ...motionColumn(column.name, column), typeName: baseTypeName(column), collation: null };
     const generatedSql = column.default.kind === 'generated' ? column.default.expression : null;
     const given = index < 0 || generatedSql !== null ? null : index;
-    return [{ column, motion, given, defaultSql: needsDefault(column, shape) ? defaultSql(column) : null, generatedSql, isKey }];
+    return [
+      {
+        column,
+        motion,
+        given,
+        defaultSql: needsDefault(column, shape) ? defaultSql(column) : null,
+        generatedSql,
+        isKey,
+      },
+    ];
   });
 }
 
@@ -111,9 +129,16 @@ function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTe
   const end = model.source.bytes.length;
   const drop = (start: number, to: number, parts: SqlTemplate = []): PlanEdit => ({ start, end: to, parts });
   const edits: PlanEdit[] = [drop(text.tailStart, end, [closeOf(shape, columns)])];
-  if (shape.source.kind === 'values') edits.push(drop(text.head.start, text.head.end, [openValues(columns)]), ...valuesEdits(question));
+  if (shape.source.kind === 'values')
+    edits.push(drop(text.head.start, text.head.end, [openValues(columns)]), ...valuesEdits(question));
   else if (shape.source.kind === 'query') edits.push(drop(text.head.start, text.head.end, [openQuery(shape, columns)]));
-  else edits.push(drop(text.head.start, text.tailStart, [openValues(columns), `VALUES (${columns.map((c) => c.defaultSql ?? 'NULL').join(', ')})`]));
+  else
+    edits.push(
+      drop(text.head.start, text.tailStart, [
+        openValues(columns),
+        `VALUES (${columns.map((c) => c.defaultSql ?? 'NULL').join(', ')})`,
+      ]),
+    );
   const gathered = gather({ model, facts, context, constants, edits });
   return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
 }
@@ -151,7 +176,8 @@ function closeOf(shape: InsertShape, columns: readonly RowColumn[]): string {
 /** The rows as they travel: in the columns' order, keys as they will be stored, text where the type asks for it. */
 function selectList(columns: readonly RowColumn[], name: (column: ColumnEntry) => string): string {
   const list = columns.map((place) => {
-    const value = place.generatedSql === null ? name(place.column) : `(${place.generatedSql})::${baseTypeName(place.column)}`;
+    const value =
+      place.generatedSql === null ? name(place.column) : `(${place.generatedSql})::${baseTypeName(place.column)}`;
     const stored = place.isKey ? storedKey(value, place.column) : value;
     return `${place.motion.viaText ? `(${stored})::text` : stored} AS ${quoteIdentifier(place.column.name)}`;
   });
@@ -186,7 +212,11 @@ function checkTail(model: Model, target: RelationItem, text: InsertText, context
   const { root, source } = model;
   if (root.kind !== 'insert') return;
   const stranger = model.relations.find(
-    (item) => item.block.source === source && !item.isTarget && item.role !== 'reference' && positionOf(source, item.node.location) >= text.tailStart,
+    (item) =>
+      item.block.source === source &&
+      !item.isTarget &&
+      item.role !== 'reference' &&
+      positionOf(source, item.node.location) >= text.tailStart,
   );
   const expanded = model.views.some((item) => item.owner === root);
   if (stranger || expanded) throw unsupported('PH002', 'a subquery on other tables in ON CONFLICT or RETURNING');
@@ -226,7 +256,14 @@ function valuesEdits({ target, shape, text, columns }: RowsQuestion): PlanEdit[]
         edits.push({ start: extent.start, end: extent.start, parts: ['('] });
         edits.push({ start: extent.end, end: extent.end, parts: [`)::${baseTypeName(place.column)}`] });
       }
-      if (last) edits.push({ start: close, end: close, parts: written.filter(({ given }) => given === null).map((each) => `, ${typed(each.defaultSql ?? 'NULL', each)}`) });
+      if (last)
+        edits.push({
+          start: close,
+          end: close,
+          parts: written
+            .filter(({ given }) => given === null)
+            .map((each) => `, ${typed(each.defaultSql ?? 'NULL', each)}`),
+        });
     }
     return edits;
   });

@@ -77,7 +77,8 @@ function constantText(node: Node, typeOid: number): string | null {
 
 function literalText(constant: A_Const, typeOid: number): string | null {
   const { ival, fval, sval } = constant;
-  if (sval) return integerBytes.has(typeOid) ? integerText(sval.sval ?? '', typeOid) : plainText(sval.sval ?? '', typeOid);
+  if (sval)
+    return integerBytes.has(typeOid) ? integerText(sval.sval ?? '', typeOid) : plainText(sval.sval ?? '', typeOid);
   const number = ival ? String(ival.ival ?? 0) : (fval?.fval ?? null);
   if (number === null) return null;
   if (integerBytes.has(typeOid)) return integerText(number, typeOid);

@@ -1,7 +1,7 @@
 import type { Node, SelectStmt } from '@pgsql/types';
-import type { PlanContext } from './context.ts';
 import type { SqlSource } from '../sql/source.ts';
 import { positionOf } from '../sql/source.ts';
+import type { PlanContext } from './context.ts';
 import { type PlanEdit, tokenAt } from './edits.ts';
 
 /** LIMIT and OFFSET as numbers. */
@@ -33,7 +33,12 @@ function rowCount(node: Node | undefined, context: PlanContext): number | null |
   if (!('ParamRef' in node)) return undefined;
   const value = context.parameters?.[(node.ParamRef.number ?? 0) - 1]?.value;
   if (value === null) return null;
-  const text = value?.format === 0 ? value.bytes.toString() : value?.bytes.length === 8 ? String(value.bytes.readBigInt64BE()) : '';
+  const text =
+    value?.format === 0
+      ? value.bytes.toString()
+      : value?.bytes.length === 8
+        ? String(value.bytes.readBigInt64BE())
+        : '';
   const count = /^\d{1,15}$/.test(text) ? Number(text) : undefined;
   return count;
 }
@@ -43,9 +48,13 @@ export function windowEdits(select: SelectStmt, window: RowWindow, source: SqlSo
   if (window.offset === 0) return [];
   const edits: PlanEdit[] = [];
   const count = window.limit === null ? null : window.limit + window.offset;
-  for (const [node, replacement] of [[select.limitCount, count], [select.limitOffset, 0]] as const) {
+  for (const [node, replacement] of [
+    [select.limitCount, count],
+    [select.limitOffset, 0],
+  ] as const) {
     if (!node || replacement === null) continue;
-    const location = 'A_Const' in node ? node.A_Const.location : 'ParamRef' in node ? node.ParamRef.location : undefined;
+    const location =
+      'A_Const' in node ? node.A_Const.location : 'ParamRef' in node ? node.ParamRef.location : undefined;
     if (location === undefined || location < 0) return null;
     const token = source.tokens()[tokenAt(source.tokens(), positionOf(source, location))]!;
     edits.push({ start: token.start, end: token.end, parts: [String(replacement)] });

@@ -1,9 +1,18 @@
+import { walk } from '../sql/walk.ts';
 import { isAligned } from './alignment.ts';
 import type { PlanContext } from './context.ts';
 import { conjuncts, type FactsByRelation, usingFacts } from './facts.ts';
 import { isAggregate, spreadObstacle } from './functions.ts';
-import { type Block, type FromItem, isInside, type JoinItem, type Model, type RelationItem } from './model.ts';
-import { bind, outputColumns } from './resolve.ts';
+import {
+  type Block,
+  type FromItem,
+  isInside,
+  type JoinItem,
+  type Model,
+  type QueryItem,
+  type RelationItem,
+} from './model.ts';
+import { type Bound, bind, outputColumns } from './resolve.ts';
 import { isDeterministic } from './sublink.ts';
 
 /** Where the rows of a FROM item are. */
@@ -37,6 +46,9 @@ export function sourceLocus(block: Block, question: LocusQuestion): Hashed | { r
   }
   const obstacle = spreadObstacle(model.blocks, context);
   if (obstacle) return { reason: obstacle };
+  if (subqueries(block).some((each) => aggregatesOuterRows(each, context))) {
+    return { reason: 'a subquery aggregates rows of the query around it' };
+  }
   const locus = listLocus(block.from, question);
   if (locus.kind === 'elsewhere') return locus;
   if (locus.kind === 'replicated') return { reason: 'the outermost FROM has no distributed table' };
@@ -51,6 +63,24 @@ export function sourceLocus(block: Block, question: LocusQuestion): Hashed | { r
 
 function subqueries(block: Block): Block[] {
   return block.children.flatMap((child) => [child.block, ...subqueries(child.block)]);
+}
+
+/** `SELECT (SELECT max(o.total)) FROM orders o`: an aggregate over outer columns alone belongs to the outer query. */
+function aggregatesOuterRows(block: Block, context: PlanContext): boolean {
+  return block.functions.some((call) => {
+    if (!isAggregate(call, context)) return false;
+    const own: boolean[] = [];
+    walk([call.args, call.agg_filter, call.agg_order], (kind, fields) => {
+      if (kind === 'ColumnRef') own.push(isOwnColumn(bind(fields, block), block));
+      return true;
+    });
+    return own.length > 0 && !own.includes(true);
+  });
+}
+
+function isOwnColumn(bound: Bound | null, block: Block): boolean {
+  if (bound?.item.kind === 'relation') return bound.item.block === block;
+  return bound?.item.kind === 'query' && bound.item.owner === block;
 }
 
 function isReplicatedOnly(block: Block, { model }: LocusQuestion): boolean {
@@ -88,7 +118,9 @@ function queryLocus(block: Block, question: LocusQuestion): Locus {
   const locus = listLocus(block.from, question);
   const { limitCount, limitOffset, distinctClause } = block.node;
   const cuts = limitCount ?? limitOffset ?? distinctClause;
-  const fine = locus.kind !== 'hashed' || (!cuts && groupsStayWhole(block, locus, question.context) && windowsStayWhole(block, locus));
+  const fine =
+    locus.kind !== 'hashed' ||
+    (!cuts && groupsStayWhole(block, locus, question.context) && windowsStayWhole(block, locus));
   return fine ? locus : { kind: 'elsewhere', reason: 'a subquery in FROM combines rows of several nodes' };
 }
 
@@ -104,11 +136,16 @@ function innerLocus(left: Locus, right: Locus, question: LocusQuestion): Locus {
 
 /** A member of one side is joined with a member of the other on all key columns. */
 function aligned(side: Hashed, other: Hashed, { facts, context }: LocusQuestion): boolean {
-  return side.solid.some((item) => other.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context)));
+  return side.solid.some((item) =>
+    other.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context)),
+  );
 }
 
 function notColocated(left: Hashed, right: Hashed): Locus {
-  return { kind: 'elsewhere', reason: `${left.anchor.name} and ${right.anchor.name} are not joined on their distribution columns` };
+  return {
+    kind: 'elsewhere',
+    reason: `${left.anchor.name} and ${right.anchor.name} are not joined on their distribution columns`,
+  };
 }
 
 function joinLocus(join: JoinItem, question: LocusQuestion): Locus {
@@ -158,12 +195,15 @@ export function groupsStayWhole(block: Block, locus: Hashed, context: PlanContex
 export function windowsStayWhole(block: Block, locus: Hashed): boolean {
   if (block.kind !== 'select') return false;
   const named = new Map(
-    (block.node.windowClause ?? []).flatMap((node) => ('WindowDef' in node ? [[node.WindowDef.name ?? '', node.WindowDef]] : [])),
+    (block.node.windowClause ?? []).flatMap((node) =>
+      'WindowDef' in node ? [[node.WindowDef.name ?? '', node.WindowDef]] : [],
+    ),
   );
   return block.functions.every(({ over }) => {
     if (!over) return true;
     const base = named.get(over.name ?? over.refname ?? '');
-    const parts = over.partitionClause ?? base?.partitionClause ?? named.get(base?.refname ?? '')?.partitionClause ?? [];
+    const parts =
+      over.partitionClause ?? base?.partitionClause ?? named.get(base?.refname ?? '')?.partitionClause ?? [];
     const refs = parts.flatMap((node) => ('ColumnRef' in node ? [node.ColumnRef] : []));
     return containsKey(refs, block, locus);
   });
@@ -172,7 +212,9 @@ export function windowsStayWhole(block: Block, locus: Hashed): boolean {
 type Refs = Parameters<typeof bind>[0][];
 
 export function containsKey(refs: Refs, block: Block, locus: Hashed): boolean {
-  const bounds = refs.map((ref) => bind(ref, block)).map((bound) => (bound?.item.kind === 'query' ? throughQueries(bound) : bound));
+  const bounds = refs
+    .map((ref) => bind(ref, block))
+    .map((bound) => (bound?.item.kind === 'query' ? throughQueries(bound) : bound));
   return locus.solid.some((item) => {
     const distribution = item.table?.distribution;
     if (distribution?.kind !== 'distributed') return false;
@@ -184,11 +226,11 @@ export function containsKey(refs: Refs, block: Block, locus: Hashed): boolean {
 }
 
 /** A column of a subquery in FROM that is a plain column of what it reads. */
-function throughQueries(bound: NonNullable<ReturnType<typeof bind>>): ReturnType<typeof bind> {
-  let inner: ReturnType<typeof bind> = bound;
+function throughQueries(bound: Bound): Bound | null {
+  let inner: Bound | null = bound;
   while (inner?.item.kind === 'query') {
-    const { column } = inner;
-    inner = outputColumns(inner.item)?.find(({ name }) => name === column)?.bound ?? null;
+    const { item, column }: { item: QueryItem; column: string } = { item: inner.item, column: inner.column };
+    inner = outputColumns(item)?.find(({ name }) => name === column)?.bound ?? null;
   }
   return inner;
 }

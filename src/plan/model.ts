@@ -58,12 +58,16 @@ interface BlockParts {
 
 export type Block = BlockParts &
   (
-    | { readonly kind: 'select' | 'set operation' | 'values'; readonly node: SelectStmt }
+    | { readonly kind: 'select'; readonly node: SelectStmt }
+    | { readonly kind: 'set operation'; readonly node: SelectStmt }
+    | { readonly kind: 'values'; readonly node: SelectStmt }
     | { readonly kind: 'insert'; readonly node: InsertStmt }
     | { readonly kind: 'update'; readonly node: UpdateStmt }
     | { readonly kind: 'delete'; readonly node: DeleteStmt }
     | { readonly kind: 'merge'; readonly node: MergeStmt }
   );
+
+export type SelectBlock = Extract<Block, { kind: 'select' }>;
 
 /** How a block hangs in another one. */
 export type Child = { readonly block: Block } & (

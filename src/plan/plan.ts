@@ -123,7 +123,12 @@ export type ChangeStep =
       readonly where: SqlTemplate;
     }
   /** A change of a reference table: on the coordinator first (its row locks put writers in order), then as it stands on every node. */
-  | { readonly kind: 'change copies'; readonly table: DistributedTable; readonly sites: readonly NodeId[]; readonly sql: SqlTemplate }
+  | {
+      readonly kind: 'change copies';
+      readonly table: DistributedTable;
+      readonly sites: readonly NodeId[];
+      readonly sql: SqlTemplate;
+    }
   /**
    * The same for INSERT: `rows` is evaluated once on the coordinator, and every copy (coordinator first) gets
    * `head` + the rows + `tail`.
@@ -138,14 +143,7 @@ export type ChangeStep =
       readonly tail: SqlTemplate;
     };
 
-export type Rung =
-  | 'local'
-  | 'single shard'
-  | 'scatter'
-  | 'two phases'
-  | 'gather'
-  | 'rows to shards'
-  | 'all copies';
+export type Rung = 'local' | 'single shard' | 'scatter' | 'two phases' | 'gather' | 'rows to shards' | 'all copies';
 
 export interface Plan {
   readonly rung: Rung;

@@ -34,7 +34,8 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   if (isLocal(model)) return planLocal(model, context);
   const facts = findFacts(model.root);
   checkChanges(model);
-  if (isUtility) return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
+  if (isUtility)
+    return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
   const target = model.relations.find((item) => item.isTarget && item.block === model.root);
   if (target && target.role !== 'local') return planTargetChange(model, facts, context);
   if (target) return planGather(model, facts, context, { reason: `${target.name} is a local table`, isUtility });
@@ -43,16 +44,19 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
 
 /** SELECT and VALUES (with CTEs that may change something). */
 function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
-  if (context.force === 'gather') return planGather(model, facts, context, { reason: 'asked for by pgherd.force_rung', isUtility: false });
+  if (context.force === 'gather')
+    return planGather(model, facts, context, { reason: 'asked for by pgherd.force_rung', isUtility: false });
   const single = trySingleShard(model, facts, context);
   if ('rung' in single) return single;
   const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
-  if (changed) throw unsupported('PH002', `a data-modifying CTE on ${changed.name} over several shards (${single.reason})`);
+  if (changed)
+    throw unsupported('PH002', `a data-modifying CTE on ${changed.name} over several shards (${single.reason})`);
   const scatter = planScatter(model, facts, context);
   if ('rung' in scatter) return scatter;
   const phases = planTwoPhases(model, facts, context);
   if ('rung' in phases) return phases;
-  const plan = planGather(model, facts, context, { reason: `${single.reason}; ${scatter.reason}; ${phases.reason}`, isUtility: false });
+  const reasons = [...new Set([single.reason, scatter.reason, phases.reason])];
+  const plan = planGather(model, facts, context, { reason: reasons.join('; '), isUtility: false });
   return { ...plan, valueIndependent: plan.valueIndependent && !single.dependsOnParameters };
 }
 
@@ -62,7 +66,10 @@ function planTargetChange(model: Model, facts: FactsByRelation, context: PlanCon
     ? { reason: obstacle, dependsOnParameters: false }
     : trySingleShard(model, facts, context);
   if ('rung' in single) return single;
-  const plan = model.root.kind === 'insert' ? planInsert(model, facts, context, single.reason) : planChange(model, facts, context, single.reason);
+  const plan =
+    model.root.kind === 'insert'
+      ? planInsert(model, facts, context, single.reason)
+      : planChange(model, facts, context, single.reason);
   return { ...plan, valueIndependent: plan.valueIndependent && !single.dependsOnParameters };
 }
 
@@ -90,7 +97,11 @@ function isLocal(model: Model): boolean {
 function planLocal(model: Model, context: PlanContext): Plan {
   return {
     ...{ rung: 'local', reason: 'no distributed table', constants: [], motions: [] },
-    final: { kind: 'pass', site: 'coordinator', sql: rewriteStatement({ model, context, replace: () => null, constants: null }) },
+    final: {
+      kind: 'pass',
+      site: 'coordinator',
+      sql: rewriteStatement({ model, context, replace: () => null, constants: null }),
+    },
     writes: model.blocks.some(isChange) || locksRows(model),
     returnsRows: returnsRows(model),
     valueIndependent: true,
@@ -128,7 +139,8 @@ function returnsRows({ root }: Model): boolean {
 /** A change through a view, or of a table by WHERE CURRENT OF, has no shards to go to. */
 function checkChanges(model: Model): void {
   for (const item of model.relations) {
-    if (item.isTarget && item.relation?.kind === 'view') throw unsupported('PH002', `a change of the view ${item.name}`);
+    if (item.isTarget && item.relation?.kind === 'view')
+      throw unsupported('PH002', `a change of the view ${item.name}`);
   }
 }
 
@@ -155,5 +167,9 @@ function withoutExplain(statement: RawStatement): RawStatement {
   const source = createSource(statement);
   const start = explainedStart(source);
   if (start === 0) return statement;
-  return { ...statement, text: textBetween(source, start, source.bytes.length), offsetBytes: statement.offsetBytes + start };
+  return {
+    ...statement,
+    text: textBetween(source, start, source.bytes.length),
+    offsetBytes: statement.offsetBytes + start,
+  };
 }

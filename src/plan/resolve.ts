@@ -39,7 +39,10 @@ function bindQualified(block: Block, names: readonly string[]): Bound | null {
   for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
     const item = scope.from
       .flatMap(leavesOf)
-      .find((leaf) => leaf.kind === 'relation' && !leaf.node.alias && leaf.name === table && leaf.relation?.schema === schema);
+      .find(
+        (leaf) =>
+          leaf.kind === 'relation' && !leaf.node.alias && leaf.name === table && leaf.relation?.schema === schema,
+      );
     if (item?.kind === 'relation') return item.columns?.includes(column!) ? { item, column: column! } : null;
   }
   return null;
@@ -148,7 +151,8 @@ export function blockOutputs(block: Block): readonly Output[] | null {
 function targetOutputs(target: Node, block: Block): readonly Output[] | null {
   if (!('ResTarget' in target) || !target.ResTarget.val) return null;
   const { val, name } = target.ResTarget;
-  if (!('ColumnRef' in val)) return 'A_Indirection' in val ? null : [{ name: name ?? figureColumnName(val), bound: null }];
+  if (!('ColumnRef' in val))
+    return 'A_Indirection' in val ? null : [{ name: name ?? figureColumnName(val), bound: null }];
   const fields = nameParts(val.ColumnRef.fields);
   if (fields.at(-1) !== null) return [{ name: name ?? fields.at(-1)!, bound: bind(val.ColumnRef, block) }];
   return expandStar(fields, block);

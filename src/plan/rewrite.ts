@@ -53,7 +53,9 @@ export function createConstantPool(): ConstantPool {
   return {
     list,
     add(sql, typeName) {
-      const known = list.findIndex((each) => each.typeName === typeName && JSON.stringify(each.sql) === JSON.stringify(sql));
+      const known = list.findIndex(
+        (each) => each.typeName === typeName && JSON.stringify(each.sql) === JSON.stringify(sql),
+      );
       return known >= 0 ? known : list.push({ sql, typeName }) - 1;
     },
   };
@@ -78,9 +80,7 @@ function rewriteSource(source: SqlSource, rewriting: Rewriting): SqlTemplate {
 
 /** An edit of a whole clause swallows those inside it. */
 function withoutNested(edits: readonly PlanEdit[]): PlanEdit[] {
-  return edits.filter(
-    (edit) => !edits.some((other) => other !== edit && isNested(edit, other)),
-  );
+  return edits.filter((edit) => !edits.some((other) => other !== edit && isNested(edit, other)));
 }
 
 /** An insertion at the very edge of another edit is beside it. */
@@ -96,7 +96,10 @@ function relationEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
     if (!replacement) return [];
     const extent = relationExtent(source, item.node);
     const alias = replacement.needsAlias && !item.node.alias ? [` AS ${quoteIdentifier(item.name)}`] : [];
-    const edits: PlanEdit[] = [{ ...extent, parts: [...replacement.parts, ...alias] }, ...tableCommandEdits(item, source)];
+    const edits: PlanEdit[] = [
+      { ...extent, parts: [...replacement.parts, ...alias] },
+      ...tableCommandEdits(item, source),
+    ];
     if (item.sample) edits.push({ ...sampleExtent(source, item.sample.location), parts: [] });
     return edits;
   });
@@ -131,7 +134,10 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
   for (const parameter of block.parameters) {
     const known = context.parameters?.[(parameter.number ?? 0) - 1];
     if (known) changed.add(parameter);
-    edits.push({ ...parameterExtent(source, parameter.location), parts: parameterParts(parameter.number ?? 0, context) });
+    edits.push({
+      ...parameterExtent(source, parameter.location),
+      parts: parameterParts(parameter.number ?? 0, context),
+    });
   }
   for (const call of constantCalls(block, rewriting)) {
     changed.add(call.node);
@@ -158,7 +164,10 @@ export function parameterParts(number: number, { parameters }: PlanContext): Sql
   return known ? ['(', hole, `::${castName(known.typeOid, known.typeName)})`] : [hole];
 }
 
-function constantCalls(block: Block, { constants, context }: Rewriting): { node: FuncCall | SQLValueFunction; typeName: string }[] {
+function constantCalls(
+  block: Block,
+  { constants, context }: Rewriting,
+): { node: FuncCall | SQLValueFunction; typeName: string }[] {
   if (!constants) return [];
   const calls = block.functions.filter((call) => placementOf(call, context) === 'constant');
   return [
@@ -177,7 +186,9 @@ function losesQualifier(fields: Node[] | undefined, block: Block, rewriting: Rew
     !node.alias && node.relname === table && entrySchema === schema;
   return (
     relations.some((item) => same(item.node, item.relation?.schema) && rewriting.replace(item) !== null) ||
-    views.some((item) => item.owner.source === block.source && item.view && same(item.view.node, item.view.relation.schema))
+    views.some(
+      (item) => item.owner.source === block.source && item.view && same(item.view.node, item.view.relation.schema),
+    )
   );
 }
 

@@ -1,17 +1,22 @@
+import type { ColumnRef } from '@pgsql/types';
+import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { rowWindow, windowEdits } from './limit.ts';
 import { containsKey, groupsStayWhole, type Hashed, sourceLocus, windowsStayWhole } from './locus.ts';
 import type { Block, Model } from './model.ts';
 import type { Plan } from './plan.ts';
-import { createConstantPool, rewriteStatement } from './rewrite.ts';
-import { type ShardSet, nodesOf, shardsOf } from './shards.ts';
-import { placeOnNode } from './single-shard.ts';
-import type { ColumnRef } from '@pgsql/types';
 import { blockOutputs } from './resolve.ts';
+import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { nodesOf, type ShardSet, shardsOf } from './shards.ts';
+import { placeOnNode } from './single-shard.ts';
 
 /** The statement as written goes to every node that may hold rows; the answers are concatenated. */
-export function planScatter(model: Model, facts: FactsByRelation, context: PlanContext): Plan | { readonly reason: string } {
+export function planScatter(
+  model: Model,
+  facts: FactsByRelation,
+  context: PlanContext,
+): Plan | { readonly reason: string } {
   const { root } = model;
   const locus = sourceLocus(root, { model, facts, context });
   if ('reason' in locus) return locus;
@@ -52,7 +57,15 @@ export function distinctStaysWhole(block: Block, locus: Hashed): boolean {
   if (block.kind !== 'select') return false;
   const { distinctClause = [], targetList = [] } = block.node;
   const on = distinctClause.filter((node) => Object.keys(node).length > 0);
-  if (on.length > 0) return containsKey(on.flatMap((node) => ('ColumnRef' in node ? [node.ColumnRef] : [])), block, locus);
+  const aliases = targetList.flatMap((target) =>
+    'ResTarget' in target && target.ResTarget.name ? [target.ResTarget.name] : [],
+  );
+  if (on.length > 0) {
+    // As in ORDER BY, an output's name comes before a column's.
+    const refs = on.flatMap((node) => ('ColumnRef' in node ? [node.ColumnRef] : []));
+    const plain = refs.filter(({ fields = [] }) => fields.length > 1 || !aliases.includes(nameParts(fields)[0] ?? ''));
+    return containsKey(plain, block, locus);
+  }
   const refs = targetList.flatMap((target): ColumnRef[] => {
     const value = 'ResTarget' in target ? target.ResTarget.val : undefined;
     return value && 'ColumnRef' in value ? [value.ColumnRef] : [];

@@ -1,6 +1,6 @@
 import type { ColumnRef, Node } from '@pgsql/types';
 import { shardIndex } from '../catalog/route.ts';
-import type { Distribution, DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import type { DistributedTable, Distribution, NodeId } from '../catalog/snapshot.ts';
 import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { Fact } from './facts.ts';
@@ -104,7 +104,8 @@ function keyType(bound: Bound): number | null {
   const column = columnEntry(bound);
   if (!column || bound.item.kind !== 'relation') return null;
   const distribution = bound.item.table?.distribution;
-  const key = distribution?.kind === 'distributed' ? distribution.keys.find(({ name }) => name === column.name) : undefined;
+  const key =
+    distribution?.kind === 'distributed' ? distribution.keys.find(({ name }) => name === column.name) : undefined;
   return key?.typeOid ?? column.typeOid;
 }
 

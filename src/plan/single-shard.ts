@@ -29,7 +29,11 @@ export interface NotOneShard {
  * The whole statement goes to one node, naming leaves, when every distributed relation in it is pinned to the same shard of the
  * same co-location group, the rest are reference tables, and nothing in it belongs to the coordinator.
  */
-export function planSingleShard(model: Model, facts: FactsByRelation, context: PlanContext): ShardStatement | NotOneShard {
+export function planSingleShard(
+  model: Model,
+  facts: FactsByRelation,
+  context: PlanContext,
+): ShardStatement | NotOneShard {
   const pinned = findShard(model, facts, context);
   if ('reason' in pinned) return pinned;
   const refused = (reason: string): NotOneShard => ({ reason, dependsOnParameters: pinned.dependsOnParameters });
@@ -70,7 +74,8 @@ function findShard(model: Model, facts: FactsByRelation, context: PlanContext): 
   const sets = items.map((item): ShardSet => shardsOfUse(item, facts, context));
   const dependsOnParameters = sets.some((set) => set.dependsOnParameters);
   const refused = (reason: string): NotOneShard => ({ reason, dependsOnParameters });
-  if (!group || items.some((item) => groupOf(item)?.id !== group.id)) return refused('tables of several co-location groups');
+  if (!group || items.some((item) => groupOf(item)?.id !== group.id))
+    return refused('tables of several co-location groups');
   const candidates = new Set<number>();
   for (const [i, { indexes }] of sets.entries()) {
     if (indexes === null) return refused(`${items[i]!.name} is not pinned to a shard`);

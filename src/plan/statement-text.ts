@@ -1,5 +1,5 @@
 import type { SqlSource } from '../sql/source.ts';
-import { type Extent, closing } from './edits.ts';
+import { closing, type Extent } from './edits.ts';
 
 /** Where the condition of an UPDATE or DELETE stands: after the one WHERE outside parentheses, up to RETURNING or the end. */
 export function whereExtent(source: SqlSource): Extent | null {

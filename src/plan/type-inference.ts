@@ -71,7 +71,9 @@ export function inferType(node: Node, scope: Scope): InferredType | null {
   if ('A_Const' in node) return constantType(node);
   if ('ParamRef' in node) {
     const parameter = scope.context.parameters?.[(node.ParamRef.number ?? 0) - 1];
-    return parameter ? { typeOid: parameter.typeOid, typeName: castName(parameter.typeOid, parameter.typeName), collation: null } : null;
+    return parameter
+      ? { typeOid: parameter.typeOid, typeName: castName(parameter.typeOid, parameter.typeName), collation: null }
+      : null;
   }
   if ('TypeCast' in node) return castType(node, scope);
   if ('FuncCall' in node) return callType(node.FuncCall, scope);
@@ -108,7 +110,9 @@ function outputExpression(block: Block, name: string): Node | null {
   return null;
 }
 
-function constantType(node: Node & { A_Const: { ival?: unknown; fval?: { fval?: string }; boolval?: unknown } }): InferredType | null {
+function constantType(
+  node: Node & { A_Const: { ival?: unknown; fval?: { fval?: string }; boolval?: unknown } },
+): InferredType | null {
   const { ival, fval, boolval } = node.A_Const;
   if (ival) return known('integer');
   if (boolval) return known('boolean');
@@ -118,16 +122,23 @@ function constantType(node: Node & { A_Const: { ival?: unknown; fval?: { fval?: 
   return known(isBigint ? 'bigint' : 'numeric');
 }
 
-function castType(node: Node & { TypeCast: { typeName?: { names?: Node[]; typmods?: Node[]; arrayBounds?: Node[] } } }, _scope: Scope): InferredType | null {
+function castType(
+  node: Node & { TypeCast: { typeName?: { names?: Node[]; typmods?: Node[]; arrayBounds?: Node[] } } },
+  _scope: Scope,
+): InferredType | null {
   const { names, typmods, arrayBounds } = node.TypeCast.typeName ?? {};
   const parts = nameParts(names);
   const isBuiltin = parts.length === 1 || (parts.length === 2 && parts[0] === 'pg_catalog');
   if (!isBuiltin || arrayBounds) return null;
   const type = known(parserNames[parts.at(-1) ?? ''] ?? '');
   if (!typmods || !type) return type;
-  const modifiers = typmods.map((each) => ('A_Const' in each && each.A_Const.ival ? String(each.A_Const.ival.ival ?? 0) : null));
+  const modifiers = typmods.map((each) =>
+    'A_Const' in each && each.A_Const.ival ? String(each.A_Const.ival.ival ?? 0) : null,
+  );
   const takesModifier = type.typeName === 'numeric' || type.typeName === 'character varying';
-  return takesModifier && !modifiers.includes(null) ? { ...type, typeName: `${type.typeName}(${modifiers.join(',')})` } : null;
+  return takesModifier && !modifiers.includes(null)
+    ? { ...type, typeName: `${type.typeName}(${modifiers.join(',')})` }
+    : null;
 }
 
 const numericRank = ['smallint', 'integer', 'bigint', 'numeric', 'real', 'double precision'];
@@ -142,7 +153,10 @@ function isUntyped(node: Node): boolean {
   return 'A_Const' in node && (node.A_Const.sval !== undefined || node.A_Const.isnull === true);
 }
 
-function operatorType(node: Node & { A_Expr: { kind?: string; name?: Node[]; lexpr?: Node; rexpr?: Node } }, scope: Scope): InferredType | null {
+function operatorType(
+  node: Node & { A_Expr: { kind?: string; name?: Node[]; lexpr?: Node; rexpr?: Node } },
+  scope: Scope,
+): InferredType | null {
   const { kind, name, lexpr, rexpr } = node.A_Expr;
   if (kind === 'AEXPR_NULLIF') return null;
   if (kind !== 'AEXPR_OP') return known('boolean');
@@ -154,10 +168,17 @@ function operatorType(node: Node & { A_Expr: { kind?: string; name?: Node[]; lex
   const right = inferType(rexpr, scope);
   if (!lexpr) return right && operator === '-' && numericRank.includes(baseName(right)) ? known(baseName(right)) : null;
   const left = inferType(lexpr, scope);
-  if (!left || !right || isUntyped(lexpr) || isUntyped(rexpr)) return operator === '||' ? concatenation(left, right, lexpr, rexpr) : null;
+  if (!left || !right || isUntyped(lexpr) || isUntyped(rexpr))
+    return operator === '||' ? concatenation(left, right, lexpr, rexpr) : null;
   const [a, b] = [baseName(left), baseName(right)];
   if ('+-*/'.includes(operator) && numericRank.includes(a) && numericRank.includes(b)) return arithmetic(a, b);
-  if (operator === '%' && numericRank.indexOf(a) <= 3 && numericRank.indexOf(b) <= 3 && numericRank.includes(a) && numericRank.includes(b)) {
+  if (
+    operator === '%' &&
+    numericRank.indexOf(a) <= 3 &&
+    numericRank.indexOf(b) <= 3 &&
+    numericRank.includes(a) &&
+    numericRank.includes(b)
+  ) {
     return arithmetic(a, b);
   }
   if (operator === '-' && a === 'date' && b === 'date') return known('integer');
@@ -206,7 +227,19 @@ const averageTypes: Readonly<Record<string, string>> = {
   ...{ smallint: 'numeric', integer: 'numeric', bigint: 'numeric', numeric: 'numeric' },
   ...{ real: 'double precision', 'double precision': 'double precision' },
 };
-const textFunctions = new Set(['lower', 'upper', 'substring', 'substr', 'btrim', 'ltrim', 'rtrim', 'replace', 'left', 'right', 'concat']);
+const textFunctions = new Set([
+  'lower',
+  'upper',
+  'substring',
+  'substr',
+  'btrim',
+  'ltrim',
+  'rtrim',
+  'replace',
+  'left',
+  'right',
+  'concat',
+]);
 
 function callType(call: FuncCall, scope: Scope): InferredType | null {
   const names = nameParts(call.funcname);
@@ -218,11 +251,16 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
   const type = first && !isUntyped(first) ? inferType(first, scope) : null;
   if (name === 'extract') return known('numeric');
   if (name === 'date_part') return known('double precision');
-  if (textFunctions.has(name)) return type && stringNames.has(baseName(type)) && type.collation === null ? known('text') : null;
+  if (textFunctions.has(name))
+    return type && stringNames.has(baseName(type)) && type.collation === null ? known('text') : null;
   if (name === 'date_trunc') {
     const of = second && !isUntyped(second) ? inferType(second, scope) : null;
     const base = of ? baseName(of) : '';
-    return base === 'date' ? known('timestamp with time zone') : base.startsWith('timestamp') || base === 'interval' ? known(base) : null;
+    return base === 'date'
+      ? known('timestamp with time zone')
+      : base.startsWith('timestamp') || base === 'interval'
+        ? known(base)
+        : null;
   }
   if (!type) return null;
   switch (name) {
@@ -233,13 +271,17 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
     case 'min':
     case 'max':
       // Of varchar they are of text; no modifier is kept.
-      return baseName(type) === 'character varying' ? { ...type, typeOid: 25, typeName: 'text' } : withoutModifier(type);
+      return baseName(type) === 'character varying'
+        ? { ...type, typeOid: 25, typeName: 'text' }
+        : withoutModifier(type);
     case 'abs':
       return numericRank.includes(baseName(type)) ? known(baseName(type)) : null;
     case 'length':
       return stringNames.has(baseName(type)) ? known('integer') : null;
     case 'round':
-      return baseName(type) === 'numeric' || (numericRank.indexOf(baseName(type)) <= 2 && call.args?.length === 2) ? known('numeric') : null;
+      return baseName(type) === 'numeric' || (numericRank.indexOf(baseName(type)) <= 2 && call.args?.length === 2)
+        ? known('numeric')
+        : null;
     default:
       return null;
   }
@@ -247,7 +289,9 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
 
 function withoutModifier(type: InferredType): InferredType | null {
   const name = baseName(type);
-  return name === '' ? null : { ...type, typeName: baseTypeName({ typeOid: type.typeOid, typmod: -1, typeName: name }) };
+  return name === ''
+    ? null
+    : { ...type, typeName: baseTypeName({ typeOid: type.typeOid, typmod: -1, typeName: name }) };
 }
 
 /** The type of the one column that a subquery yields. */

@@ -20,7 +20,10 @@ export function baseTypeName(column: Pick<ColumnEntry, 'typeOid' | 'typmod' | 't
   const { typeOid, typmod, typeName } = column;
   if (typmod < 0) return castName(typeOid, typeName);
   if (typeName.startsWith('interval')) return typeName.endsWith('[]') ? 'interval[]' : 'interval';
-  const bare = typeName.replace(/("(?:[^"]|"")*")|\(-?\d+(?:,-?\d+)?\)/g, (_, quoted: string | undefined) => quoted ?? '');
+  const bare = typeName.replace(
+    /("(?:[^"]|"")*")|\(-?\d+(?:,-?\d+)?\)/g,
+    (_, quoted: string | undefined) => quoted ?? '',
+  );
   return castName(typeOid, bare);
 }
 
@@ -28,6 +31,10 @@ export function baseTypeName(column: Pick<ColumnEntry, 'typeOid' | 'typmod' | 't
 export function motionColumn(name: string, column: ColumnEntry): MotionColumn {
   const { typeOid, collation } = column;
   const typeName = castName(typeOid, column.typeName);
-  const viaText = typeOid >= firstUnstableOid || textualOids.has(typeOid) || typeName.endsWith('[]');
-  return { name, typeOid, typeName, collation, viaText };
+  return { name, typeOid, typeName, collation, viaText: isTextual(typeOid, typeName) };
+}
+
+/** Whether values of the type travel as text. */
+export function isTextual(typeOid: number, typeName: string): boolean {
+  return typeOid >= firstUnstableOid || textualOids.has(typeOid) || typeName.endsWith('[]');
 }

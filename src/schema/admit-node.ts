@@ -55,7 +55,9 @@ export async function admitNode(tx: HerdTransaction, node: SqlRunner, extensions
 
 /** The node sees the coordinator's own connection. (Servers copied from one template have one system identifier.) */
 async function isCoordinator(coordinator: SqlRunner, node: SqlRunner): Promise<boolean> {
-  const { rows } = await coordinator.query('SELECT pid, backend_start, datid FROM pg_stat_activity WHERE pid = pg_backend_pid()');
+  const { rows } = await coordinator.query(
+    'SELECT pid, backend_start, datid FROM pg_stat_activity WHERE pid = pg_backend_pid()',
+  );
   const { rows: seen } = await node.query(
     `SELECT FROM pg_stat_activity a JOIN pg_database d ON d.oid = a.datid AND d.datname = current_database()
     WHERE (a.pid, a.backend_start, a.datid) = ($1, $2, $3)`,

@@ -23,6 +23,17 @@ const cascade = String.raw`DELETE FROM (ONLY )?"[^\n]* WHERE \$1 OPERATOR\([^\n]
 /** It asks the referenced table, or validates a new constraint: right on a node, where all of a key's rows are. */
 const askReferenced = String.raw`SELECT 1 FROM [^\n]* FOR KEY SHARE OF x[^\n]*|SELECT fk\.[^\n]*`;
 
+/**
+ * Commands that plan a table to choose workers or an order, and that give no rows to anybody; without a text, an autovacuum
+ * worker. One statement only: another might follow. Whatever they call is a frame of its own.
+ */
+const maintenance = String.raw`^\s*(ANALYZE|VACUUM|REINDEX|CLUSTER|CREATE\s+(UNIQUE\s+)?INDEX|ALTER\s+TABLE)\y[^;]*;?\s*$`;
+
+/** Whether the guards let a statement through by themselves as maintenance. */
+export function isMaintenanceText(text: string): boolean {
+  return /^\s*(ANALYZE|VACUUM|REINDEX|CLUSTER|CREATE\s+(UNIQUE\s+)?INDEX|ALTER\s+TABLE)\b[^;]*;?\s*$/i.test(text);
+}
+
 /** The frame that is not directly beneath a PL/ frame: there a user's own text could pose as one. */
 const frame = (texts: string) => String.raw`^SQL statement "(${texts})"(\n(?!PL/)|$)`;
 
@@ -79,6 +90,7 @@ export const coordinatorGuardsSql = [
     `${openCheck.replaceAll('RESULT', '1')}
   ${readContext}
   IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN 1; END IF;
+  IF context = '' AND (current_query() IS NULL OR current_query() ~* ${quoteLiteral(maintenance)}) THEN RETURN 1; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
     message = format('distributed table %s was read on the coordinator, outside the router (PH001)', relation);`,
   ),

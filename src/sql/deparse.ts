@@ -2,9 +2,9 @@ import type { Node } from '@pgsql/types';
 import { Deparser } from 'pgsql-deparser';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
+import { parseStatements } from './parse.ts';
 import { joinParts } from './source.ts';
 import { fingerprint } from './walk.ts';
-import { parseStatements } from './parse.ts';
 
 /**
  * A statement as text. The deparser knows nearly all of the grammar and is wrong about corners of it, so what it wrote is parsed

@@ -46,7 +46,15 @@ function isKind(key: string): boolean {
   return code >= 65 && code <= 90;
 }
 
-const positions = new Set(['location', 'stmt_location', 'stmt_len', 'rexpr_list_start', 'rexpr_list_end', 'list_start', 'list_end']);
+const positions = new Set([
+  'location',
+  'stmt_location',
+  'stmt_len',
+  'rexpr_list_start',
+  'rexpr_list_end',
+  'list_start',
+  'list_end',
+]);
 
 /** A tree as a string in which only what it means is left: equal strings, equal trees. */
 export function fingerprint(tree: unknown): string {

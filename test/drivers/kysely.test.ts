@@ -1,8 +1,10 @@
 import { type Generated, Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
-import { createDriverTables } from './schema.ts';
+import { createDriverTables, endWithin } from './schema.ts';
+
+vi.setConfig({ testTimeout: 20_000 });
 
 type Database = {
   account: { id: Generated<number>; name: string; balance: Generated<string>; tags: string[] | null };
@@ -16,13 +18,15 @@ describe('Kysely', () => {
 
   beforeAll(async () => {
     pair = await startPair();
-    db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: pair.herd, max: 3 }) }) });
+    db = new Kysely<Database>({
+      dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: pair.herd, max: 3 }) }),
+    });
   }, 120_000);
 
   beforeEach(() => createDriverTables(pair), 60_000);
 
   afterAll(async () => {
-    await db?.destroy();
+    await endWithin(5000, db?.destroy());
     await pair?.stop();
   }, 60_000);
 
@@ -37,7 +41,10 @@ describe('Kysely', () => {
   });
 
   test('joins, groups and orders', async () => {
-    await db.insertInto('account').values([{ name: 'a' }, { name: 'b' }]).execute();
+    await db
+      .insertInto('account')
+      .values([{ name: 'a' }, { name: 'b' }])
+      .execute();
     const bookings = [1, 1, 2, 1].map((account_id, i) => ({ account_id, id: i, amount: i * 10 }));
     await db.insertInto('booking').values(bookings).execute();
     const rows = await db
@@ -79,7 +86,10 @@ describe('Kysely', () => {
 
   test('rolls a transaction back when its function throws', async () => {
     const failed = db.transaction().execute(async (tx) => {
-      await tx.insertInto('account').values([{ name: 'x' }, { name: 'y' }]).execute();
+      await tx
+        .insertInto('account')
+        .values([{ name: 'x' }, { name: 'y' }])
+        .execute();
       await tx.insertInto('currency').values({ code: 'XXX', name: null }).execute();
       throw new Error('no');
     });
@@ -93,17 +103,26 @@ describe('Kysely', () => {
     const mine = found.filter((table) => table.schema === 'public').map((table) => table.name);
     expect(mine.sort()).toEqual(['account', 'booking', 'currency']);
     const account = found.find((table) => table.name === 'account')!;
-    expect(account.columns.find((column) => column.name === 'id')).toMatchObject({ isAutoIncrementing: true, dataType: 'int4' });
+    expect(account.columns.find((column) => column.name === 'id')).toMatchObject({
+      isAutoIncrementing: true,
+      dataType: 'int4',
+    });
   });
 
   test('changes the schema', async () => {
-    await db.schema.alterTable('account').addColumn('note', 'text', (column) => column.defaultTo('leer')).execute();
+    await db.schema
+      .alterTable('account')
+      .addColumn('note', 'text', (column) => column.defaultTo('leer'))
+      .execute();
     await db.insertInto('account').values({ name: 'n' }).execute();
     const { rows } = await sql<{ note: string }>`SELECT note FROM account`.execute(db);
     expect(rows).toEqual([{ note: 'leer' }]);
     await db.schema.createIndex('account_note').on('account').column('note').execute();
     await db.schema.dropIndex('account_note').execute();
-    await db.schema.createTable('plain').addColumn('id', 'integer', (column) => column.primaryKey()).execute();
+    await db.schema
+      .createTable('plain')
+      .addColumn('id', 'integer', (column) => column.primaryKey())
+      .execute();
     await db.schema.dropTable('plain').execute();
   });
 });

@@ -1,8 +1,10 @@
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
 import { CopyIn, CopyOut } from './copy.ts';
-import { createDriverTables } from './schema.ts';
+import { createDriverTables, endWithin } from './schema.ts';
+
+vi.setConfig({ testTimeout: 20_000 });
 
 describe('node-postgres', () => {
   let pair: Pair;
@@ -16,7 +18,7 @@ describe('node-postgres', () => {
   beforeEach(() => createDriverTables(pair), 60_000);
 
   afterAll(async () => {
-    await pool?.end();
+    await endWithin(5000, pool?.end());
     await pair?.stop();
   }, 60_000);
 
@@ -30,7 +32,9 @@ describe('node-postgres', () => {
     expect(rows).toEqual([{ name: 'Bób', balance: '0.00' }]);
     expect((await pool.query('UPDATE account SET balance = balance + $1', [1])).rowCount).toBe(2);
     expect((await pool.query('DELETE FROM account WHERE id = $1', [1])).rowCount).toBe(1);
-    expect((await pool.query('SELECT id, balance FROM account ORDER BY id')).rows).toEqual([{ id: 2, balance: '1.00' }]);
+    expect((await pool.query('SELECT id, balance FROM account ORDER BY id')).rows).toEqual([
+      { id: 2, balance: '1.00' },
+    ]);
   });
 
   test('keeps every type in both directions', async () => {
@@ -83,7 +87,9 @@ describe('node-postgres', () => {
 
   test('reports an error with its fields and goes on', async () => {
     await insert('Ada');
-    const failure = await pool.query('INSERT INTO account (id, name) VALUES (1, $1)', ['again']).catch((error) => error);
+    const failure = await pool
+      .query('INSERT INTO account (id, name) VALUES (1, $1)', ['again'])
+      .catch((error) => error);
     expect(failure).toMatchObject({ code: '23505', constraint: 'account_pkey', table: 'account', schema: 'public' });
     expect((await pool.query('SELECT count(*)::int AS n FROM account')).rows).toEqual([{ n: 1 }]);
   });
@@ -115,12 +121,14 @@ describe('node-postgres', () => {
 
   test('answers parallel clients', async () => {
     await Promise.all(Array.from({ length: 50 }, (_, i) => insert(`p${i}`, i)));
-    const { rows } = await pool.query('SELECT count(*)::int AS n, count(DISTINCT id)::int AS ids, sum(balance) FROM account');
+    const { rows } = await pool.query(
+      'SELECT count(*)::int AS n, count(DISTINCT id)::int AS ids, sum(balance) FROM account',
+    );
     expect(rows).toEqual([{ n: 50, ids: 50, sum: '1225.00' }]);
   });
 
   test('fetches row by row with a limited Execute', async () => {
-    await pool.query("INSERT INTO booking SELECT g % 7, g, g FROM generate_series(1, 100) g");
+    await pool.query('INSERT INTO booking SELECT g % 7, g, g FROM generate_series(1, 100) g');
     const client = await pool.connect();
     const config = { text: 'SELECT id FROM booking ORDER BY id', rows: 9 };
     expect((await client.query(config)).rows.map((row) => Number(row.id))).toEqual(
@@ -130,7 +138,7 @@ describe('node-postgres', () => {
   });
 
   test('fetches through an SQL cursor', async () => {
-    await pool.query("INSERT INTO booking SELECT g % 7, g, g FROM generate_series(1, 25) g");
+    await pool.query('INSERT INTO booking SELECT g % 7, g, g FROM generate_series(1, 25) g');
     const client = await pool.connect();
     await client.query('BEGIN');
     await client.query('DECLARE c CURSOR FOR SELECT id FROM booking ORDER BY id DESC');
@@ -154,7 +162,10 @@ describe('node-postgres', () => {
     const out = (await client.query(new CopyOut('COPY booking TO STDOUT')).done).toString();
     expect(out.split('\n').sort()).toEqual([...lines.map((line) => line.slice(0, -1)), ''].sort());
     const bad = client.query(new CopyIn('COPY booking FROM STDIN', [Buffer.from('1\t9000\t1\n1\tx\t1\n')])).done;
-    expect(await bad.catch((error) => error)).toMatchObject({ code: '22P02', where: expect.stringContaining('line 2') });
+    expect(await bad.catch((error) => error)).toMatchObject({
+      code: '22P02',
+      where: expect.stringContaining('line 2'),
+    });
     expect((await client.query('SELECT count(*)::int AS n FROM booking')).rows).toEqual([{ n: 5000 }]);
     client.release();
   });
@@ -171,7 +182,7 @@ describe('node-postgres', () => {
 
   test('streams a big answer while it reads slowly', async () => {
     const client = await pool.connect();
-    await client.query("INSERT INTO booking SELECT g % 50, g, g FROM generate_series(1, 20000) g");
+    await client.query('INSERT INTO booking SELECT g % 50, g, g FROM generate_series(1, 20000) g');
     const query = client.query(new pg.Query('SELECT *, repeat($$x$$, 200) FROM booking'));
     let seen = 0;
     await new Promise<void>((resolve, reject) => {

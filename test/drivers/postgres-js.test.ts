@@ -1,9 +1,11 @@
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import postgres from 'postgres';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
-import { createDriverTables } from './schema.ts';
+import { createDriverTables, endWithin } from './schema.ts';
+
+vi.setConfig({ testTimeout: 20_000 });
 
 describe('postgres.js', () => {
   let pair: Pair;
@@ -17,7 +19,7 @@ describe('postgres.js', () => {
   beforeEach(() => createDriverTables(pair), 60_000);
 
   afterAll(async () => {
-    await sql?.end({ timeout: 5 });
+    await endWithin(5000, sql?.end({ timeout: 5 }));
     await pair?.stop();
   }, 60_000);
 
@@ -53,10 +55,12 @@ describe('postgres.js', () => {
   test('commits, rolls back, and back to a savepoint', async () => {
     await sql.begin(async (tx) => {
       await tx`INSERT INTO account (name) SELECT 'n' || g FROM generate_series(1, 10) g`;
-      await tx.savepoint(async (sp) => {
-        await sp`DELETE FROM account`;
-        throw new Error('back');
-      }).catch(() => {});
+      await tx
+        .savepoint(async (sp) => {
+          await sp`DELETE FROM account`;
+          throw new Error('back');
+        })
+        .catch(() => {});
     });
     const failed = sql.begin(async (tx) => {
       await tx`UPDATE account SET balance = 5`;
@@ -81,7 +85,8 @@ describe('postgres.js', () => {
   test('goes through an answer with a cursor', async () => {
     await sql`INSERT INTO booking SELECT g % 9, g, g FROM generate_series(1, 57) g`;
     const seen: number[] = [];
-    for await (const rows of sql`SELECT id FROM booking ORDER BY id`.cursor(10)) seen.push(...rows.map((row) => Number(row['id'])));
+    for await (const rows of sql`SELECT id FROM booking ORDER BY id`.cursor(10))
+      seen.push(...rows.map((row) => Number(row['id'])));
     expect(seen).toEqual(Array.from({ length: 57 }, (_, i) => i + 1));
     let some = 0;
     await sql`SELECT id FROM booking ORDER BY id`.cursor(10, () => (++some === 2 ? sql.CLOSE : undefined));

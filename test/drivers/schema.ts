@@ -21,3 +21,13 @@ export async function createDriverTables(pair: Pair): Promise<void> {
   for (const statement of [...statements, ...(pair.distributed ? distribution : [])]) await client.query(statement);
   await client.end();
 }
+
+/** A driver that hangs must not keep the servers from being stopped. */
+export async function endWithin(waitMs: number, ended: Promise<unknown> | undefined): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise((resolve) => {
+    timer = setTimeout(resolve, waitMs);
+  });
+  await Promise.race([ended, patience]);
+  clearTimeout(timer);
+}

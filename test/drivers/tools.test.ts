@@ -2,10 +2,12 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
 import { createDriverTables } from './schema.ts';
 import { findPythonModule, findTool, runTool } from './tool.ts';
+
+vi.setConfig({ testTimeout: 60_000 });
 
 const psql = findTool('psql');
 const pgbench = findTool('pgbench');
@@ -31,14 +33,18 @@ describe.skipIf([psql, pgbench, pgDump, python].every((found) => found === undef
   }, 60_000);
 
   const runPsql = async (input: string, url = pair.herd) => {
-    const { code, stdout, stderr } = await runTool('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', url], { input });
+    const { code, stdout, stderr } = await runTool('psql', ['-X', '-q', '-At', '-v', 'ON_ERROR_STOP=1', url], {
+      input,
+    });
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
     return stdout;
   };
 
   describe.skipIf(psql === undefined)('psql', () => {
     test('describes tables', async () => {
-      const described = await runPsql('\\pset format aligned\n\\pset tuples_only off\n\\d account\n\\dt+\n\\di\n\\ds\n\\dT\n\\df\n\\du\n\\dn+\n\\l');
+      const described = await runPsql(
+        '\\pset format aligned\n\\pset tuples_only off\n\\d account\n\\dt+\n\\di\n\\ds\n\\dT\n\\df\n\\du\n\\dn+\n\\l',
+      );
       for (const word of ['account_pkey', 'numeric(12,2)', 'booking', 'account_id_seq', 'feeling'])
         expect(described).toContain(word);
     });
@@ -64,7 +70,7 @@ describe.skipIf([psql, pgbench, pgDump, python].every((found) => found === undef
 
     test('runs \\gset, \\gexec, \\watch, \\bind-less prepared statements and FETCH_COUNT', async () => {
       const input = [
-        "INSERT INTO booking SELECT g % 5, g, g FROM generate_series(1, 40) g;",
+        'INSERT INTO booking SELECT g % 5, g, g FROM generate_series(1, 40) g;',
         'SELECT count(*) AS n FROM booking \\gset',
         '\\echo :n',
         "SELECT 'SELECT ' || g FROM generate_series(1, 2) g \\gexec",
@@ -136,7 +142,9 @@ describe.skipIf([psql, pgbench, pgDump, python].every((found) => found === undef
       const herd = await connectRaw(pair.herd);
       for (const table of ['account', 'booking', 'currency', 'totals']) {
         const query = `SELECT t::text FROM ${table} t ORDER BY 1`;
-        const { rows } = await plain.query(`SET search_path = public; ${query}`).then((all) => (all as unknown as pg.QueryResult[])[1]!);
+        const { rows } = await plain
+          .query(`SET search_path = public; ${query}`)
+          .then((all) => (all as unknown as pg.QueryResult[])[1]!);
         expect(rows.length).toBeGreaterThan(0);
         expect((await herd.query(query)).rows).toEqual(rows);
       }

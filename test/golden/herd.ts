@@ -1,4 +1,3 @@
-import { leafSchema } from '../../src/catalog/snapshot.ts';
 import type {
   CatalogSnapshot,
   ColocationGroup,
@@ -9,6 +8,7 @@ import type {
   FunctionTraits,
   RelationEntry,
 } from '../../src/catalog/snapshot.ts';
+import { leafSchema } from '../../src/catalog/snapshot.ts';
 import type { PlanContext } from '../../src/plan/context.ts';
 
 /*
@@ -63,7 +63,12 @@ const regions: ColocationGroup = {
 
 let oids = 16_400;
 
-function table(name: string, list: readonly Column[], distribution: Distribution, primaryKey: string[] = []): RelationEntry {
+function table(
+  name: string,
+  list: readonly Column[],
+  distribution: Distribution,
+  primaryKey: string[] = [],
+): RelationEntry {
   const entries = columns(list);
   const oid = ++oids;
   const distributed: DistributedTable = {
@@ -74,12 +79,25 @@ function table(name: string, list: readonly Column[], distribution: Distribution
 }
 
 function keyed(of: ColocationGroup, name: string, typeName: string): Extract<Distribution, { kind: 'distributed' }> {
-  const key = { name, attnum: 1, typeOid: types[typeName]!, typeName, family: of.families[0]!, collation: null, hashFunction: null };
+  const key = {
+    name,
+    attnum: 1,
+    typeOid: types[typeName]!,
+    typeName,
+    family: of.families[0]!,
+    collation: null,
+    hashFunction: null,
+  };
   const shardIds = of.shards.map(({ index }) => 102008 + index);
   return { kind: 'distributed', method: of.method, keys: [key], group: of, shardIds, globalIndexes: [] };
 }
 
-function plain(name: string, kind: RelationEntry['kind'], list: readonly Column[], viewDefinition: string | null = null): RelationEntry {
+function plain(
+  name: string,
+  kind: RelationEntry['kind'],
+  list: readonly Column[],
+  viewDefinition: string | null = null,
+): RelationEntry {
   return { oid: ++oids, schema: 'public', name, kind, columns: columns(list), distributed: null, viewDefinition };
 }
 
@@ -198,7 +216,14 @@ const byName = new Map(relations.map((relation) => [relation.name, relation]));
 
 export const herd: CatalogSnapshot = {
   ...{ version: 1, clusterId: 'golden', lowestServerVersion: 180000 },
-  nodes: [1, 2].map((id) => ({ id, index: id - 1, name: `worker${id}`, host: '127.0.0.1', port: 6000 + id, active: true })),
+  nodes: [1, 2].map((id) => ({
+    id,
+    index: id - 1,
+    name: `worker${id}`,
+    host: '127.0.0.1',
+    port: 6000 + id,
+    active: true,
+  })),
   relations: new Map([['public', byName]]),
   relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
   groups: new Map([integers, regions].map((each) => [each.id, each])),

@@ -21,7 +21,10 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     });
   const local = (sql: string) => herd.coordinator.query(sql);
   const onNodes = async (sql: string) => (await Promise.all(herd.nodes.map((node) => node.rows(sql)))).flat();
-  const total = async (sql: string) => (await onNodes(sql)).reduce((sum, value) => sum + Number(value), 0);
+  const total = async (sql: string) =>
+    (await Promise.all(herd.nodes.slice(0, 2).map((node) => node.rows(sql))))
+      .flat()
+      .reduce((sum, value) => sum + Number(value), 0);
   const leftovers = () =>
     onNodes(`SELECT n.nspname || '.' || relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
       WHERE relkind IN ('r', 'p') AND nspname !~ '^(pg_|information_schema)' ORDER BY 1`);
@@ -65,9 +68,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
 
   test('a server that does not answer is refused', async () => {
     const { port } = herd.servers.coordinator;
-    expect(await failure(call(`SELECT citus_add_node('127.0.0.1', ${port})`))).toMatch(
-      /no such server/,
-    );
+    expect(await failure(call(`SELECT citus_add_node('127.0.0.1', ${port})`))).toMatch(/no such server/);
   });
 
   test('sizes, shard ids, commands on nodes', async () => {

@@ -190,7 +190,8 @@ class TestTransaction implements HerdTransaction {
   ): Promise<number> {
     const rows = await this.#json(this.coordinator, fromSql);
     const { nodes } = await this.snapshot();
-    for (const { id } of nodes) {
+    for (const { id, active } of nodes) {
+      if (!active) continue;
       if (only !== undefined && only !== id) continue;
       await this.#insert(await this.node(id), quoteQualified(table.schema, table.name), columns, rows, 'true');
     }

@@ -44,6 +44,8 @@ SELECT count(*) FROM pg_prepared_statements WHERE from_sql;
 PREPARE col AS SELECT * FROM p WHERE id = $1;
 EXECUTE col (3);
 ALTER TABLE p ADD COLUMN extra int DEFAULT 5;
+DEALLOCATE col;
+PREPARE col AS SELECT * FROM p WHERE id = $1;
 EXECUTE col (3);
 DEALLOCATE col;
 PREPARE gone AS SELECT * FROM tk;

@@ -69,7 +69,7 @@ function* splitStatements(source: string): Generator<{ text: string; line: numbe
 
 /** True when ORDER BY stands outside all parentheses: rows must then come in sequence. FETCH follows its cursor. */
 export function isOrdered(text: string): boolean {
-  if (/^(fetch|execute)\b/i.test(text)) return true;
+  if (/^fetch\b/i.test(text)) return true;
   let depth = 0;
   for (const match of text.matchAll(/'(?:[^']|'')*'|"(?:[^"]|"")*"|[()]|\border\s+by\b/gi)) {
     if (match[0] === '(') depth++;

@@ -15,7 +15,7 @@ SELECT id, lag(v) OVER (ORDER BY id), lag(v, 2, 0.00) OVER (ORDER BY id), lead(v
 SELECT id, first_value(id) OVER x, last_value(id) OVER x, nth_value(id, 2) OVER x FROM w WINDOW x AS (PARTITION BY grp ORDER BY v, id) ORDER BY id;
 SELECT id, last_value(id) OVER (PARTITION BY grp ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) FROM w ORDER BY id;
 SELECT id, ntile(4) OVER (ORDER BY v, id), percent_rank() OVER (ORDER BY v), cume_dist() OVER (ORDER BY v) FROM w ORDER BY id;
-SELECT id, sum(v) OVER big, count(*) OVER (big ROWS 1 PRECEDING) FROM w WINDOW big AS (PARTITION BY grp), z AS (big ORDER BY id) ORDER BY id;
+SELECT id, sum(v) OVER big, count(*) OVER (big ORDER BY id ROWS 1 PRECEDING) FROM w WINDOW big AS (PARTITION BY grp), z AS (big ORDER BY v) ORDER BY id;
 SELECT id, count(*) FILTER (WHERE v > 5) OVER (PARTITION BY grp) FROM w ORDER BY id;
 SELECT grp, count(*), rank() OVER (ORDER BY count(*) DESC, grp), sum(count(*)) OVER () FROM w GROUP BY grp ORDER BY grp;
 SELECT * FROM (SELECT id, grp, row_number() OVER (PARTITION BY grp ORDER BY v DESC, id) AS n FROM w) s WHERE n <= 2 ORDER BY grp, n;

@@ -2,7 +2,12 @@ import { connect, type Socket } from 'node:net';
 import { startup } from './frames.ts';
 import { describeMessage, type Message, takeMessages } from './transcript.ts';
 
-export type Address = { readonly host: string; readonly port: number; readonly user: string; readonly database: string };
+export type Address = {
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly database: string;
+};
 
 export function addressOf(url: string): Address {
   const { hostname, port, username, pathname } = new URL(url);

@@ -296,11 +296,7 @@ const extended: readonly Scenario[] = [
     ),
   ),
   talk('what a pipeline wrote before its error is undone', async (c) => {
-    const insert = (id: string) => [
-      parse('INSERT INTO w (id) VALUES ($1)'),
-      bind({ values: [id] }),
-      execute(),
-    ];
+    const insert = (id: string) => [parse('INSERT INTO w (id) VALUES ($1)'), bind({ values: [id] }), execute()];
     await c.ready(...insert('140'), ...insert('141'), ...insert('140'), sync());
     await c.ready(query('SELECT count(*) FROM w WHERE id IN (140, 141)'));
     await c.ready(...insert('142'), ...insert('143'), sync());
@@ -308,7 +304,12 @@ const extended: readonly Scenario[] = [
   }),
   talk('a pipeline inside a transaction', async (c) => {
     const run = (sql: string) => [parse(sql), bind(), execute()];
-    await c.ready(...run('BEGIN'), ...run('UPDATE w SET n = 1 WHERE id = 1'), ...run('SELECT n FROM w WHERE id = 1'), sync());
+    await c.ready(
+      ...run('BEGIN'),
+      ...run('UPDATE w SET n = 1 WHERE id = 1'),
+      ...run('SELECT n FROM w WHERE id = 1'),
+      sync(),
+    );
     await c.ready(...run('SELECT 1 / (id - 1) FROM w WHERE id = 1'), ...run('SELECT 1'), sync());
     await c.ready(...run('SELECT 1'), sync());
     await c.ready(...run('ROLLBACK'), sync());
@@ -376,7 +377,9 @@ const extended: readonly Scenario[] = [
       bind({ results: [1, 1, 1] }),
       execute(),
       sync(),
-      parse("SELECT ARRAY[id, NULL], true, 'ü'::bytea, 1.5::float8, '{\"a\": 1}'::jsonb, interval '1 day' FROM w WHERE id = 1"),
+      parse(
+        "SELECT ARRAY[id, NULL], true, 'ü'::bytea, 1.5::float8, '{\"a\": 1}'::jsonb, interval '1 day' FROM w WHERE id = 1",
+      ),
       bind({ results: [1] }),
       execute(),
       sync(),
@@ -385,10 +388,20 @@ const extended: readonly Scenario[] = [
   talk('binary parameters', async (c) => {
     const byId = { values: [int32(6)], formats: [1] as const };
     await c.ready(parse('SELECT t FROM w WHERE id = $1', { types: [23] }), bind(byId), execute(), sync());
-    await c.ready(parse('SELECT v FROM wt WHERE k = $1 ORDER BY v'), bind({ values: ['k1'], formats: [1] }), execute(), sync());
+    await c.ready(
+      parse('SELECT v FROM wt WHERE k = $1 ORDER BY v'),
+      bind({ values: ['k1'], formats: [1] }),
+      execute(),
+      sync(),
+    );
     await c.ready(
       parse('SELECT id FROM w WHERE id = ANY ($1::int[]) ORDER BY id'),
-      bind({ values: [Buffer.concat([int32(1), int32(0), int32(23), int32(2), int32(1), int32(4), int32(2), int32(4), int32(9)])], formats: [1] }),
+      bind({
+        values: [
+          Buffer.concat([int32(1), int32(0), int32(23), int32(2), int32(1), int32(4), int32(2), int32(4), int32(9)]),
+        ],
+        formats: [1],
+      }),
       execute(),
       sync(),
     );
@@ -399,10 +412,21 @@ const extended: readonly Scenario[] = [
       sync(),
     );
     await c.ready(query('DELETE FROM w WHERE id = 150'));
-    await c.ready(parse('SELECT t FROM w WHERE id = $1'), bind({ values: [Buffer.from([1, 2])], formats: [1] }), execute(), sync());
+    await c.ready(
+      parse('SELECT t FROM w WHERE id = $1'),
+      bind({ values: [Buffer.from([1, 2])], formats: [1] }),
+      execute(),
+      sync(),
+    );
   }),
   talk('enum values in binary', (c) =>
-    c.ready(parse('SELECT e FROM we WHERE id = $1'), bind({ values: ['2'], results: [1] }), describe('P'), execute(), sync()),
+    c.ready(
+      parse('SELECT e FROM we WHERE id = $1'),
+      bind({ values: ['2'], results: [1] }),
+      describe('P'),
+      execute(),
+      sync(),
+    ),
   ),
   talk('NULL parameters', (c) =>
     c.readyTimes(
@@ -472,7 +496,13 @@ const extended: readonly Scenario[] = [
       execute(),
       sync(),
     );
-    await c.ready(parse('UPDATE w SET t = $1 WHERE id >= $2'), bind({ values: ['c', '160'] }), describe('P'), execute(), sync());
+    await c.ready(
+      parse('UPDATE w SET t = $1 WHERE id >= $2'),
+      bind({ values: ['c', '160'] }),
+      describe('P'),
+      execute(),
+      sync(),
+    );
     await c.ready(parse('DELETE FROM w WHERE id >= $1'), bind({ values: ['160'] }), execute(), sync());
   }),
   talk('simple and extended by turns', async (c) => {
@@ -540,7 +570,10 @@ const copy: readonly Scenario[] = [
   }),
   talk('COPY out of a whole distributed table', (c) => c.ready(query('COPY w (id, t) TO STDOUT'))),
   talk('COPY among other statements', async (c) => {
-    await c.answers(4, query("SELECT 1; COPY wl (id, name) FROM STDIN; SELECT count(*) FROM wl; DELETE FROM wl WHERE id > 1"));
+    await c.answers(
+      4,
+      query('SELECT 1; COPY wl (id, name) FROM STDIN; SELECT count(*) FROM wl; DELETE FROM wl WHERE id > 1'),
+    );
     await c.ready(copyData('7\tsieben\n'), copyDone());
   }),
   talk('COPY through the extended protocol', async (c) => {
@@ -668,7 +701,11 @@ const session: readonly Scenario[] = [
         const other = await RawConnection.open(address);
         await other.hangUp(cancelRequest(key.subarray(0, 4), key.subarray(4)));
       };
-      for (const sql of ['SELECT pg_sleep(9)', 'SELECT pg_sleep(9), id FROM w WHERE id = 1', 'SELECT pg_sleep(3) FROM w']) {
+      for (const sql of [
+        'SELECT pg_sleep(9)',
+        'SELECT pg_sleep(9), id FROM w WHERE id = 1',
+        'SELECT pg_sleep(3) FROM w',
+      ]) {
         const timer = setTimeout(() => void cancel(), 300);
         await c.ready(query(sql));
         clearTimeout(timer);

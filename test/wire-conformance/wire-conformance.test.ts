@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
 import { addressOf, type RawConnection, TranscriptEnd } from './raw-connection.ts';
-import { comparableLines } from './transcript.ts';
 import { distribution, rows, type Scenario, scenarios, setup } from './scenarios.ts';
+import { comparableLines } from './transcript.ts';
 
 describe('the router answers raw messages as PostgreSQL does', () => {
   let pair: Pair;
@@ -17,11 +17,15 @@ describe('the router answers raw messages as PostgreSQL does', () => {
     await pair?.stop();
   }, 60_000);
 
-  test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))('%s', async (_, scenario) => {
-    const expected = await transcriptOf(scenario, pair.plain);
-    expect(await transcriptOf(scenario, pair.herd)).toEqual(expected);
-    expect(expected.join('\n')).not.toMatch(/\(no .*(silence|connection closed)\)/);
-  }, 60_000);
+  test.each(scenarios.map((scenario) => [scenario.name, scenario] as const))(
+    '%s',
+    async (_, scenario) => {
+      const expected = await transcriptOf(scenario, pair.plain);
+      expect(await transcriptOf(scenario, pair.herd)).toEqual(expected);
+      expect(expected.join('\n')).not.toMatch(/\(no .*(silence|connection closed)\)/);
+    },
+    60_000,
+  );
 });
 
 async function fill(url: string, distributed: boolean): Promise<void> {

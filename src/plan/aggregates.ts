@@ -1,0 +1,120 @@
+import type { FuncCall, Node } from '@pgsql/types';
+import { nameParts } from '../sql/walk.ts';
+import { containsKey, type Hashed } from './locus.ts';
+import type { Block } from './model.ts';
+import { type InferredType, inferType, type Scope } from './type-inference.ts';
+
+/** A partial aggregate on the nodes. */
+interface Partial {
+  readonly expression: Node;
+  readonly type: InferredType;
+}
+
+/** How an aggregate is computed in two phases. */
+export interface SplitAggregate {
+  readonly partials: readonly Partial[];
+  /** The whole, of the partials' columns; of the very type and digits that PostgreSQL gives. */
+  combine(columns: readonly Node[]): Node;
+}
+
+const bigint: InferredType = { typeOid: 20, typeName: 'bigint', collation: null };
+const doublePrecision: InferredType = { typeOid: 701, typeName: 'double precision', collation: null };
+
+/**
+ * null: it can't be split, or not exactly. sum(real) accumulates in single precision, so its digits depend on the order; stddev
+ * and the like differ in the last digits.
+ */
+export function splitAggregate(call: FuncCall, block: Block, scope: Scope, locus: Hashed): SplitAggregate | null {
+  const name = nameParts(call.funcname).at(-1) ?? '';
+  if (call.agg_order || call.agg_within_group || call.func_variadic) return null;
+  const [argument, ...more] = call.args ?? [];
+  if (more.length > 0) return null;
+  if (call.agg_distinct) return name === 'count' && isKey(argument, block, locus) ? total(call) : null;
+  if (name === 'count') return total(call);
+  if (!argument) return null;
+  const input = inferType(argument, scope);
+  const type = inferType({ FuncCall: { ...call } }, scope);
+  if (!input || !type) return null;
+  switch (name) {
+    case 'min':
+    case 'max':
+      return { partials: [{ expression: { FuncCall: call }, type }], combine: ([column]) => aggregate(name, column!) };
+    case 'sum':
+      return sum(call, type);
+    case 'avg':
+      return average(call, argument, input, type);
+    default:
+      return null;
+  }
+}
+
+/** count(distinct key) adds up too: rows of one key are on one node. */
+function isKey(argument: Node | undefined, block: Block, locus: Hashed): boolean {
+  return argument !== undefined && 'ColumnRef' in argument && containsKey([argument.ColumnRef], block, locus);
+}
+
+function total(call: FuncCall): SplitAggregate {
+  return {
+    partials: [{ expression: { FuncCall: call }, type: bigint }],
+    combine: ([column]) => {
+      const args = [aggregate('sum', column!), { A_Const: { ival: {} } } as Node];
+      return cast({ CoalesceExpr: { args } }, 'int8');
+    },
+  };
+}
+
+/** sum() of smallint and integer is bigint, and the sum of bigints is numeric again. */
+function sum(call: FuncCall, type: InferredType): SplitAggregate | null {
+  if (type.typeName === 'real') return null;
+  return {
+    partials: [{ expression: { FuncCall: call }, type }],
+    combine: ([column]) =>
+      type.typeName === 'bigint' ? cast(aggregate('sum', column!), 'int8') : aggregate('sum', column!),
+  };
+}
+
+/**
+ * numeric_avg divides the sum by the count, both numeric, so dividing the same sum gives the same digits. Floats are summed in
+ * double precision.
+ */
+function average(call: FuncCall, argument: Node, input: InferredType, type: InferredType): SplitAggregate {
+  const isFloat = type.typeName === 'double precision';
+  const sumArgument = input.typeName === 'real' ? cast(argument, 'float8') : argument;
+  const sumType: InferredType = isFloat ? doublePrecision : sumTypeOf(input);
+  const of = (name: string, arg: Node): Node => ({
+    FuncCall: { ...call, funcname: [{ String: { sval: name } }], args: [arg] },
+  });
+  return {
+    partials: [
+      { expression: of('sum', sumArgument), type: sumType },
+      { expression: of('count', argument), type: bigint },
+    ],
+    combine: ([summed, counted]) => {
+      const target = isFloat ? 'float8' : 'numeric';
+      const divisor: Node = {
+        A_Expr: {
+          kind: 'AEXPR_NULLIF',
+          name: [{ String: { sval: '=' } }],
+          lexpr: aggregate('sum', counted!),
+          rexpr: { A_Const: { ival: {} } },
+        },
+      };
+      const lexpr = cast(aggregate('sum', summed!), target);
+      return { A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '/' } }], lexpr, rexpr: cast(divisor, target) } };
+    },
+  };
+}
+
+function sumTypeOf(input: InferredType): InferredType {
+  const small = input.typeOid === 21 || input.typeOid === 23;
+  return small ? bigint : { typeOid: 1700, typeName: 'numeric', collation: null };
+}
+
+function aggregate(name: string, argument: Node): Node {
+  return { FuncCall: { funcname: [{ String: { sval: name } }], args: [argument], funcformat: 'COERCE_EXPLICIT_CALL' } };
+}
+
+function cast(arg: Node, type: string): Node {
+  const names: Node[] = [{ String: { sval: 'pg_catalog' } }, { String: { sval: type } }];
+  return { TypeCast: { arg, typeName: { names, typemod: -1 } } };
+}

@@ -1,0 +1,125 @@
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startHerd, type TestHerd } from '../harness/herd.ts';
+
+let herd: TestHerd;
+const clients: pg.Client[] = [];
+
+beforeAll(async () => {
+  herd = await startHerd({ nodes: 2 });
+  const client = await connect(herd.url);
+  await client.query('CREATE TABLE account (id integer PRIMARY KEY, balance bigint NOT NULL)');
+  await client.query("SELECT create_distributed_table('account', 'id')");
+  await client.query('INSERT INTO account SELECT g, 100 FROM generate_series(1, 40) g');
+});
+
+afterAll(async () => {
+  for (const client of clients) await client.end();
+  await herd.stop();
+});
+
+async function connect(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  clients.push(client);
+  return client;
+}
+
+const server = ({ host, port }: { host: string; port: number }) =>
+  connect(`postgresql://postgres@${host}:${port}/postgres`);
+
+test('a transaction that wrote on two nodes leaves nothing prepared and no decision behind', async () => {
+  const client = await connect(herd.url);
+  await client.query('BEGIN');
+  await client.query('UPDATE account SET balance = balance + 1');
+  await client.query('UPDATE account SET balance = balance - 1');
+  await client.query('COMMIT');
+  const prepared = await Promise.all(
+    herd.nodes.map(async (node) => (await (await server(node)).query('SELECT gid FROM pg_prepared_xacts')).rows),
+  );
+  expect(prepared.flat()).toEqual([]);
+  const coordinator = await server(herd.coordinator);
+  await expect
+    .poll(async () => (await coordinator.query('SELECT gid FROM pgherd.transaction_decision')).rows, {
+      timeout: 10_000,
+    })
+    .toEqual([]);
+});
+
+test('an error on one node undoes the change on the other', async () => {
+  const client = await connect(herd.url);
+  await expect(client.query('UPDATE account SET balance = 100 / (id - 7)')).rejects.toMatchObject({ code: '22012' });
+  const { rows } = await client.query('SELECT sum(balance) FROM account');
+  expect(rows[0].sum).toBe('4000');
+});
+
+test('what a dead router left prepared is settled by its decision row, and other gids are left alone', async () => {
+  const coordinator = await server(herd.coordinator);
+  const cluster = (await coordinator.query("SELECT value FROM pgherd.meta WHERE key = 'cluster_id'")).rows[0].value;
+  const epoch = (await coordinator.query('INSERT INTO pgherd.router_epoch DEFAULT VALUES RETURNING epoch')).rows[0]
+    .epoch;
+  const gid = (sequence: number, node: number) => `pgherd:${cluster}:${epoch}:${sequence}:${node}`;
+  const node = await server(herd.nodes[0]!);
+  await node.query('CREATE TABLE witness (what text)');
+  const prepare = async (what: string, name: string) => {
+    await node.query('BEGIN');
+    await node.query('INSERT INTO witness VALUES ($1)', [what]);
+    await node.query(`PREPARE TRANSACTION '${name}'`);
+  };
+  await prepare('decided', gid(1, 1));
+  await prepare('undecided', gid(2, 1));
+  await prepare('foreign', 'somebody else');
+  await coordinator.query(
+    `INSERT INTO pgherd.transaction_decision (gid, decision) VALUES ('pgherd:${cluster}:${epoch}:1', 'commit')`,
+  );
+  await expect
+    .poll(async () => (await node.query('SELECT gid FROM pg_prepared_xacts ORDER BY gid')).rows, {
+      timeout: 30_000,
+      interval: 500,
+    })
+    .toEqual([{ gid: 'somebody else' }]);
+  expect((await node.query('SELECT what FROM witness')).rows).toEqual([{ what: 'decided' }]);
+  const fenced = await coordinator.query('SELECT fenced FROM pgherd.router_epoch WHERE epoch = $1', [epoch]);
+  expect(fenced.rows).toEqual([{ fenced: true }]);
+  await expect(coordinator.query('SELECT pgherd.decide_commit($1, $2)', ['late', epoch])).rejects.toMatchObject({
+    code: '40001',
+  });
+  await node.query("ROLLBACK PREPARED 'somebody else'");
+});
+
+test('readers of several nodes see all or nothing of each transfer between them', async () => {
+  const writers = 4;
+  const stopAt = Date.now() + 4_000;
+  let transfers = 0;
+  let reads = 0;
+  const wrong: string[] = [];
+  const write = async (seed: number) => {
+    const client = await connect(herd.url);
+    while (Date.now() < stopAt) {
+      const from = 1 + ((transfers * 7 + seed) % 40);
+      const to = 1 + ((transfers * 11 + seed * 3) % 40);
+      const [first, second] = from < to ? [from, to] : [to, from];
+      await client.query('BEGIN');
+      await client.query('UPDATE account SET balance = balance - 5 WHERE id = $1', [first]);
+      await client.query('UPDATE account SET balance = balance + 5 WHERE id = $1', [second]);
+      await client.query('COMMIT');
+      transfers += 1;
+    }
+  };
+  const read = async (sql: string) => {
+    const client = await connect(herd.url);
+    while (Date.now() < stopAt) {
+      const { rows } = await client.query(sql);
+      const total = rows.reduce((sum, row) => sum + BigInt(row.sum ?? row.balance), 0n);
+      if (total !== 4000n) wrong.push(`${sql}: ${total}`);
+      reads += 1;
+    }
+  };
+  await Promise.all([
+    ...Array.from({ length: writers }, (_, seed) => write(seed)),
+    read('SELECT sum(balance) FROM account'),
+    read('SELECT balance FROM account'),
+  ]);
+  expect(wrong).toEqual([]);
+  expect(Math.min(transfers, reads)).toBeGreaterThan(10);
+});
