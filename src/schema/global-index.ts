@@ -6,8 +6,9 @@ import { arrayText } from './array-text.ts';
 import { defaultShardCount, hashBounds, joinGroup } from './colocation.ts';
 import { describeTables } from './describe-table.ts';
 import { type DistributionKey, keyOfColumns } from './distribution-key.ts';
+import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { placeTable, recordTable } from './place-table.ts';
+import { placeTable, recordTable, runAll } from './place-table.ts';
 import { granteeSql } from './relation-sql.ts';
 import { type ColumnShape, columnsOf, type Grant, type TableShape } from './table-shape.ts';
 import type { GlobalKey } from './unique-keys.ts';
@@ -51,7 +52,8 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
     schema,
     name,
   ]);
-  await placeTable(tx, shape, await tx.snapshot());
+  await placeTable(tx, shape, await tx.snapshot(), async () => {});
+  await runAll(tx.coordinator, guardShellSql(shape));
 }
 
 async function hashKey(

@@ -1,7 +1,8 @@
 import { boundsCheckSql, boundsSql, partitionKeySql } from '../catalog/bounds-sql.ts';
 import { type ColocationGroup, type GroupShard, type KeyColumn, leafSchema } from '../catalog/snapshot.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { guardParentSql } from './guard.ts';
+import { guardParentSql, guardReferenceSql } from './guard.ts';
+import { nodeKeysOfLeafSql } from './node-index.ts';
 import {
   accessSql,
   checkSql,
@@ -16,25 +17,34 @@ import type { SchemaShape } from './schema-shape.ts';
 import {
   type ConstraintShape,
   columnsOf,
-  type IndexShape,
   type StatisticsShape,
   type TableShape,
+  type TriggerShape,
 } from './table-shape.ts';
-import { divideKeys } from './unique-keys.ts';
 
 /**
- * A distributed table on a node: the parent under the table's own name, and the leaves that live there. It is made in three
- * parts, for rows are copied faster, and without firing triggers, while nothing but columns and CHECKs is there.
+ * A table on a node. A distributed table is a parent under the table's own name, with the leaves that live there; a
+ * reference table is a plain table. It is made in three parts, for rows are copied faster, and without firing triggers,
+ * while nothing but columns and CHECKs is there: createNodeTableSql(), nodeKeysSql() (node-index.ts), nodeLinksSql().
  */
 export interface NodeTable {
   readonly shape: TableShape;
   readonly schema: SchemaShape;
-  readonly group: ColocationGroup;
+  /** null: a reference table. */
+  readonly group: ColocationGroup | null;
   readonly keys: readonly KeyColumn[];
-  /** Their attribute numbers. */
+  /** Attribute numbers of `keys`. */
   readonly key: readonly number[];
   /** The shards that live on this node. */
   readonly shards: readonly GroupShard[];
+}
+
+/** A relation that holds rows: a leaf, or the reference table itself. */
+export interface Holder {
+  /** Qualified and quoted. */
+  readonly relation: string;
+  /** Its indexes and statistics are in this schema, under the names that they have on the shell. */
+  readonly schema: string;
 }
 
 export const defaultCheckName = 'pgherd_default';
@@ -47,8 +57,17 @@ export function leafName({ shape }: NodeTable, shard: GroupShard): string {
   return quoteQualified(leafSchema(shard.index, shape.schema), shape.name);
 }
 
-export function leafNames(table: NodeTable): string[] {
-  return table.shards.map((shard) => leafName(table, shard));
+export function holders(table: NodeTable): Holder[] {
+  if (table.group === null) return [{ relation: parentName(table), schema: table.shape.schema }];
+  return table.shards.map((shard) => ({
+    relation: leafName(table, shard),
+    schema: leafSchema(shard.index, table.shape.schema),
+  }));
+}
+
+/** All relations of the table: the parent first. */
+export function relationNames(table: NodeTable): string[] {
+  return [...new Set([parentName(table), ...holders(table).map((holder) => holder.relation)])];
 }
 
 /** Part one: parent and empty leaves, ready for COPY. */
@@ -59,29 +78,42 @@ export function createNodeTableSql(table: NodeTable): string[] {
   const elements = [
     ...shape.columns.map((column) => columnSql(column, key.includes(column.attnum))),
     ...checks.map(checkSql),
-  ];
+  ].join(', ');
   const keyNames = columnsOf(shape, key).map((column) => column.name);
   return [
-    `CREATE TABLE ${parent} (${elements.join(', ')}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
+    group === null
+      ? `CREATE ${unlogged(shape)}TABLE ${parent} (${elements})${storageSql(shape)}`
+      : `CREATE TABLE ${parent} (${elements}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
     ...shape.columns.flatMap((column) => columnStorageSql(parent, column)),
+    ...(group === null ? shape.columns.flatMap((column) => columnStatisticsSql(parent, column)) : []),
     ...table.shards.flatMap((shard) => createLeafSql(table, shard)),
   ];
 }
 
-export function createLeafSql(table: NodeTable, shard: GroupShard): string[] {
+function createLeafSql(table: NodeTable, shard: GroupShard): string[] {
   const { shape, schema } = table;
   const leaf = leafName(table, shard);
-  const unlogged = shape.persistence === 'u' ? 'UNLOGGED ' : '';
   return [
     ...leafSchemaSql(shard.index, schema),
-    `CREATE ${unlogged}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${leafOptions(shape)}`,
-    ...(shard.bounds.kind === 'default' ? defaultCheckSql(table, shard) : []),
+    `CREATE ${unlogged(shape)}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${storageSql(shape)}`,
+    ...defaultCheckSql(table, shard),
     ...shape.columns.flatMap((column) => [...columnStorageSql(leaf, column), ...columnStatisticsSql(leaf, column)]),
   ];
 }
 
+function unlogged(shape: TableShape): string {
+  return shape.persistence === 'u' ? 'UNLOGGED ' : '';
+}
+
+function storageSql(shape: TableShape): string {
+  const method =
+    shape.accessMethod && shape.accessMethod !== 'heap' ? ` USING ${quoteIdentifier(shape.accessMethod)}` : '';
+  return `${method}${shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : ''}`;
+}
+
 /** What keeps a DEFAULT leaf from taking rows that belong to a shard on another node. */
 export function defaultCheckSql(table: NodeTable, shard: GroupShard): string[] {
+  if (shard.bounds.kind !== 'default' || table.group === null) return [];
   const others = table.group.shards.filter((other) => other.index !== shard.index).map((other) => other.bounds);
   const check = boundsCheckSql(table.keys[0]!, others);
   return check ? [`ALTER TABLE ${leafName(table, shard)} ADD CONSTRAINT ${defaultCheckName} CHECK (${check})`] : [];
@@ -89,94 +121,39 @@ export function defaultCheckSql(table: NodeTable, shard: GroupShard): string[] {
 
 /** Who may use the table's schema may use its leaves' schema; the leaves' own privileges are the table's. */
 export function leafSchemaSql(index: number, schema: SchemaShape): string[] {
-  const name = quoteIdentifier(leafSchema(index, schema.name));
+  return usableSchemaSql(leafSchema(index, schema.name), schema);
+}
+
+/** The schema of a table on a node. Schemas are propagated when they are made; this one may be older than the herd. */
+export function ensureSchemaSql(schema: SchemaShape): string[] {
+  return usableSchemaSql(schema.name, schema);
+}
+
+function usableSchemaSql(name: string, { usage }: SchemaShape): string[] {
+  const quoted = quoteIdentifier(name);
   return [
-    `CREATE SCHEMA IF NOT EXISTS ${name}`,
-    ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`),
+    `CREATE SCHEMA IF NOT EXISTS ${quoted}`,
+    ...usage.map((role) => `GRANT USAGE ON SCHEMA ${quoted} TO ${granteeSql(role)}`),
   ];
-}
-
-/** Part two: keys and indexes, built once the rows are there. */
-export function nodeKeysSql(table: NodeTable): string[] {
-  const keys = divideKeys(table.shape, table.key);
-  return [
-    ...keys.constraints
-      .filter((constraint) => constraint.index)
-      .flatMap((constraint) => indexConstraintSql(table, constraint)),
-    ...keys.indexes.flatMap((index) => indexSql(table, index)),
-    ...keys.lookups.flatMap((lookup) => nodeIndexSql(table, lookup.name, lookup.definition, false)),
-    ...table.shape.constraints
-      .filter((constraint) => constraint.type === 'c' && !constraint.validated)
-      .map((constraint) => `ALTER TABLE ${parentName(table)} ADD ${checkSql(constraint)}`),
-  ];
-}
-
-/** The parent's index only holds the leaves' together, each of which has the name that the index has on the shell. */
-export function indexSql(table: NodeTable, index: IndexShape): string[] {
-  return [
-    ...nodeIndexSql(table, index.name, index.definition, index.unique),
-    ...leafIndexFlagsSql(table, index.name, index.clustered, index.replicaIdentity),
-  ];
-}
-
-export function nodeIndexSql(table: NodeTable, name: string, definition: string, unique: boolean): string[] {
-  const create = `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON`;
-  return [
-    ...leafNames(table).map((leaf) => `${create} ${leaf} ${definition}`),
-    `${create} ONLY ${parentName(table)} ${definition}`,
-    ...attachSql(table, name),
-  ];
-}
-
-/** PRIMARY KEY and UNIQUE; an exclusion constraint stands on the leaves alone, which is enough when it has the key in it. */
-export function indexConstraintSql(table: NodeTable, constraint: ConstraintShape): string[] {
-  const onParent = `ALTER TABLE ONLY ${parentName(table)} ${addConstraint(constraint)}`;
-  return [
-    ...leafConstraintSql(table, constraint),
-    ...(constraint.type === 'x' ? [] : [onParent, ...attachSql(table, constraint.name)]),
-  ];
-}
-
-function leafConstraintSql(table: NodeTable, constraint: ConstraintShape): string[] {
-  const { options, clustered, replicaIdentity } = constraint.index!;
-  const onLeaves = table.shards.flatMap((shard) => {
-    const index = quoteQualified(leafSchema(shard.index, table.shape.schema), constraint.name);
-    return [
-      `ALTER TABLE ${leafName(table, shard)} ${addConstraint(constraint)}`,
-      ...(options.length > 0 ? [`ALTER INDEX ${index} SET (${optionList(options)})`] : []),
-    ];
-  });
-  return [...onLeaves, ...leafIndexFlagsSql(table, constraint.name, clustered, replicaIdentity)];
-}
-
-function addConstraint(constraint: ConstraintShape): string {
-  return `ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${constraint.definition}`;
-}
-
-function attachSql(table: NodeTable, name: string): string[] {
-  const { schema } = table.shape;
-  const parent = quoteQualified(schema, name);
-  return table.shards.map(
-    (shard) => `ALTER INDEX ${parent} ATTACH PARTITION ${quoteQualified(leafSchema(shard.index, schema), name)}`,
-  );
-}
-
-function leafIndexFlagsSql(table: NodeTable, name: string, clustered: boolean, replicaIdentity: boolean): string[] {
-  return leafNames(table).flatMap((leaf) => [
-    ...(clustered ? [`ALTER TABLE ${leaf} CLUSTER ON ${quoteIdentifier(name)}`] : []),
-    ...(replicaIdentity ? [`ALTER TABLE ${leaf} REPLICA IDENTITY USING INDEX ${quoteIdentifier(name)}`] : []),
-  ]);
 }
 
 /** Part three: what may need other tables to be there, and what watches over the finished table. */
 export function nodeLinksSql(table: NodeTable): string[] {
-  return [...foreignKeysSql(table), ...settingsSql(table)];
-}
-
-function foreignKeysSql(table: NodeTable): string[] {
-  return table.shape.constraints
-    .filter((constraint) => constraint.type === 'f')
-    .map((constraint) => foreignKeySql(parentName(table), constraint));
+  const { shape } = table;
+  const parent = parentName(table);
+  return [
+    ...shape.constraints
+      .filter((constraint) => constraint.type === 'f')
+      .map((constraint) => foreignKeySql(parent, constraint)),
+    ...shape.triggers
+      .filter((trigger) => runsOnNodes(table, trigger))
+      .flatMap((trigger) => triggerSql(parent, trigger)),
+    ...shape.statistics.flatMap((statistics) => statisticsSql(table, statistics)),
+    ...holders(table).flatMap(({ relation }) => replicaIdentitySql(relation, shape)),
+    ...relationNames(table).flatMap((relation) => accessSql(relation, shape)),
+    ...commentsSql(shape),
+    ...(table.group === null ? guardReferenceSql(shape) : guardParentSql(shape)),
+  ];
 }
 
 /** NOT VALID foreign keys of partitioned tables came with PostgreSQL 18, so on nodes they are always validated. */
@@ -185,23 +162,42 @@ export function foreignKeySql(relation: string, constraint: ConstraintShape): st
   return `ALTER TABLE ${relation} ADD CONSTRAINT ${quoteIdentifier(constraint.name)} ${definition}`;
 }
 
-function settingsSql(table: NodeTable): string[] {
-  const { shape } = table;
-  const parent = parentName(table);
+/**
+ * On a reference table, a BEFORE row trigger makes the row what it is, on every copy; any other acts elsewhere, so on the
+ * coordinator alone.
+ */
+export function runsOnNodes(table: NodeTable, trigger: TriggerShape): boolean {
+  return table.group !== null || (trigger.before && trigger.row);
+}
+
+export function triggerSql(relation: string, trigger: TriggerShape): string[] {
+  const state = { O: null, D: 'DISABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' }[trigger.enabled];
+  const alter = state ? [`ALTER TABLE ${relation} ${state} TRIGGER ${quoteIdentifier(trigger.name)}`] : [];
+  return [trigger.definition, ...alter];
+}
+
+export function replicaIdentitySql(relation: string, shape: TableShape): string[] {
+  const kind = { f: 'FULL', n: 'NOTHING', d: null, i: null }[shape.replicaIdentity];
+  return kind ? [`ALTER TABLE ${relation} REPLICA IDENTITY ${kind}`] : [];
+}
+
+/** Statistics are not inherited: each leaf has its own, in its schema. */
+export function statisticsSql(table: NodeTable, statistics: StatisticsShape): string[] {
   return [
-    ...shape.triggers.flatMap((trigger) => triggerSql(parent, trigger)),
-    ...shape.statistics.flatMap((statistics) => statisticsSql(table, statistics)),
-    ...accessSql(parent, shape),
-    ...commentsSql(shape),
-    ...table.shards.flatMap((shard) => leafSettingsSql(table, shard)),
-    ...guardParentSql(shape),
+    ...createStatisticsSql(quoteQualified(statistics.schema, statistics.name), parentName(table), statistics),
+    ...(table.group === null ? [] : holders(table).flatMap((holder) => holderStatisticsSql(holder, statistics))),
   ];
 }
 
-/** What a leaf does not take from its parent. */
-function leafSettingsSql(table: NodeTable, shard: GroupShard): string[] {
-  const leaf = leafName(table, shard);
-  return [...replicaIdentitySql([leaf], table.shape), ...accessSql(leaf, table.shape)];
+function holderStatisticsSql({ relation, schema }: Holder, statistics: StatisticsShape): string[] {
+  return createStatisticsSql(quoteQualified(schema, statistics.name), relation, statistics);
+}
+
+function createStatisticsSql(name: string, relation: string, statistics: StatisticsShape): string[] {
+  return [
+    `CREATE STATISTICS ${name} ${statistics.definition} FROM ${relation}`,
+    ...(statistics.target === null ? [] : [`ALTER STATISTICS ${name} SET STATISTICS ${statistics.target}`]),
+  ];
 }
 
 /**
@@ -211,72 +207,19 @@ function leafSettingsSql(table: NodeTable, shard: GroupShard): string[] {
 export function addLeafSql(table: NodeTable, shard: GroupShard): string[] {
   const { shape } = table;
   const alone = { ...table, shards: [shard] };
+  const [holder] = holders(alone);
   const leaf = leafName(table, shard);
   const parent = parentName(table);
-  const unlogged = shape.persistence === 'u' ? 'UNLOGGED ' : '';
   const like = `LIKE ${parent} INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION`;
-  const keys = divideKeys(shape, table.key);
   return [
     ...leafSchemaSql(shard.index, table.schema),
-    `CREATE ${unlogged}TABLE ${leaf} (${like})${leafOptions(shape)}`,
+    `CREATE ${unlogged(shape)}TABLE ${leaf} (${like})${storageSql(shape)}`,
     ...shape.columns.flatMap((column) => columnStatisticsSql(leaf, column)),
-    ...(shard.bounds.kind === 'default' ? defaultCheckSql(table, shard) : []),
-    ...keys.constraints
-      .filter((constraint) => constraint.index)
-      .flatMap((constraint) => leafConstraintSql(alone, constraint)),
-    ...[...keys.indexes, ...keys.lookups.map((lookup) => ({ ...lookup, unique: false }))].map(
-      ({ name, definition, unique }) =>
-        `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)} ON ${leaf} ${definition}`,
-    ),
-    ...keys.indexes.flatMap((index) => leafIndexFlagsSql(alone, index.name, index.clustered, index.replicaIdentity)),
+    ...defaultCheckSql(table, shard),
+    ...nodeKeysOfLeafSql(alone),
     `ALTER TABLE ${parent} ATTACH PARTITION ${leaf} ${boundsSql(shard.bounds)}`,
-    ...shape.statistics.flatMap((statistics) => leafStatisticsSql(table, shard, statistics)),
-    ...leafSettingsSql(table, shard),
-  ];
-}
-
-function leafOptions(shape: TableShape): string {
-  const method =
-    shape.accessMethod && shape.accessMethod !== 'heap' ? ` USING ${quoteIdentifier(shape.accessMethod)}` : '';
-  return `${method}${shape.options.length > 0 ? ` WITH (${optionList(shape.options)})` : ''}`;
-}
-
-export function replicaIdentitySql(relations: readonly string[], shape: TableShape): string[] {
-  const kind = shape.replicaIdentity === 'f' ? 'FULL' : shape.replicaIdentity === 'n' ? 'NOTHING' : null;
-  return kind ? relations.map((relation) => `ALTER TABLE ${relation} REPLICA IDENTITY ${kind}`) : [];
-}
-
-export function triggerSql(relation: string, trigger: TableShape['triggers'][number]): string[] {
-  const alter = (state: string) => [`ALTER TABLE ${relation} ${state} TRIGGER ${quoteIdentifier(trigger.name)}`];
-  const states = { O: [], D: alter('DISABLE'), R: alter('ENABLE REPLICA'), A: alter('ENABLE ALWAYS') };
-  return [trigger.definition, ...states[trigger.enabled]];
-}
-
-/** Statistics are not inherited: each leaf has its own, in its schema. */
-export function statisticsSql(table: NodeTable, statistics: StatisticsShape): string[] {
-  return [
-    ...createStatisticsSql(quoteQualified(statistics.schema, statistics.name), parentName(table), statistics),
-    ...table.shards.flatMap((shard) => leafStatisticsSql(table, shard, statistics)),
-  ];
-}
-
-function leafStatisticsSql(table: NodeTable, shard: GroupShard, statistics: StatisticsShape): string[] {
-  const name = quoteQualified(leafSchema(shard.index, table.shape.schema), statistics.name);
-  return createStatisticsSql(name, leafName(table, shard), statistics);
-}
-
-export function createStatisticsSql(name: string, relation: string, statistics: StatisticsShape): string[] {
-  return [
-    `CREATE STATISTICS ${name} ${statistics.definition} FROM ${relation}`,
-    ...(statistics.target === null ? [] : [`ALTER STATISTICS ${name} SET STATISTICS ${statistics.target}`]),
-  ];
-}
-
-/** The schema of a table as a node must have it. Schemas are propagated when they are made; this one may be older than the herd. */
-export function ensureSchemaSql(schema: SchemaShape): string[] {
-  const name = quoteIdentifier(schema.name);
-  return [
-    `CREATE SCHEMA IF NOT EXISTS ${name}`,
-    ...schema.usage.map((role) => `GRANT USAGE ON SCHEMA ${name} TO ${granteeSql(role)}`),
+    ...shape.statistics.flatMap((statistics) => holderStatisticsSql(holder!, statistics)),
+    ...replicaIdentitySql(leaf, shape),
+    ...accessSql(leaf, shape),
   ];
 }

@@ -8,8 +8,8 @@ import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, storedColumns } from './distribute.ts';
 import type { HerdTransaction } from './herd.ts';
-import { createReferenceSql, referenceKeysSql, referenceLinksSql } from './node-reference.ts';
-import { createNodeTableSql, type NodeTable, nodeKeysSql, nodeLinksSql } from './node-table.ts';
+import { nodeKeysSql } from './node-index.ts';
+import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
 import { nodeTable, runAll, schemaOf } from './place-table.ts';
 import { attempt } from './savepoint.ts';
 import {
@@ -185,33 +185,24 @@ async function makeTables(tx: HerdTransaction, node: SqlRunner, id: number): Pro
   for (const shape of shapes) {
     const table = tables.find((candidate) => candidate.oid === shape.oid);
     assert(table, 'only tables of the catalog were described');
-    if (table.distribution.kind === 'reference') {
-      await copyReference(tx, node, id, shape, table);
-      links.push(...referenceLinksSql(shape));
-    } else {
-      const onNode: NodeTable = nodeTable(shape, await schemaOf(tx.coordinator, shape), table, id);
-      await runAll(node, [
-        `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(shape.schema)}`,
-        ...createNodeTableSql(onNode),
-        ...nodeKeysSql(onNode),
-      ]);
-      links.push(...nodeLinksSql(onNode));
-    }
+    const schema = await schemaOf(tx.coordinator, shape);
+    const onNode = nodeTable(shape, schema, table, id);
+    await runAll(node, [...ensureSchemaSql(schema), ...createNodeTableSql(onNode)]);
+    if (table.distribution.kind === 'reference') await copyReference(tx, id, shape, table);
+    await runAll(node, nodeKeysSql(onNode));
+    links.push(...nodeLinksSql(onNode));
   }
   await runAll(node, links);
 }
 
 async function copyReference(
   tx: HerdTransaction,
-  node: SqlRunner,
   id: number,
   shape: TableShape,
   table: DistributedTable,
 ): Promise<void> {
   // Writers wait: the copy must not miss what commits meanwhile.
   await tx.coordinator.query(`LOCK TABLE ${shape.quotedName} IN SHARE ROW EXCLUSIVE MODE`);
-  await runAll(node, createReferenceSql(shape));
   const columns = storedColumns(shape, null);
   await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, table, columns, id);
-  await runAll(node, referenceKeysSql(shape));
 }

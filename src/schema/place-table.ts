@@ -2,9 +2,9 @@ import type { CatalogSnapshot, DistributedTable, NodeEntry, NodeId } from '../ca
 import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
-import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { createNodeTableSql, ensureSchemaSql, type NodeTable, nodeKeysSql, nodeLinksSql } from './node-table.ts';
+import { nodeKeysSql } from './node-index.ts';
+import { createNodeTableSql, ensureSchemaSql, type NodeTable, nodeLinksSql } from './node-table.ts';
 import { describeSchemas, type SchemaShape } from './schema-shape.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -38,7 +38,7 @@ export function activeNodes(snapshot: CatalogSnapshot): NodeEntry[] {
 
 export function nodeTable(shape: TableShape, schema: SchemaShape, table: DistributedTable, node: NodeId): NodeTable {
   const { distribution } = table;
-  assert(distribution.kind === 'distributed', 'a reference table has no shards');
+  if (distribution.kind === 'reference') return { shape, schema, group: null, keys: [], key: [], shards: [] };
   const { group, keys } = distribution;
   const shards = group.shards.filter((shard) => shard.nodeId === node);
   return { shape, schema, group, keys, key: keys.map((key) => key.attnum), shards };
@@ -69,15 +69,12 @@ export async function runAll(runner: SqlRunner, statements: readonly string[]): 
   if (statements.length > 0) await runner.query(statements.join(';\n'));
 }
 
-/**
- * Builds a recorded table on the nodes and guards its (empty or emptied) shell. `fill` copies its rows, between the two
- * parts of node-table.ts.
- */
+/** Builds a recorded table on the nodes. `fill` copies its rows, while nothing but columns and CHECKs is there. */
 export async function placeTable(
   tx: HerdTransaction,
   shape: TableShape,
   snapshot: CatalogSnapshot,
-  fill?: (table: DistributedTable) => Promise<void>,
+  fill: (table: DistributedTable) => Promise<void>,
 ): Promise<void> {
   const table = snapshot.relationsByOid.get(shape.oid)?.distributed;
   assert(table, `table ${shape.name} was just recorded`);
@@ -85,10 +82,9 @@ export async function placeTable(
   await onNodes(tx, snapshot, (node, { id }) =>
     runAll(node, [...ensureSchemaSql(schema), ...createNodeTableSql(nodeTable(shape, schema, table, id))]),
   );
-  if (fill) await fill(table);
+  await fill(table);
   await onNodes(tx, snapshot, (node, { id }) => {
     const onNode = nodeTable(shape, schema, table, id);
     return runAll(node, [...nodeKeysSql(onNode), ...nodeLinksSql(onNode)]);
   });
-  if (!fill) await runAll(tx.coordinator, guardShellSql(shape));
 }

@@ -1,13 +1,10 @@
-import { assert } from '../core/assert.ts';
 import { pgError } from '../core/errors.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { lockAndDescribe, notice, storedColumns, tableOid } from './distribute.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
 import { guardReferenceSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { createReferenceSql, referenceKeysSql, referenceLinksSql } from './node-reference.ts';
-import { ensureSchemaSql } from './node-table.ts';
-import { onNodes, recordTable, runAll, schemaOf } from './place-table.ts';
+import { placeTable, recordTable, runAll } from './place-table.ts';
 import { checkOrdinary } from './table-rules.ts';
 
 /** create_reference_table(): the coordinator keeps its rows, every node gets a copy. */
@@ -27,13 +24,9 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
   checkForeignKeys({ shape, distribution: null }, before);
   await recordTable(tx.coordinator, { oid, method: 'reference', key: [], groupId: null });
   tx.changed();
-  const snapshot = await tx.snapshot();
-  const recorded = snapshot.relationsByOid.get(oid)?.distributed;
-  assert(recorded, 'the table was just recorded');
-  const schema = await schemaOf(tx.coordinator, shape);
-  await onNodes(tx, snapshot, (node) => runAll(node, [...ensureSchemaSql(schema), ...createReferenceSql(shape)]));
-  const columns = storedColumns(shape, null);
-  await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, recorded, columns);
-  await onNodes(tx, snapshot, (node) => runAll(node, [...referenceKeysSql(shape), ...referenceLinksSql(shape)]));
+  await placeTable(tx, shape, await tx.snapshot(), async (recorded) => {
+    const columns = storedColumns(shape, null);
+    await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, recorded, columns);
+  });
   await runAll(tx.coordinator, guardReferenceSql(shape));
 }

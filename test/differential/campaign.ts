@@ -16,7 +16,7 @@ import {
   type Verdict,
 } from './run-unit.ts';
 import { shrinkList, shrinkUnit } from './shrink.ts';
-import { createStatements, distributeStatements, emptyStatement, fillStatements } from './tables.ts';
+import { createStatements, distributeStatements, emptyStatements, fillStatements } from './tables.ts';
 import { anyUnit, type Generator, type Unit } from './units.ts';
 
 export type Limits = {
@@ -104,8 +104,8 @@ async function createState(pair: Pair, limits: Limits): Promise<State> {
 async function refill(state: State): Promise<void> {
   const { plain, herd } = state.sessions;
   const fill = async (client: typeof plain, reversed: boolean) => {
-    await client.query(emptyStatement());
-    for (const statement of fillStatements(state.limits.seed, reversed)) await client.query(statement);
+    const statements = [...emptyStatements(), ...fillStatements(state.limits.seed, reversed)];
+    for (const statement of statements) await client.query(statement);
     await client.query('ANALYZE');
   };
   await Promise.all([fill(plain, false), fill(herd, !state.pair.distributed)]);

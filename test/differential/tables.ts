@@ -382,8 +382,8 @@ export function fillStatements(seed: number, reversed = false): string[] {
   });
 }
 
-export function emptyStatement(): string {
-  return `TRUNCATE ${tables.map((table) => table.name).join(', ')}`;
+export function emptyStatements(): string[] {
+  return tables.map((table) => `DELETE FROM ${table.name}`);
 }
 
 function quote(value: string | null): string {
