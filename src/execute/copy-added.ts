@@ -1,21 +1,12 @@
-import { encodeExtendedQuery, type ServerConnection } from '../backend/server-connection.ts';
+import type { ServerConnection } from '../backend/server-connection.ts';
 import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import { quoteLiteral } from '../sql/quote.ts';
-import { encodeCsvRow } from '../wire/copy-csv.ts';
-import { encodeTextRow } from '../wire/copy-text.ts';
+import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
 import type { CopyOptions } from './copy-options.ts';
+import { pumpCopy } from './copy-pump.ts';
 import { globalIndexesOf, indexedColumns } from './global-index.ts';
-import { forEachBatch } from './row-batches.ts';
-import { tupleValues } from './text-tuples.ts';
-
-/** What the router puts in front of one row. */
-export interface AddedFields {
-  /** As they go to the servers: text and CSV with the delimiter that follows, binary with the lengths. */
-  readonly bytes: Buffer;
-  readonly values: readonly (Buffer | null)[];
-}
 
 /**
  * Columns that the rows lack and that no server may fill in by itself: those drawn from sequences or volatile, of which the
@@ -43,23 +34,52 @@ export function addedColumns(table: DistributedTable, given: readonly string[]):
   });
 }
 
-/** Draws the values of `count` rows, in order, from a connection to the coordinator that is in the session's transaction. */
+/**
+ * Draws the values of `count` rows, in order, from a connection to the coordinator that is in the session's transaction. PostgreSQL
+ * writes them as they have to stand in front of the rows: the text formats with the delimiter that follows, binary as tuples.
+ */
 export async function drawAdded(
   coordinator: ServerConnection,
   columns: readonly ColumnEntry[],
   options: CopyOptions,
   count: number,
-): Promise<AddedFields[]> {
+): Promise<Buffer[]> {
   const list = columns.map((column) => `${defaultSql(column)}::${column.typeName}`);
-  const sql = `SELECT ${list.join(', ')} FROM pg_catalog.generate_series(1, ${count})`;
-  const format = options.format === 'binary' ? 1 : 0;
-  const drawn: AddedFields[] = [];
-  const query = encodeExtendedQuery(sql, [], [], format);
-  await forEachBatch(coordinator, query, Number.POSITIVE_INFINITY, async (rows) => {
-    for (const row of rows) drawn.push(addedFields(row, options));
+  const select = `SELECT ${list.join(', ')} FROM pg_catalog.generate_series(1, ${count})`;
+  const drawn: Buffer[] = [];
+  await pumpCopy(coordinator, `COPY (${select}) TO STDOUT${formatSql(options)}`, {
+    push: options.format === 'binary' ? tuplesInto(drawn) : linesInto(drawn, options.bytes.delimiter),
+    waits: false,
+    settle: () => Promise.resolve(),
   });
   assert(drawn.length === count, 'a default for each row');
   return drawn;
+}
+
+function linesInto(drawn: Buffer[], delimiter: number): (line: Buffer) => void {
+  return (line) => {
+    // The newline gives way to the delimiter; nobody else reads these bytes.
+    line[line.length - 1] = delimiter;
+    drawn.push(line);
+  };
+}
+
+/** The file header comes with the first tuple, the trailer by itself. */
+function tuplesInto(drawn: Buffer[]): (message: Buffer) => void {
+  let first = true;
+  return (message) => {
+    const tuple = first ? message.subarray(copyBinaryHeader.length) : message;
+    first = false;
+    if (!tuple.equals(copyBinaryTrailer)) drawn.push(tuple);
+  };
+}
+
+function formatSql({ format, bytes }: CopyOptions): string {
+  if (format === 'binary') return ' (FORMAT binary)';
+  const character = (byte: number) => quoteLiteral(String.fromCharCode(byte));
+  const shared = `FORMAT ${format}, DELIMITER ${character(bytes.delimiter)}, NULL ${quoteLiteral(bytes.null.toString('utf8'))}`;
+  if (format === 'text') return ` (${shared})`;
+  return ` (${shared}, QUOTE ${character(bytes.quote)}, ESCAPE ${character(bytes.escape)})`;
 }
 
 function defaultSql({ default: fallback, name }: ColumnEntry): string {
@@ -72,22 +92,4 @@ function defaultSql({ default: fallback, name }: ColumnEntry): string {
     default:
       assert(false, `column "${name}" has no default to draw`);
   }
-}
-
-function addedFields(tuple: Buffer, options: CopyOptions): AddedFields {
-  const values = tupleValues(tuple);
-  switch (options.format) {
-    case 'binary':
-      return { bytes: tuple.subarray(2), values };
-    case 'csv':
-      return { bytes: withDelimiter(encodeCsvRow(values, options.bytes), options), values };
-    case 'text':
-      return { bytes: withDelimiter(encodeTextRow(values, options.bytes), options), values };
-  }
-}
-
-/** The row's newline gives way to the delimiter. */
-function withDelimiter(line: Buffer, options: CopyOptions): Buffer {
-  line[line.length - 1] = options.bytes.delimiter;
-  return line;
 }

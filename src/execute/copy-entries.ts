@@ -2,7 +2,6 @@ import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import { encodeBinaryRow } from '../wire/copy-binary.ts';
 import type { ExecutionContext } from './context.ts';
-import type { AddedFields } from './copy-added.ts';
 import { type ValueReader, valueReader } from './copy-place.ts';
 import type { CopyTarget } from './copy-target.ts';
 import { addEntries, globalIndexesOf, indexedColumns } from './global-index.ts';
@@ -31,7 +30,7 @@ export class CopyEntries {
     return this.#bytes > maxEntryBytes;
   }
 
-  note(row: Buffer, added: AddedFields | null): void {
+  note(row: Buffer, added: Buffer | null): void {
     try {
       const entry = encodeBinaryRow([...this.#readers.map((read) => read(row, added)), ...this.#flags]);
       this.#entries.push(entry);

@@ -6,7 +6,7 @@ import type { CopyOptions } from './copy-options.ts';
 
 /** Where the value of a table's column is found when a row comes in. */
 export type FieldSource =
-  | { readonly kind: 'field'; readonly place: number; readonly column: string }
+  | { readonly kind: 'field'; readonly place: number }
   /** Among the values that the router adds to the row. */
   | { readonly kind: 'added'; readonly place: number }
   | { readonly kind: 'null' };
@@ -68,11 +68,11 @@ function csvReader(place: number, column: string, { bytes, forceNull, forceNotNu
   return (row) => csvField(row, place, bytes);
 }
 
-/** A tuple of the binary format with more fields in front: `added` are `count` fields, each with its length. */
-export function prependFields(added: Buffer, count: number, tuple: Buffer): Buffer {
-  const joined = Buffer.allocUnsafe(tuple.length + added.length);
-  joined.writeInt16BE(countBinaryFields(tuple) + count, 0);
-  joined.set(added, 2);
-  joined.set(tuple.subarray(2), 2 + added.length);
+/** Two tuples of the binary format as one: each is a count and its fields. */
+export function joinTuples(first: Buffer, second: Buffer): Buffer {
+  const joined = Buffer.allocUnsafe(first.length + second.length - 2);
+  joined.writeInt16BE(countBinaryFields(first) + countBinaryFields(second), 0);
+  joined.set(first.subarray(2), 2);
+  joined.set(second.subarray(2), first.length);
   return joined;
 }

@@ -1,42 +1,43 @@
 import { askShards, compileRouter, type KeyValue, type ShardRouting } from '../catalog/route.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
-import { assert } from '../core/assert.ts';
+import { assert, unreachable } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import type { AddedFields } from './copy-added.ts';
-import { type FieldReader, type FieldSource, fieldReader } from './copy-fields.ts';
-import type { CopyOptions } from './copy-options.ts';
+import { type FieldSource, fieldReader } from './copy-fields.ts';
 import type { CopyTarget } from './copy-target.ts';
 
-/** Finds one column's value of a row. Throws where the row has too few fields. */
-export type ValueReader = (row: Buffer, added: AddedFields | null) => Buffer | null;
+/** Finds one column's value in a row, or in the fields that are put in front of it. Throws where the row has too few fields. */
+export type ValueReader = (row: Buffer, added: Buffer | null) => Buffer | null;
 
 export function valueReader(name: string, target: CopyTarget, added: readonly ColumnEntry[]): ValueReader {
-  return readerOf(sourceOf(name, target, added), target.options);
-}
-
-function sourceOf(name: string, { columns }: CopyTarget, added: readonly ColumnEntry[]): FieldSource {
-  const place = columns.indexOf(name);
-  if (place >= 0) return { kind: 'field', place, column: name };
-  const addedPlace = added.findIndex((column) => column.name === name);
-  return addedPlace >= 0 ? { kind: 'added', place: addedPlace } : { kind: 'null' };
-}
-
-function readerOf(source: FieldSource, options: CopyOptions): ValueReader {
+  const { options } = target;
+  const source = sourceOf(name, target, added);
   switch (source.kind) {
     case 'field':
-      return fieldReader(source.place, source.column, options) as FieldReader;
-    case 'added':
-      return (_, added) => added?.values[source.place] ?? null;
+      return fieldReader(source.place, name, options);
+    case 'added': {
+      const read = fieldReader(source.place, name, { ...options, forceNull: none, forceNotNull: none });
+      return (_, fields) => (fields === null ? null : read(fields));
+    }
     case 'null':
       return () => null;
+    default:
+      return unreachable(source);
   }
+}
+
+/** Places of columns in the rows, and in what is put in front of them; a column that is in neither is NULL. */
+function sourceOf(name: string, { columns }: CopyTarget, added: readonly ColumnEntry[]): FieldSource {
+  const place = columns.indexOf(name);
+  if (place >= 0) return { kind: 'field', place };
+  const addedPlace = added.findIndex((column) => column.name === name);
+  return addedPlace >= 0 ? { kind: 'added', place: addedPlace } : { kind: 'null' };
 }
 
 /** `short`: the row has too few fields for its key, so that any server will refuse it. */
 export type Place = ShardRouting | 'short';
 
-export type Placer = (row: Buffer, added: AddedFields | null) => Place;
+export type Placer = (row: Buffer, added: Buffer | null) => Place;
 
 /** The hot path: reads the key from the row's bytes and routes it. */
 export function createPlacer(target: CopyTarget, added: readonly ColumnEntry[]): Placer {
@@ -45,10 +46,10 @@ export function createPlacer(target: CopyTarget, added: readonly ColumnEntry[]):
   const format = target.options.format === 'binary' ? 1 : 0;
   const slots = readers.map(() => ({ format, bytes: nothing }) as { format: 0 | 1; bytes: Buffer });
   const values: KeyValue[] = readers.map(() => null);
-  return (row, addedFields) => {
+  return (row, fields) => {
     try {
       for (let i = 0; i < readers.length; i++) {
-        const bytes = readers[i]!(row, addedFields);
+        const bytes = readers[i]!(row, fields);
         if (bytes === null) values[i] = null;
         else {
           slots[i]!.bytes = bytes;
@@ -64,6 +65,7 @@ export function createPlacer(target: CopyTarget, added: readonly ColumnEntry[]):
 }
 
 const nothing = Buffer.alloc(0);
+const none: ReadonlySet<string> = new Set();
 
 function keyReaders(target: CopyTarget, added: readonly ColumnEntry[]): ValueReader[] {
   const { distribution } = target.table;
@@ -76,7 +78,7 @@ export type AskedPlace = number | 'none' | 'unreadable';
 
 export interface KeyedRow {
   readonly row: Buffer;
-  readonly added: AddedFields | null;
+  readonly added: Buffer | null;
 }
 
 /** Asks PostgreSQL where rows go whose keys only it can read. */

@@ -5,7 +5,7 @@ import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { ExecutionContext } from './context.ts';
-import { type AddedFields, addedColumns, drawAdded } from './copy-added.ts';
+import { addedColumns, drawAdded } from './copy-added.ts';
 import { CopyEntries } from './copy-entries.ts';
 import { atLine, type LineError, type LineMap } from './copy-line-map.ts';
 import { askPlaces, createPlacer, type Placer } from './copy-place.ts';
@@ -77,7 +77,6 @@ export class CopyRouter {
       sql: copyIntoSql(target, this.#added),
       format: target.options.format,
       siteCount: this.#sites.length,
-      addedCount: this.#added.length,
       shown: (data) => shownData(data, this.#added.length, target.options),
       onError: () => {
         this.#hasFailed = true;
@@ -170,12 +169,12 @@ export class CopyRouter {
     this.#deferredBytes += row.length;
   }
 
-  #give(place: number | 'none' | 'short' | 'unreadable', each: DeferredRow, added: AddedFields | null): void {
+  #give(place: number | 'none' | 'short' | 'unreadable', each: DeferredRow, added: Buffer | null): void {
     const { row, line, embedded } = each;
     if (place === 'none') throw atLine(noShard(this.#target.table) as PgError, this.#target.table.name, line);
     const site = typeof place === 'number' ? this.#nodeOfShard[place] : this.#sites[0];
     assert(site !== undefined, 'a shard that was routed to has a node');
-    this.#shares.at(site).append(row, added?.bytes ?? null, line, embedded);
+    this.#shares.at(site).append(row, added, line, embedded);
     this.#entries?.note(row, added);
   }
 
@@ -185,12 +184,12 @@ export class CopyRouter {
     this.#deferredBytes = 0;
     const added = await this.#draw(rows.length);
     const placer = this.#placer;
-    const asked: { row: Buffer; each: DeferredRow; added: AddedFields | null }[] = [];
+    const asked: { row: Buffer; each: DeferredRow; added: Buffer | null }[] = [];
     for (const [index, each] of rows.entries()) {
       const fields = added[index] ?? null;
       if (placer === null) {
         for (const site of this.#sites) {
-          this.#shares.at(site).append(each.row, fields?.bytes ?? null, each.line, each.embedded);
+          this.#shares.at(site).append(each.row, fields, each.line, each.embedded);
         }
         continue;
       }
@@ -203,7 +202,7 @@ export class CopyRouter {
     for (const [index, { each, added: fields }] of asked.entries()) this.#give(places[index]!, each, fields);
   }
 
-  async #draw(count: number): Promise<readonly AddedFields[]> {
+  async #draw(count: number): Promise<readonly Buffer[]> {
     if (this.#added.length === 0) return [];
     // The coordinator's copy of a reference table is filled over the very connection that draws.
     if (this.#sites.includes('coordinator')) await this.#shares.close('coordinator');

@@ -3,7 +3,7 @@ import type { PgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
 import type { ExecutionContext } from './context.ts';
-import { prependFields } from './copy-fields.ts';
+import { joinTuples } from './copy-fields.ts';
 import { type LineError, LineMap, mapLines } from './copy-line-map.ts';
 import type { CopyFormat } from './copy-options.ts';
 import { CopyStream } from './copy-stream.ts';
@@ -16,8 +16,6 @@ export interface SharesOptions {
   readonly format: CopyFormat;
   /** How many servers there may be. */
   readonly siteCount: number;
-  /** Fields that are put in front of each row. */
-  readonly addedCount: number;
   /** What a context shows of a line: the part that is the client's. */
   shown(data: string): string;
   onError(): void;
@@ -29,13 +27,11 @@ export class Share {
   readonly stream: CopyStream;
   readonly lines = new LineMap();
   readonly #format: CopyFormat;
-  readonly #addedCount: number;
   rowCount = 0;
 
-  constructor(stream: CopyStream, options: SharesOptions) {
+  constructor(stream: CopyStream, format: CopyFormat) {
     this.stream = stream;
-    this.#format = options.format;
-    this.#addedCount = options.addedCount;
+    this.#format = format;
   }
 
   /** `embedded`: line ends inside the row, by the client's count. */
@@ -44,7 +40,7 @@ export class Share {
     this.rowCount += 1;
     this.lines.push(line);
     if (this.#format !== 'binary') this.stream.appendLine(added, row);
-    else this.stream.append(added === null ? row : prependFields(added, this.#addedCount, row));
+    else this.stream.append(added === null ? row : joinTuples(added, row));
   }
 
   /**
@@ -154,7 +150,7 @@ export class CopyShares {
         onError: () => options.onError(),
         onNotice: (frame) => options.onNotice(frame, share.lines),
       }),
-      options,
+      options.format,
     );
     return share;
   }

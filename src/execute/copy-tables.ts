@@ -109,7 +109,6 @@ class Broadcast implements CopySink {
       sql,
       format: 'text',
       siteCount: sites.length,
-      addedCount: 0,
       shown: (data) => data,
       onError() {},
       onNotice() {},

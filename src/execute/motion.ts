@@ -133,11 +133,13 @@ class TableCopy {
   readonly connection: ServerConnection;
   #error: PgError | null = null;
   #done: Promise<void>;
+  readonly #table: string;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
 
-  private constructor(connection: ServerConnection, done: Promise<void>) {
+  private constructor(connection: ServerConnection, table: string, done: Promise<void>) {
     this.connection = connection;
+    this.#table = table;
     this.#done = done;
   }
 
@@ -146,6 +148,7 @@ class TableCopy {
       let finish: () => void = () => {};
       const copy = new TableCopy(
         connection,
+        spill.name,
         new Promise((done) => {
           finish = done;
         }),
@@ -183,6 +186,8 @@ class TableCopy {
     this.connection.write(copyDoneMessage);
     await this.#done;
     if (this.#error) throw this.#error;
+    // Without statistics PostgreSQL takes any table for a small one, and joins it row by row.
+    await this.connection.query(`ANALYZE ${this.#table}`);
   }
 
   #flush(): boolean {

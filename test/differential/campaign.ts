@@ -47,8 +47,9 @@ const shrinkSeconds = 40;
 export async function runCampaign(pair: Pair, limits: Limits): Promise<Report> {
   const state = await createState(pair, limits);
   const generator: Generator = { random: new Random(limits.seed), ids: createFreeIds(), seed: limits.seed };
-  const end = Date.now() + limits.seconds * 1000;
-  while (Date.now() < end && state.tally.statements < limits.statements && state.failures.length < limits.failures) {
+  const start = Date.now();
+  const generatedMs = () => Date.now() - start - state.investigatedMs;
+  while (generatedMs() < limits.seconds * 1000 && state.tally.statements < limits.statements && state.failures.length < limits.failures) {
     const unit = anyUnit(generator);
     const verdict = await runUnit(state.sessions, unit, (observation) => count(state, observation));
     if (verdict.kind === 'differs') await investigate(state, unit, verdict);
@@ -64,6 +65,8 @@ type State = {
   readonly pair: Pair;
   readonly limits: Limits;
   sessions: Sessions;
+  /** Shrinking doesn't count against the time that was asked for. */
+  investigatedMs: number;
   /** Units that changed something since the tables were last filled afresh. */
   history: Unit[];
   readonly seen: Set<string>;
@@ -90,6 +93,7 @@ async function createState(pair: Pair, limits: Limits): Promise<State> {
     pair,
     limits,
     sessions,
+    investigatedMs: 0,
     history: [],
     seen: new Set(),
     failures: [],
@@ -150,6 +154,26 @@ function hasChange(unit: Unit): boolean {
 
 /** Shrinks what failed, writes the reproduction, and puts both sides back on the same footing. */
 async function investigate(state: State, unit: Unit, verdict: Extract<Verdict, { kind: 'differs' }>): Promise<void> {
+  const start = Date.now();
+  const fault = errorFault(verdict.difference);
+  if (fault === undefined || !state.seen.has(fault)) await shrinkAndReport(state, unit, verdict);
+  if (fault !== undefined) state.seen.add(fault);
+  await reconnect(state);
+  await refill(state);
+  state.investigatedMs += Date.now() - start;
+}
+
+/** An error that the herd alone gives is the same fault wherever it shows; one wrong row may be like another and isn't. */
+function errorFault(difference: string): string | undefined {
+  const message = /success became SQLSTATE (.*)/s.exec(difference)?.[1];
+  return message?.replaceAll(/"[^"]*"|\d+/g, '…');
+}
+
+async function shrinkAndReport(
+  state: State,
+  unit: Unit,
+  verdict: Extract<Verdict, { kind: 'differs' }>,
+): Promise<void> {
   const signature = signatureOf(verdict);
   const history = state.history;
   const deadline = Date.now() + shrinkSeconds * 1000;
@@ -164,8 +188,6 @@ async function investigate(state: State, unit: Unit, verdict: Extract<Verdict, {
   const small = reproduced ? await shrinkUnit(unit, (simpler) => fails([...needed, simpler]), outOfTime) : unit;
   const last = reproduced ? await replayVerdict(state, [...needed, small]) : verdict;
   report(state, signature, { units: [...needed, small], verdict: last, reproduced });
-  await reconnect(state);
-  await refill(state);
 }
 
 async function replay(state: State, units: readonly Unit[]): Promise<string> {
