@@ -1,6 +1,6 @@
 import { pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { ServerConnection, type ServerSecret, type ServerTarget } from './server-connection.ts';
+import { ServerConnection, type ServerSecret, type ServerTarget, type ServerTls } from './server-connection.ts';
 
 /** Where the servers of the herd are; the role and its secret come with the client. */
 export interface ServerEndpoint {
@@ -8,7 +8,7 @@ export interface ServerEndpoint {
   readonly host: string;
   readonly port: number;
   readonly database: string;
-  readonly useTls: boolean;
+  readonly tls: ServerTls | null;
 }
 
 interface Waiter {
@@ -18,7 +18,7 @@ interface Waiter {
 
 /** A bounded set of connections to one server as one role. */
 export class ConnectionPool {
-  readonly target: ServerTarget;
+  #target: ServerTarget;
   readonly #maxConnections: number;
   readonly #startupSettings: ReadonlyMap<string, string>;
   /** Free connections, the one used last at the end. */
@@ -29,9 +29,18 @@ export class ConnectionPool {
   #closed = false;
 
   constructor(target: ServerTarget, maxConnections: number, startupSettings: ReadonlyMap<string, string>) {
-    this.target = target;
+    this.#target = target;
     this.#maxConnections = maxConnections;
     this.#startupSettings = startupSettings;
+  }
+
+  get target(): ServerTarget {
+    return this.#target;
+  }
+
+  /** New connections log in with it; those that are open stay, as sessions outlive a change of password in PostgreSQL. */
+  renewSecret(secret: ServerSecret): void {
+    this.#target = { ...this.#target, secret };
   }
 
   get size(): number {
@@ -147,6 +156,8 @@ export class PoolSet {
   readonly #maxConnectionsPerPool: number;
   readonly #startupSettings: ReadonlyMap<string, string>;
   #pools = new Map<string, ConnectionPool>();
+  /** What each role proved last. A session that logged in before a change of password knows an old one. */
+  #secrets = new Map<string, ServerSecret>();
 
   /** `startupSettings`: what every connection starts with; a session's own settings are applied on top. */
   constructor(
@@ -157,11 +168,22 @@ export class PoolSet {
     this.#startupSettings = startupSettings;
   }
 
+  /** A role has just logged in with this secret. */
+  renewSecret(user: string, secret: ServerSecret): void {
+    this.#secrets.set(user, secret);
+    for (const pool of this.#pools.values()) if (pool.target.user === user) pool.renewSecret(secret);
+  }
+
+  /** `secret` serves as long as the role has not logged in with another one. */
   pool(endpoint: ServerEndpoint, user: string, secret: ServerSecret): ConnectionPool {
     const key = `${endpoint.host}\0${endpoint.port}\0${endpoint.database}\0${user}`;
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new ConnectionPool({ ...endpoint, user, secret }, this.#maxConnectionsPerPool, this.#startupSettings);
+      pool = new ConnectionPool(
+        { ...endpoint, user, secret: this.#secrets.get(user) ?? secret },
+        this.#maxConnectionsPerPool,
+        this.#startupSettings,
+      );
       this.#pools.set(key, pool);
     }
     return pool;

@@ -23,7 +23,12 @@ export interface ServerTarget {
   readonly database: string;
   readonly user: string;
   readonly secret: ServerSecret;
-  readonly useTls: boolean;
+  readonly tls: ServerTls | null;
+}
+
+/** How to encrypt. With `ca` (PEM) the server's certificate and its name are checked; without, as libpq's sslmode=require. */
+export interface ServerTls {
+  readonly ca: string | null;
 }
 
 export type ServerSecret =
@@ -62,6 +67,7 @@ export class ServerConnection implements SqlRunner {
   /** Which session settings have been applied: the key of the pool's book-keeping (see session-settings). */
   appliedSettings = '';
   readonly preparedStatements = new StatementNames(limits.maxPreparedStatementsPerConnection);
+  #lastPortalNumber = 0;
   /** Marked when the connection carries state that can't be undone cheaply: it is closed instead of pooled. */
   tainted = false;
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;
@@ -92,6 +98,12 @@ export class ServerConnection implements SqlRunner {
 
   get closed(): boolean {
     return this.#state.kind === 'closed';
+  }
+
+  /** A portal name that this connection has not used before. */
+  newPortalName(): string {
+    this.#lastPortalNumber += 1;
+    return `pgherd_p${this.#lastPortalNumber}`;
   }
 
   /** No exchange is under way. */
@@ -348,14 +360,18 @@ async function connectSocket(target: ServerTarget, signal?: AbortSignal): Promis
     ? net.connect({ path: `${host}/.s.PGSQL.${port}` })
     : net.connect({ host, port, noDelay: true });
   await settled(plain, 'connect', target, signal);
-  if (!target.useTls) return plain;
+  if (target.tls === null) return plain;
   plain.write(frontend.encodeSslRequest());
   const answer = await new Promise<number>((resolve, reject) => {
     plain.once('data', (chunk) => resolve(chunk[0] ?? 0));
     plain.once('error', reject);
   });
   if (answer !== 0x53) throw pgError('connectionFailure', `${target.label} does not support TLS`);
-  const secure = tls.connect({ socket: plain, servername: net.isIP(host) ? '' : host, rejectUnauthorized: false });
+  const { ca } = target.tls;
+  const secure = tls.connect({
+    ...{ socket: plain, host, servername: net.isIP(host) ? '' : host, rejectUnauthorized: ca !== null },
+    ...(ca === null ? {} : { ca }),
+  });
   await settled(secure, 'secureConnect', target, signal);
   return secure;
 }

@@ -55,6 +55,8 @@ export const configSchema = z
     nodes: z.array(node).default([]),
     auth: z.enum(['scram', 'trust']).default('scram'),
     tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
+    /** Towards the servers. Without `ca` their certificates are not checked, as with libpq's sslmode=require. */
+    serverTls: z.strictObject({ ca: z.string().min(1).optional() }).nullish(),
     pools: pools.prefault({}),
     shardCount: shardCount.default(32),
     /** Where a name that SQL uses, such as `worker1:5432` or `coordinator`, really is. */

@@ -67,12 +67,16 @@ async function routerOptions(config: Config, source: YamlSource, dir: string): P
   // Read here only to name the key of a file that cannot be read; the router reads them itself.
   if (config.tls) await Promise.all([read(['tls', 'cert'], config.tls.cert), read(['tls', 'key'], config.tls.key)]);
   const tls = config.tls && { cert: resolve(dir, config.tls.cert), key: resolve(dir, config.tls.key) };
+  const ca = config.serverTls?.ca;
+  if (ca !== undefined) await read(['serverTls', 'ca'], ca);
+  const serverTls = ca === undefined ? {} : { ca: resolve(dir, ca) };
   return {
     listen: config.listen,
     coordinator,
     nodes,
     auth: config.auth,
     ...(tls ? { tls } : {}),
+    ...(config.serverTls === undefined ? {} : { serverTls }),
     addresses: config.addresses,
     defaultShardCount: config.citus?.shard_count ?? config.shardCount,
     maxConnectionsPerPool: config.pools.maxConnectionsPerPool ?? limits.maxConnectionsPerPool,

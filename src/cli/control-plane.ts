@@ -1,5 +1,6 @@
+import { readFileSync } from 'node:fs';
 import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
-import { ServerConnection, type ServerSecret } from '../backend/server-connection.ts';
+import { ServerConnection, type ServerSecret, type ServerTls } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, NodeId } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
@@ -17,16 +18,18 @@ export class ControlPlane {
   readonly #pools = new PoolSet(8, controlSettings);
   /** Runs each text on a connection of its own, outside any transaction. */
   readonly coordinator: SqlRunner;
+  readonly #tls: ServerTls | null;
 
   constructor(options: RouterOptions) {
     this.#options = options;
+    this.#tls = serverTls(options);
     const pool = this.#pool(this.coordinatorEndpoint);
     this.coordinator = pooled(pool);
   }
 
   get coordinatorEndpoint(): ServerEndpoint {
     const { host, port, database } = this.#options.coordinator;
-    return { label: 'coordinator', host, port, database, useTls: false };
+    return { label: 'coordinator', host, port, database, tls: this.#tls };
   }
 
   /** A connection that is the caller's until it closes it. */
@@ -40,7 +43,7 @@ export class ControlPlane {
     const node = snapshot.nodes.find((candidate) => candidate.id === site);
     if (node === undefined) throw pgError('connectionFailure', `node ${site} is not in the catalog`);
     const { database } = this.#options.coordinator;
-    return { label: node.name, host: node.host, port: node.port, database, useTls: false };
+    return { label: node.name, host: node.host, port: node.port, database, tls: this.#tls };
   }
 
   node(id: NodeId, snapshot: CatalogSnapshot): SqlRunner {
@@ -49,7 +52,7 @@ export class ControlPlane {
 
   at(label: string, host: string, port: number): SqlRunner {
     const { database } = this.#options.coordinator;
-    return pooled(this.#pool({ label, host, port, database, useTls: false }));
+    return pooled(this.#pool({ label, host, port, database, tls: this.#tls }));
   }
 
   resolveAddress(name: string, port: number): { host: string; port: number } {
@@ -72,6 +75,11 @@ export class ControlPlane {
     const { password } = this.#options.coordinator;
     return password === undefined ? { kind: 'none' } : { kind: 'password', password };
   }
+}
+
+function serverTls({ serverTls: wanted }: RouterOptions): ServerTls | null {
+  if (wanted === undefined) return null;
+  return { ca: wanted.ca === undefined ? null : readFileSync(wanted.ca, 'utf8') };
 }
 
 function pooled(pool: ConnectionPool): SqlRunner {

@@ -33,6 +33,8 @@ export interface RouterOptions {
   readonly auth: 'trust' | 'scram';
   /** Paths of PEM files. */
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Connections to servers are encrypted. With `ca` (path of a PEM file) their certificates are checked too, names included. */
+  readonly serverTls?: { readonly ca?: string };
   /** Where a name such as `worker1:5432` or `coordinator` is. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
   readonly defaultShardCount: number;
@@ -107,6 +109,7 @@ function routerServices(
     refreshCatalog: () => catalog.refresh(),
     loadCatalog: (runner) => catalog.loadWithin(runner),
     pool: (site, identity): ConnectionPool => pools.pool(endpoint(site), identity.user, identity.secret),
+    loggedIn: ({ user, secret }) => pools.renewSecret(user, secret),
     control: () => control.coordinator,
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
     virtualRows: () => liveShardSizes(control, catalog.snapshot),

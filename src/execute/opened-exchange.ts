@@ -1,7 +1,15 @@
 import type { FrameSink, ServerConnection } from '../backend/server-connection.ts';
 import { assert } from '../core/assert.ts';
 import type { PgError } from '../core/errors.ts';
-import { encodeBind, encodeDescribe, encodeExecute, encodeParse, flushMessage, syncMessage } from '../wire/frontend.ts';
+import {
+  encodeBind,
+  encodeClose,
+  encodeDescribe,
+  encodeExecute,
+  encodeParse,
+  flushMessage,
+  syncMessage,
+} from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import { type FrameHandler, serverError } from './exchange.ts';
 import type { RenderedSql } from './statement-bytes.ts';
@@ -27,6 +35,7 @@ type State =
 export class OpenedExchange implements FrameSink {
   readonly connection: ServerConnection;
   readonly #fragments: readonly Fragment[];
+  readonly #portals: readonly string[];
   #state: State = { kind: 'bound' };
   #next = 0;
   #onReady: (() => void) | null = null;
@@ -35,6 +44,7 @@ export class OpenedExchange implements FrameSink {
   constructor(connection: ServerConnection, fragments: readonly Fragment[]) {
     this.connection = connection;
     this.#fragments = fragments;
+    this.#portals = fragments.map(() => connection.newPortalName());
   }
 
   /** Takes the snapshots. Rejects with the server's error; the exchange has ended then. */
@@ -48,7 +58,7 @@ export class OpenedExchange implements FrameSink {
           rendered.values.map((value) => value.typeOid),
         ),
         encodeBind({
-          portal: portalName(index),
+          portal: this.#portals[index]!,
           statement: '',
           parameterFormats: rendered.values.map((value) => value.format),
           parameters: rendered.values.map((value) => value.bytes),
@@ -85,9 +95,11 @@ export class OpenedExchange implements FrameSink {
           else resolve();
         },
       };
-      const describe = fragment.describe ? [encodeDescribe('P', portalName(index))] : [];
+      const portal = this.#portals[index]!;
+      const describe = fragment.describe ? [encodeDescribe('P', portal)] : [];
       const end = last ? syncMessage : flushMessage;
-      this.connection.write(Buffer.concat([...describe, encodeExecute(portalName(index), 0), end]));
+      // In a transaction block a portal would live on to its end, and hold its snapshot.
+      this.connection.write(Buffer.concat([...describe, encodeExecute(portal, 0), encodeClose('P', portal), end]));
     });
   }
 
@@ -153,8 +165,4 @@ export class OpenedExchange implements FrameSink {
       this.#onReady = resolve;
     });
   }
-}
-
-function portalName(index: number): string {
-  return `pgherd_p${index}`;
 }

@@ -22,8 +22,8 @@ export function createRowRouter(
   const places = keys.map((key) => columns.findIndex((column) => column.name === key.name));
   const route = compileRouter(table);
   const nodes = group.shards.map((shard) => shard.nodeId);
-  const toNode = (index: number | 'none') => {
-    if (index === 'none') throw noShard(table);
+  const toNode = (index: number | 'none', values: readonly KeyValue[]) => {
+    if (index === 'none') throw noShard(table, values);
     return nodes[index]!;
   };
   return {
@@ -34,17 +34,30 @@ export function createRowRouter(
         return bytes === null ? null : { format: columns[place]!.viaText ? 0 : 1, bytes };
       });
       const index = route(values);
-      if (index !== 'ask') return toNode(index);
-      return askShard(context.control(), table, values).then(toNode);
+      if (index !== 'ask') return toNode(index, values);
+      return askShard(context.control(), table, values).then((asked) => toNode(asked, values));
     },
   };
 }
 
-/** The words PostgreSQL has for a row that no partition takes. */
-export function noShard(table: DistributedTable): Error {
+/** The words PostgreSQL has for a row that no partition takes; a NULL that its column refuses is the older complaint. */
+export function noShard(table: DistributedTable, values: readonly KeyValue[] = []): Error {
+  const { keys } = table.distribution as Extract<DistributedTable['distribution'], { kind: 'distributed' }>;
+  const missing = keys.find((key, i) => values[i] === null && isNotNull(table, key.name));
+  if (missing !== undefined) {
+    return pgError(
+      'notNullViolation',
+      `null value in column "${missing.name}" of relation "${table.name}" violates not-null constraint`,
+      { schema: table.schema, table: table.name, column: missing.name },
+    );
+  }
   return pgError('checkViolation', `no partition of relation "${table.name}" found for row`, {
     schema: table.schema,
     table: table.name,
     hint: 'No shard covers the value of the distribution column.',
   });
+}
+
+function isNotNull(table: DistributedTable, column: string): boolean {
+  return table.columns.some(({ name, notNull }) => name === column && notNull);
 }

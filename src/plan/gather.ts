@@ -4,14 +4,14 @@ import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { joinParts, splice } from '../sql/source.ts';
 import { type NeededColumns, neededColumns } from './columns.ts';
 import type { PlanContext } from './context.ts';
-import { type PlanEdit, parameterExtent, sampleExtent } from './edits.ts';
+import { callExtent, nameEdit, type PlanEdit, parameterExtent, sampleExtent } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
-import { columnEntry } from './resolve.ts';
-import { type ConstantPool, parameterParts, type Replacement, rewriteStatement, type SourceEdit } from './rewrite.ts';
+import { columnEntry, wholeRow } from './resolve.ts';
+import { type ConstantPool, isRenamed, parameterParts, type Replacement, rewriteStatement, type SourceEdit } from './rewrite.ts';
 import { nodesOf, shardsOf } from './shards.ts';
 import { motionColumn } from './type-name.ts';
 
@@ -57,7 +57,8 @@ export function gather(request: GatherRequest): Gathered {
     });
   }
   const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
-  const edits = [...own, ...groupingEdits(model, (item) => replacements.has(item))];
+  const isReplaced = (item: RelationItem) => replacements.has(item);
+  const edits = [...own, ...groupingEdits(model, isReplaced), ...wholeRowEdits(model, isReplaced)];
   const replace = (item: RelationItem) => replacements.get(item) ?? null;
   const sql = rewriteStatement({ model, context, replace, constants: null, edits });
   const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
@@ -182,6 +183,27 @@ function arrival(item: RelationItem, columns: NeededColumns, motion: Motion, ind
   });
   if (columns.tableoid) list.push(`${item.table?.oid ?? 0}::oid AS tableoid`);
   return [`(SELECT ${list.join(', ')} FROM `, { motion: index }, ')'];
+}
+
+/** A whole row keeps the table's row type. As text, because a row of a subquery is a record, which no cast accepts. */
+function wholeRowEdits(model: Model, isReplaced: (item: RelationItem) => boolean): SourceEdit[] {
+  return model.blocks.flatMap((block) => {
+    const { source } = block;
+    const changed = new Set<unknown>();
+    const rows = block.columnRefs.flatMap((ref): SourceEdit[] => {
+      const item = wholeRow(ref, block);
+      if (!item?.table || !isReplaced(item) || item.node.alias?.colnames) return [];
+      changed.add(ref);
+      const { start, end } = callExtent(source, ref.location);
+      const type = quoteQualified(item.table.schema, item.table.name);
+      return [
+        { source, edit: { start, end: start, parts: ['('] } },
+        { source, edit: { start: end, end, parts: [`::text::${type})`] } },
+      ];
+    });
+    const named = block.targets.filter((target) => isRenamed(target, changed));
+    return [...rows, ...named.map((target) => ({ source, edit: nameEdit(source, target) }))];
+  });
 }
 
 function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean } {

@@ -127,6 +127,7 @@ interface RowsQuestion {
 function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTemplate; dependsOnParameters: boolean } {
   const { model, facts, context, constants, shape, text, columns } = question;
   const end = model.source.bytes.length;
+  const written = columns.filter(({ generatedSql }) => generatedSql === null);
   const drop = (start: number, to: number, parts: SqlTemplate = []): PlanEdit => ({ start, end: to, parts });
   const edits: PlanEdit[] = [drop(text.tailStart, end, [closeOf(shape, columns)])];
   if (shape.source.kind === 'values')
@@ -136,7 +137,7 @@ function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTe
     edits.push(
       drop(text.head.start, text.tailStart, [
         openValues(columns),
-        `VALUES (${columns.map((c) => c.defaultSql ?? 'NULL').join(', ')})`,
+        `VALUES (${written.map((place) => typed(place.defaultSql ?? 'NULL', place)).join(', ')})`,
       ]),
     );
   const gathered = gather({ model, facts, context, constants, edits });

@@ -1,7 +1,7 @@
 import type { Node } from '@pgsql/types';
 import { unsupported } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
-import { createSource, textBetween } from '../sql/source.ts';
+import { createSource, splice, textBetween } from '../sql/source.ts';
 import { analyze } from './analyze.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
@@ -9,9 +9,10 @@ import type { PlanContext } from './context.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
 import { gather } from './gather.ts';
 import { planInsert } from './insert.ts';
-import { isChange, type Model } from './model.ts';
+import { type PlanEdit, parameterExtent } from './edits.ts';
+import { type Block, isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
-import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { createConstantPool } from './rewrite.ts';
 import { planScatter } from './scatter.ts';
 import { type NotOneShard, planSingleShard } from './single-shard.ts';
 import { explainedStart } from './statement-text.ts';
@@ -28,10 +29,11 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
     return planStatement({ ...statement, node: statement.node.ExplainStmt.query }, context);
   }
   const inner = queryInside(statement.node);
+  if (!isQuery(inner)) return planLocal(statement, [], null);
   const cut = withoutExplain(statement);
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
-  if (isLocal(model)) return planLocal(model, context);
+  if (isLocal(model)) return planLocal(cut, model.blocks, model);
   const facts = findFacts(model.root);
   checkChanges(model);
   if (isUtility)
@@ -94,16 +96,17 @@ function isLocal(model: Model): boolean {
   );
 }
 
-function planLocal(model: Model, context: PlanContext): Plan {
+/** As written; only the parameters become holes. */
+function planLocal(statement: RawStatement, blocks: readonly Block[], model: Model | null): Plan {
+  const source = createSource(statement);
+  const edits = blocks.flatMap((block) =>
+    block.parameters.map(({ number = 0, location }): PlanEdit => ({ ...parameterExtent(source, location), parts: [{ parameter: number - 1 }] })),
+  );
   return {
     ...{ rung: 'local', reason: 'no distributed table', constants: [], motions: [] },
-    final: {
-      kind: 'pass',
-      site: 'coordinator',
-      sql: rewriteStatement({ model, context, replace: () => null, constants: null }),
-    },
-    writes: model.blocks.some(isChange) || locksRows(model),
-    returnsRows: returnsRows(model),
+    final: { kind: 'pass', site: 'coordinator', sql: splice(source, edits) },
+    writes: blocks.some(isChange) || blocks.some((block) => block.kind === 'select' && block.node.lockingClause !== undefined),
+    returnsRows: model !== null && returnsRows(model),
     valueIndependent: true,
   };
 }
@@ -142,6 +145,10 @@ function checkChanges(model: Model): void {
     if (item.isTarget && item.relation?.kind === 'view')
       throw unsupported('PH002', `a change of the view ${item.name}`);
   }
+}
+
+function isQuery(node: Node): boolean {
+  return ['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt'].some((kind) => kind in node);
 }
 
 /** SELECT INTO and CREATE TABLE AS make a table on the coordinator. */

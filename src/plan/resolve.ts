@@ -2,7 +2,7 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { figureColumnName } from '../sql/column-name.ts';
 import { nameParts } from '../sql/walk.ts';
-import { type Block, type FromItem, type JoinItem, type LeafItem, leavesOf, type QueryItem } from './model.ts';
+import { type Block, type FromItem, type JoinItem, type LeafItem, leavesOf, type QueryItem, type RelationItem } from './model.ts';
 
 /** A column of something in a FROM clause, by the name it has there. */
 export interface Bound {
@@ -174,6 +174,20 @@ export function expandStar(fields: readonly (string | null)[], block: Block): re
     }
   }
   return outputs;
+}
+
+/** The relation whose whole row a reference means: a name that is no column anywhere around. */
+export function wholeRow(ref: ColumnRef, block: Block): RelationItem | null {
+  const [name, ...more] = nameParts(ref.fields);
+  if (typeof name !== 'string' || more.length > 0) return null;
+  for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
+    if (findIn(scope, name, undefined) !== 'none') return null;
+  }
+  for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
+    const item = findAlias(scope.from, name);
+    if (item) return item.kind === 'relation' ? item : null;
+  }
+  return null;
 }
 
 /** The catalog's entry of a bound column; null unless it is a relation's own. */

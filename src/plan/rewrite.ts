@@ -192,7 +192,8 @@ function losesQualifier(fields: Node[] | undefined, block: Block, rewriting: Rew
   );
 }
 
-function isRenamed(target: ResTarget, changed: ReadonlySet<unknown>): boolean {
+/** Whether an unnamed item holds something that was changed, so that it would get another name. */
+export function isRenamed(target: ResTarget, changed: ReadonlySet<unknown>): boolean {
   if (target.name !== undefined || !target.val || changed.size === 0) return false;
   let found = false;
   walk(target.val, (_, fields) => {

@@ -6,7 +6,8 @@ import { describeTables, withPinnedSettings } from './describe-table.ts';
 import { tableOid } from './distribute.ts';
 import { keyOfColumns } from './distribution-key.ts';
 import type { HerdTransaction } from './herd.ts';
-import { addLeafSql, defaultCheckName, defaultCheckSql, leafName } from './node-table.ts';
+import { leafName } from './node-relations.ts';
+import { addLeafSql, defaultCheckName, defaultCheckSql } from './node-table.ts';
 import { nodeTable, runAll, schemaOf } from './place-table.ts';
 import { checkBoundsApart, readShardBounds } from './shard-bounds.ts';
 

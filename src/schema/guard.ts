@@ -52,6 +52,30 @@ function guardStatistics(table: GuardedTable): string {
   return quoteIdentifier(`t${table.oid}_guard`);
 }
 
+/** After DDL that may have taken a guard away or switched it off (DROP STATISTICS, DISABLE TRIGGER USER). */
+export async function restoreGuards(
+  runner: SqlRunner,
+  table: GuardedTable,
+  kind: 'distributed' | 'reference',
+): Promise<void> {
+  const { rows } = await runner.query(
+    `SELECT (SELECT g.tgenabled FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $1::oid AND g.tgname = '${shellGuardName}'),
+    EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = $1::oid AND s.stxnamespace = 'pgherd'::regnamespace)`,
+    [String(table.oid)],
+  );
+  const [trigger, statistics] = rows[0]!;
+  const repairs = [
+    ...(trigger === 'A'
+      ? []
+      : [
+          ...dropWriteGuardSql(table),
+          ...(kind === 'distributed' ? writeGuardSql(table, 'shell_write_guard') : guardReferenceSql(table)),
+        ]),
+    ...(kind === 'reference' || statistics === 't' ? [] : readGuardSql(table, 'shell_guard')),
+  ];
+  if (repairs.length > 0) await runner.query(repairs.join(';\n'));
+}
+
 /**
  * Runs one of the router's own statements on the coordinator that must look into (empty) shells: validating a foreign
  * key, TRUNCATE. No user code may run in it: it would see the shells empty.

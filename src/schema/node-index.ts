@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { holders, type NodeTable, parentName } from './node-table.ts';
+import { holders, type NodeTable, parentName } from './node-relations.ts';
 import { checkSql, optionList } from './relation-sql.ts';
 import type { ConstraintShape, IndexDetails, IndexShape } from './table-shape.ts';
 import { divideKeys } from './unique-keys.ts';

@@ -1,8 +1,9 @@
 import { boundsCheckSql, boundsSql, partitionKeySql } from '../catalog/bounds-sql.ts';
-import { type ColocationGroup, type GroupShard, type KeyColumn, leafSchema } from '../catalog/snapshot.ts';
+import { type GroupShard, leafSchema } from '../catalog/snapshot.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { guardParentSql, guardReferenceSql } from './guard.ts';
 import { nodeKeysOfLeafSql } from './node-index.ts';
+import { type Holder, holders, leafName, type NodeTable, parentName, relationNames } from './node-relations.ts';
 import {
   accessSql,
   checkSql,
@@ -22,53 +23,7 @@ import {
   type TriggerShape,
 } from './table-shape.ts';
 
-/**
- * A table on a node. A distributed table is a parent under the table's own name, with the leaves that live there; a
- * reference table is a plain table. It is made in three parts, for rows are copied faster, and without firing triggers,
- * while nothing but columns and CHECKs is there: createNodeTableSql(), nodeKeysSql() (node-index.ts), nodeLinksSql().
- */
-export interface NodeTable {
-  readonly shape: TableShape;
-  readonly schema: SchemaShape;
-  /** null: a reference table. */
-  readonly group: ColocationGroup | null;
-  readonly keys: readonly KeyColumn[];
-  /** Attribute numbers of `keys`. */
-  readonly key: readonly number[];
-  /** The shards that live on this node. */
-  readonly shards: readonly GroupShard[];
-}
-
-/** A relation that holds rows: a leaf, or the reference table itself. */
-export interface Holder {
-  /** Qualified and quoted. */
-  readonly relation: string;
-  /** Its indexes and statistics are in this schema, under the names that they have on the shell. */
-  readonly schema: string;
-}
-
 export const defaultCheckName = 'pgherd_default';
-
-export function parentName({ shape }: NodeTable): string {
-  return quoteQualified(shape.schema, shape.name);
-}
-
-export function leafName({ shape }: NodeTable, shard: GroupShard): string {
-  return quoteQualified(leafSchema(shard.index, shape.schema), shape.name);
-}
-
-export function holders(table: NodeTable): Holder[] {
-  if (table.group === null) return [{ relation: parentName(table), schema: table.shape.schema }];
-  return table.shards.map((shard) => ({
-    relation: leafName(table, shard),
-    schema: leafSchema(shard.index, table.shape.schema),
-  }));
-}
-
-/** All relations of the table: the parent first. */
-export function relationNames(table: NodeTable): string[] {
-  return [...new Set([parentName(table), ...holders(table).map((holder) => holder.relation)])];
-}
 
 /** Part one: parent and empty leaves, ready for COPY. */
 export function createNodeTableSql(table: NodeTable): string[] {
@@ -171,9 +126,12 @@ export function runsOnNodes(table: NodeTable, trigger: TriggerShape): boolean {
 }
 
 export function triggerSql(relation: string, trigger: TriggerShape): string[] {
-  const state = { O: null, D: 'DISABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' }[trigger.enabled];
-  const alter = state ? [`ALTER TABLE ${relation} ${state} TRIGGER ${quoteIdentifier(trigger.name)}`] : [];
-  return [trigger.definition, ...alter];
+  return [trigger.definition, ...(trigger.enabled === 'O' ? [] : triggerStateSql(relation, trigger))];
+}
+
+export function triggerStateSql(relation: string, trigger: TriggerShape): string[] {
+  const state = { O: 'ENABLE', D: 'DISABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS' }[trigger.enabled];
+  return [`ALTER TABLE ${relation} ${state} TRIGGER ${quoteIdentifier(trigger.name)}`];
 }
 
 export function replicaIdentitySql(relation: string, shape: TableShape): string[] {

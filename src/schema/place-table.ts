@@ -4,7 +4,8 @@ import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import type { HerdTransaction } from './herd.ts';
 import { nodeKeysSql } from './node-index.ts';
-import { createNodeTableSql, ensureSchemaSql, type NodeTable, nodeLinksSql } from './node-table.ts';
+import type { NodeTable } from './node-relations.ts';
+import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
 import { describeSchemas, type SchemaShape } from './schema-shape.ts';
 import type { TableShape } from './table-shape.ts';
 

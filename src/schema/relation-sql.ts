@@ -91,6 +91,16 @@ export function grantsSql(relation: string, shape: TableShape): string[] {
   return statements;
 }
 
+/** Takes back what roles had before, so that grantsSql() starts from nothing. */
+export function revokeAllSql(relation: string, before: TableShape, after: TableShape): string[] {
+  const granted = [before.grants ?? [], ...before.columns.map((column) => column.grants ?? [])].flat();
+  const roles = new Set([...granted.map((grant) => grant.grantee), null, before.owner]);
+  const names = [...roles].map(granteeSql).join(', ');
+  // Without an ACL the owner has everything, and that must come back.
+  const owner = after.grants === null ? [`GRANT ALL ON TABLE ${relation} TO ${quoteIdentifier(after.owner)}`] : [];
+  return [`REVOKE ALL ON TABLE ${relation} FROM ${names} CASCADE`, ...owner];
+}
+
 function grantSql(relation: string, grant: Grant, columns: string): string {
   const grantee = granteeSql(grant.grantee);
   return `GRANT ${grant.privilege}${columns} ON TABLE ${relation} TO ${grantee}${grant.grantable ? ' WITH GRANT OPTION' : ''}`;

@@ -1,6 +1,7 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
 import { pgError, toErrorFields } from '../core/errors.ts';
+import { limits } from '../core/limits.ts';
 import { applySettings } from '../transaction/settings.ts';
 import {
   authenticationOk,
@@ -23,6 +24,8 @@ export async function acceptClient(
   services: RouterServices,
 ): Promise<void> {
   const client = new ClientConnection(socket);
+  // As PostgreSQL's authentication_timeout: who says nothing, or half of it, doesn't hold a place for long.
+  const timer = setTimeout(() => client.destroy(), limits.authenticationTimeoutMs);
   try {
     const packet = await client.startup(secureContext);
     if (packet === null) return;
@@ -32,17 +35,22 @@ export async function acceptClient(
       return;
     }
     client.startMessages();
-    await serve(client, packet, services);
+    const state = await enter(client, packet, services);
+    clearTimeout(timer);
+    await serve(state);
   } catch (error) {
     client.fail(toErrorFields(error));
+  } finally {
+    clearTimeout(timer);
   }
 }
 
-async function serve(
+/** From the startup packet to a session that its client may use. */
+async function enter(
   client: ClientConnection,
   packet: Extract<StartupPacket, { kind: 'startup' }>,
   services: RouterServices,
-): Promise<void> {
+): Promise<SessionState> {
   const { parameters } = packet;
   negotiateVersion(client, packet);
   const user = parameters.get('user');
@@ -67,10 +75,15 @@ async function serve(
   }
   client.authenticated();
   const state = new SessionState(client, services, identity);
-  const registration = services.cancels.register(() => state.cancel());
   client.onClosed = () => state.cancel();
+  await greet(state, startupSettings(parameters));
+  return state;
+}
+
+async function serve(state: SessionState): Promise<void> {
+  const { client, services } = state;
+  const registration = services.cancels.register(() => state.cancel());
   try {
-    await greet(state, startupSettings(parameters));
     client.write(encodeBackendKeyData(registration.processId, registration.secret));
     client.write(encodeReadyForQuery('I'));
     await new Session(state).run();

@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto';
 import { pgError } from '../core/errors.ts';
-import { limits } from '../core/limits.ts';
 import {
   encodeAuthenticationSasl,
   encodeAuthenticationSaslContinue,
@@ -22,12 +21,9 @@ export async function authenticate(
   services: RouterServices,
 ): Promise<Identity> {
   if (services.authentication === 'trust') return { user, secret: { kind: 'none' } };
-  const timer = setTimeout(() => client.destroy(), limits.authenticationTimeoutMs);
-  try {
-    return await scram(client, user, services);
-  } finally {
-    clearTimeout(timer);
-  }
+  const identity = await scram(client, user, services);
+  services.loggedIn(identity);
+  return identity;
 }
 
 async function scram(client: ClientConnection, user: string, services: RouterServices): Promise<Identity> {

@@ -31,6 +31,8 @@ export interface RouterServices extends CommitHost {
   /** Reads the catalog as one transaction sees it, with its own uncommitted changes. */
   loadCatalog(runner: SqlRunner): Promise<CatalogSnapshot>;
   pool(site: Site, identity: Identity): ConnectionPool;
+  /** A client has proved who it is: from now on the role's connections are opened with what it proved. */
+  loggedIn(identity: Identity): void;
   control(): SqlRunner;
   /** The stored verifier of a role, or one that no password fits. */
   scramVerifier(user: string): Promise<ScramVerifier>;

@@ -1,7 +1,9 @@
-import { type ServerAddress, startRouter } from '../../src/cli/serve.ts';
+import pg from 'pg';
+import { type RouterOptions, type ServerAddress, startRouter } from '../../src/cli/serve.ts';
 import { coordinatorName } from '../../src/cluster/herd-state.ts';
 import { limits } from '../../src/core/limits.ts';
 import { silentLog } from '../../src/core/log.ts';
+import { buildScramVerifier } from '../../src/wire/scram.ts';
 import { drawPort, type HerdServers, type HerdServersOptions, startHerdServers } from './postgres.ts';
 
 export interface TestHerd extends HerdServers {
@@ -10,15 +12,37 @@ export interface TestHerd extends HerdServers {
   readonly port: number;
 }
 
-/** A whole herd for a test: servers, and a router in this very process. Empty; user `postgres`, trust. */
-export async function startHerd(options: HerdServersOptions = {}): Promise<TestHerd> {
+export interface TestHerdOptions extends HerdServersOptions {
+  /** `scram`: router and servers ask everybody for a password; that of `postgres` is `superuserPassword`. */
+  readonly auth?: 'trust' | 'scram';
+  /** Paths of PEM files, for clients. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** The router speaks TLS with the servers. */
+  readonly serverTls?: RouterOptions['serverTls'];
+  /** Run when the servers are up and the router is not. */
+  readonly prepare?: (servers: HerdServers) => Promise<void>;
+}
+
+export const superuserPassword = 'of the herd';
+
+/** A whole herd for a test: servers, and a router in this very process. Empty; user `postgres`, trust unless said otherwise. */
+export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd> {
   const servers = await startHerdServers(options);
+  const auth = options.auth ?? 'trust';
+  const login = ({ host, port }: { host: string; port: number }): ServerAddress => ({
+    ...{ host, port, database: 'postgres', user: 'postgres' },
+    ...(auth === 'scram' ? { password: superuserPassword } : {}),
+  });
   try {
+    await options.prepare?.(servers);
+    if (auth === 'scram') await demandPasswords(servers);
     const router = await startRouter({
       listen: { host: '127.0.0.1', port: await drawPort() },
       coordinator: login(servers.coordinator),
       nodes: servers.nodes.map((node) => ({ name: node.name, ...login(node) })),
-      auth: 'trust',
+      auth,
+      ...(options.tls ? { tls: options.tls } : {}),
+      ...(options.serverTls ? { serverTls: options.serverTls } : {}),
       addresses: Object.fromEntries(
         [{ name: coordinatorName, ...servers.coordinator }, ...servers.nodes].flatMap(({ name, host, port }) => [
           [name, { host, port }],
@@ -40,9 +64,20 @@ export async function startHerd(options: HerdServersOptions = {}): Promise<TestH
   }
 }
 
-const login = ({ host, port }: { host: string; port: number }): ServerAddress => ({
-  host,
-  port,
-  database: 'postgres',
-  user: 'postgres',
-});
+/** The same verifier everywhere, then nobody gets in without a password. */
+async function demandPasswords(servers: HerdServers): Promise<void> {
+  const verifier = buildScramVerifier(superuserPassword, Buffer.from('0123456789abcdef'));
+  for (const { host, port } of allServers(servers)) {
+    const client = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    await client.connect();
+    await client.query(`ALTER ROLE postgres PASSWORD '${verifier}'`);
+    const { rows } = await client.query('SHOW hba_file');
+    await client.query(`COPY (SELECT 'host all all 127.0.0.1/32 scram-sha-256') TO '${rows[0].hba_file}'`);
+    await client.query('SELECT pg_reload_conf()');
+    await client.end();
+  }
+}
+
+export function allServers({ coordinator, nodes }: HerdServers): { readonly host: string; readonly port: number }[] {
+  return [coordinator, ...nodes];
+}

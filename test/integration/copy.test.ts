@@ -285,6 +285,13 @@ describe('COPY that the router must complete', () => {
     );
   });
 
+  test('a table that is routed by a generated column is refused', async () => {
+    await client.query('CREATE TABLE g (v int, id int GENERATED ALWAYS AS (v % 100) STORED)');
+    await client.query("SELECT create_distributed_table('g', 'id')");
+    expect(await failure(copyIn('COPY g FROM STDIN', '1\n'))).toContain('PH002');
+    expect(await failure(copyIn('COPY g (id) FROM STDIN', '1\n'))).toBe('42P10 / column "id" is a generated column');
+  });
+
   test('a row that no shard takes is refused with its line', async () => {
     await client.query('CREATE TABLE r (id int, v text)');
     await client.query(
@@ -302,7 +309,7 @@ describe('COPY that the router must complete', () => {
     await client.query("SELECT create_reference_table('ref')");
     expect(await copyIn('COPY ref (name) FROM STDIN', 'a\nb\nc\n')).toBe(3);
     expect(await rows('SELECT id, name FROM ref ORDER BY id')).toEqual(['1|a', '2|b', '3|c']);
-    const sum = "SELECT string_agg(ref::text, ' ' ORDER BY id) FROM " + `copy${schemaCount}.ref`;
+    const sum = `SELECT string_agg(ref::text, ' ' ORDER BY id) FROM copy${schemaCount}.ref`;
     expect((await onNode(0, sum))[0]).toEqual((await onNode(1, sum))[0]);
     expect((await onNode(0, sum))[0]).toEqual([(await rows(sum))[0]]);
     expect(await failure(copyIn('COPY ref (id, name) FROM STDIN', '4\td\n1\te\n'))).toBe(

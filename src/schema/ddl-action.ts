@@ -1,0 +1,38 @@
+import type { UnsupportedCode } from '../core/unsupported.ts';
+
+/** What a utility statement needs. Closed: whoever runs one must know all kinds. */
+export type DdlAction = DdlKind & {
+  /** Of a local statement: it makes, changes or drops something that the catalog snapshot shows. */
+  readonly changesCatalog: boolean;
+  /** PostgreSQL refuses it in a transaction block. */
+  readonly outsideTransaction: boolean;
+};
+
+export type DdlKind =
+  /** The coordinator alone, as it stands. */
+  | { readonly kind: 'local' }
+  /** Changes tables whose counterparts on nodes must follow; `scope`: OIDs of distributed and reference tables. */
+  | {
+      readonly kind: 'tables';
+      readonly scope: readonly number[];
+      readonly shellAccess: boolean;
+      readonly text: string | null;
+    }
+  /** Makes, changes or drops what tables on nodes may use: runs on the coordinator and, as written, on every node. */
+  | {
+      readonly kind: 'objects';
+      readonly scope: readonly number[];
+      readonly nodeText: string;
+      readonly nodeFunction: string | null;
+    }
+  | { readonly kind: 'role'; readonly name: string | null; readonly nodeText: string }
+  | { readonly kind: 'schema privileges' }
+  | { readonly kind: 'rename schema'; readonly from: string; readonly to: string }
+  | { readonly kind: 'drop schemas'; readonly names: readonly string[]; readonly scope: readonly number[] }
+  | { readonly kind: 'truncate'; readonly relations: readonly number[]; readonly cascade: boolean }
+  /** `nodeText`: the statement over the distributed tables alone; null: the coordinator is all. */
+  | { readonly kind: 'maintenance'; readonly nodeText: string | null }
+  /** LIKE copies extended statistics, and so the guard: it is taken off the new table. */
+  | { readonly kind: 'create like' }
+  | { readonly kind: 'notice'; readonly message: string; readonly tag: string }
+  | { readonly kind: 'refuse'; readonly code: UnsupportedCode; readonly what: string };

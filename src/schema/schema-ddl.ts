@@ -1,0 +1,76 @@
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import type { QueryResult, SqlRunner } from '../core/runner.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
+import { changeTables } from './change-tables.ts';
+import type { HerdTransaction } from './herd.ts';
+import { onNodes } from './place-table.ts';
+import { granteeSql } from './relation-sql.ts';
+import { describeSchemas } from './schema-shape.ts';
+
+/** Leaf schemas of a user's schema on a node. */
+const leafSchemasSql = `SELECT n.nspname FROM pg_catalog.pg_namespace n
+  WHERE n.nspname ~ '^pgherd_s[0-9]+_' AND regexp_replace(n.nspname, '^pgherd_s[0-9]+_', '') = $1 ORDER BY 1`;
+
+/** ALTER SCHEMA … RENAME: the leaves' schemas are called after it. Those of global unique indexes keep their names. */
+export async function renameSchema(
+  tx: HerdTransaction,
+  snapshot: CatalogSnapshot,
+  run: () => Promise<QueryResult>,
+  { from, to }: { readonly from: string; readonly to: string },
+): Promise<QueryResult> {
+  const result = await run();
+  await onNodes(tx, snapshot, async (node) => {
+    const exists = await node.query('SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1', [from]);
+    if (exists.rows.length > 0)
+      await node.query(`ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
+    for (const leaf of await leafSchemas(node, from)) {
+      const renamed = leaf.slice(0, leaf.length - from.length) + to;
+      await node.query(`ALTER SCHEMA ${quoteIdentifier(leaf)} RENAME TO ${quoteIdentifier(renamed)}`);
+    }
+  });
+  tx.changed();
+  return result;
+}
+
+async function leafSchemas(node: SqlRunner, schema: string): Promise<string[]> {
+  const { rows } = await node.query(leafSchemasSql, [schema]);
+  return rows.map(([name]) => name!);
+}
+
+/** DROP SCHEMA: the coordinator has decided that everything in it may go. */
+export async function dropSchemas(
+  tx: HerdTransaction,
+  snapshot: CatalogSnapshot,
+  run: () => Promise<QueryResult>,
+  { names, scope }: { readonly names: readonly string[]; readonly scope: readonly number[] },
+): Promise<QueryResult> {
+  const result = await changeTables(tx, snapshot, { scope, run, columns: () => new Map() });
+  await onNodes(tx, snapshot, async (node) => {
+    for (const name of names) {
+      const leaves = await leafSchemas(node, name);
+      const list = [name, ...leaves].map(quoteIdentifier).join(', ');
+      await node.query(`DROP SCHEMA IF EXISTS ${list} CASCADE`);
+    }
+  });
+  tx.changed();
+  return result;
+}
+
+/** Who may use a schema may use the schemas of its leaves, no more and no fewer. */
+export async function followSchemaPrivileges(tx: HerdTransaction, snapshot: CatalogSnapshot): Promise<void> {
+  const schemas = await describeSchemas(tx.coordinator);
+  await onNodes(tx, snapshot, async (node) => {
+    for (const { name, usage } of schemas) {
+      for (const leaf of await leafSchemas(node, name)) {
+        const quoted = quoteIdentifier(leaf);
+        const { rows } = await node.query(grantedSql, [leaf]);
+        const revoke = [...rows.map(([role]) => role), null].map(granteeSql).join(', ');
+        const grants = usage.map((role) => `GRANT USAGE ON SCHEMA ${quoted} TO ${granteeSql(role)}`);
+        await node.query([`REVOKE ALL ON SCHEMA ${quoted} FROM ${revoke}`, ...grants].join(';\n'));
+      }
+    }
+  });
+}
+
+const grantedSql = `SELECT pg_catalog.pg_get_userbyid(g.grantee) FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) g
+  WHERE n.nspname = $1 AND g.grantee <> 0 AND g.grantee <> n.nspowner`;
