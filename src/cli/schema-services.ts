@@ -27,12 +27,14 @@ export function schemaServices(): SchemaServices {
     classify: ({ node }, snapshot) => {
       const kind = Object.keys(node)[0] ?? '';
       const everywhere = ['CreateEnumStmt', 'CreateDomainStmt', 'CompositeTypeStmt', 'CreateFunctionStmt'];
-      if (everywhere.includes(kind)) return { kind: 'everywhere', changesCatalog: true, outsideTransaction: false, nodes: snapshot.nodes } as never;
+      if (everywhere.includes(kind))
+        return { kind: 'everywhere', changesCatalog: true, outsideTransaction: false, nodes: snapshot.nodes } as never;
       return { kind: 'local', changesCatalog: true, outsideTransaction: false };
     },
     runAction: async (action, statement, transaction) => {
       const { tag } = await transaction.coordinator.query(statement.text);
-      for (const node of (action as never as { nodes: { id: number }[] }).nodes) await (await transaction.node(node.id)).query(statement.text);
+      for (const node of (action as never as { nodes: { id: number }[] }).nodes)
+        await (await transaction.node(node.id)).query(statement.text);
       transaction.changed();
       return tag;
     },

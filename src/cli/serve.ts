@@ -12,6 +12,7 @@ import { StatementCache } from '../session/statement-cache.ts';
 import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
+import { DeadlockKeeper } from './deadlock-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
@@ -57,6 +58,8 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   await recovery.open();
   const pools = new PoolSet(options.maxConnectionsPerPool);
   const services = routerServices(options, control, catalog, recovery, pools);
+  const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
+  deadlocks.open();
   const secureContext = options.tls
     ? tls.createSecureContext({ cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) })
     : null;
@@ -81,6 +84,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of sockets) socket.destroy();
       await closed;
+      deadlocks.close();
       await recovery.close();
       pools.close();
       await catalog.close();
@@ -103,6 +107,7 @@ function routerServices(
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     cancels: new CancelRegistry(),
+    sessions: new Set(),
     database: options.coordinator.database,
     authentication: options.auth,
     catalog: () => catalog.snapshot,

@@ -2,6 +2,8 @@
 export interface SqlRunner {
   /** Without parameters the text may hold several statements; the last one's result is given. Rejects with PgError. */
   query(sql: string, parameters?: readonly (string | null)[]): Promise<QueryResult>;
+  /** The same transaction with the rights of the owner of schema `pgherd`; without one the runner has them itself. */
+  readonly owner?: SqlRunner;
 }
 
 export interface QueryResult {

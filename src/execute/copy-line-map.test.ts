@@ -4,7 +4,10 @@ import { PgError } from '../core/errors.ts';
 import { LineMap, mapLines } from './copy-line-map.ts';
 
 test('gives back every line, whatever the steps between them', () => {
-  const steps = fc.array(fc.oneof(fc.integer({ min: -300, max: 600 }), fc.constant(1)), { maxLength: 40_000, size: 'max' });
+  const steps = fc.array(fc.oneof(fc.integer({ min: -300, max: 600 }), fc.constant(1)), {
+    maxLength: 40_000,
+    size: 'max',
+  });
   fc.assert(
     fc.property(steps, (given) => {
       const map = new LineMap();

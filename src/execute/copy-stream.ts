@@ -104,7 +104,7 @@ export class CopyStream {
     if (this.#state === 'joining') await Promise.race([this.opened.catch(() => {}), this.#ended]);
     const connection = this.#connection;
     if (this.#state === 'ended' || connection === null) return;
-    await Promise.race([connection.drained(), this.#ended]);
+    await connection.drained();
     this.#backlogBytes = 0;
   }
 

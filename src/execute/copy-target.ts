@@ -28,11 +28,15 @@ export function columnList(names: readonly string[]): string {
   return names.length === 0 ? '' : ` (${names.map(quoteIdentifier).join(', ')})`;
 }
 
-/** Every server that holds the table's rows; of a reference table the coordinator first. */
+/**
+ * Every server that holds rows of the table; of a reference table the coordinator first. Of a table without shards any node: all
+ * have the table itself.
+ */
 export function sitesOf(table: DistributedTable, context: ExecutionContext): Site[] {
   const { distribution } = table;
-  if (distribution.kind === 'distributed') return [...new Set(distribution.group.shards.map((shard) => shard.nodeId))];
-  return ['coordinator', ...activeNodes(context)];
+  if (distribution.kind === 'reference') return ['coordinator', ...activeNodes(context)];
+  const nodes = new Set(distribution.group.shards.map((shard) => shard.nodeId));
+  return nodes.size > 0 ? [...nodes] : activeNodes(context).slice(0, 1);
 }
 
 export function activeNodes(context: ExecutionContext): number[] {

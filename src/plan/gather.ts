@@ -11,7 +11,14 @@ import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
-import { type ConstantPool, isRenamed, parameterParts, type Replacement, rewriteStatement, type SourceEdit } from './rewrite.ts';
+import {
+  type ConstantPool,
+  isRenamed,
+  parameterParts,
+  type Replacement,
+  rewriteStatement,
+  type SourceEdit,
+} from './rewrite.ts';
 import { nodesOf, shardsOf } from './shards.ts';
 import { motionColumn } from './type-name.ts';
 

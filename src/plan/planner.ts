@@ -6,10 +6,10 @@ import { analyze } from './analyze.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
 import type { PlanContext } from './context.ts';
+import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
 import { gather } from './gather.ts';
 import { planInsert } from './insert.ts';
-import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type Block, isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
 import { createConstantPool } from './rewrite.ts';
@@ -63,10 +63,7 @@ function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): 
 }
 
 function planTargetChange(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
-  const obstacle = changeObstacle(model, facts, context);
-  const single: Plan | NotOneShard = obstacle
-    ? { reason: obstacle, dependsOnParameters: false }
-    : trySingleShard(model, facts, context);
+  const single = trySingleShard(model, facts, context);
   if ('rung' in single) return single;
   const plan =
     model.root.kind === 'insert'
@@ -100,12 +97,19 @@ function isLocal(model: Model): boolean {
 function planLocal(statement: RawStatement, blocks: readonly Block[], model: Model | null): Plan {
   const source = createSource(statement);
   const edits = blocks.flatMap((block) =>
-    block.parameters.map(({ number = 0, location }): PlanEdit => ({ ...parameterExtent(source, location), parts: [{ parameter: number - 1 }] })),
+    block.parameters.map(
+      ({ number = 0, location }): PlanEdit => ({
+        ...parameterExtent(source, location),
+        parts: [{ parameter: number - 1 }],
+      }),
+    ),
   );
   return {
     ...{ rung: 'local', reason: 'no distributed table', constants: [], motions: [] },
     final: { kind: 'pass', site: 'coordinator', sql: splice(source, edits) },
-    writes: blocks.some(isChange) || blocks.some((block) => block.kind === 'select' && block.node.lockingClause !== undefined),
+    writes:
+      blocks.some(isChange) ||
+      blocks.some((block) => block.kind === 'select' && block.node.lockingClause !== undefined),
     returnsRows: model !== null && returnsRows(model),
     valueIndependent: true,
   };

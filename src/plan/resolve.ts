@@ -2,7 +2,15 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { figureColumnName } from '../sql/column-name.ts';
 import { nameParts } from '../sql/walk.ts';
-import { type Block, type FromItem, type JoinItem, type LeafItem, leavesOf, type QueryItem, type RelationItem } from './model.ts';
+import {
+  type Block,
+  type FromItem,
+  type JoinItem,
+  type LeafItem,
+  leavesOf,
+  type QueryItem,
+  type RelationItem,
+} from './model.ts';
 
 /** A column of something in a FROM clause, by the name it has there. */
 export interface Bound {

@@ -3,11 +3,12 @@ import { assert } from '../core/assert.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import { addGroupShard, shardNodes } from './colocation.ts';
 import { describeTables, withPinnedSettings } from './describe-table.ts';
-import { tableOid } from './distribute.ts';
+import { requireOwner, tableOid } from './distribute.ts';
 import { keyOfColumns } from './distribution-key.ts';
 import type { HerdTransaction } from './herd.ts';
 import { leafName } from './node-relations.ts';
 import { addLeafSql, defaultCheckName, defaultCheckSql } from './node-table.ts';
+import { ownerOf } from './owner.ts';
 import { nodeTable, runAll, schemaOf } from './place-table.ts';
 import { checkBoundsApart, readShardBounds } from './shard-bounds.ts';
 
@@ -25,6 +26,7 @@ export async function addShard(tx: HerdTransaction, args: AddShardArguments): Pr
   if (table?.distribution.kind !== 'distributed') {
     throw pgError('invalidTableDefinition', `table "${args.table}" is not a distributed table`);
   }
+  await requireOwner(tx.coordinator, table.oid);
   const { group } = table.distribution;
   if (group.method === 'hash') throw unsupported('PH037', 'a table distributed by HASH has all its shards already');
   const bounds = await newBounds(tx, table, group, args.bounds);
@@ -33,11 +35,11 @@ export async function addShard(tx: HerdTransaction, args: AddShardArguments): Pr
     const node = await chooseNode(tx, group, await shardNodes(tx.coordinator, before), args.node, index);
     await addGroupShard(tx.coordinator, group.id, index++, node.id, bound);
   }
-  await tx.coordinator.query(
+  await ownerOf(tx.coordinator).query(
     `UPDATE pgherd.colocation_group SET shard_count = $2 WHERE colocation_id = $1`,
     [group.id, index].map(String),
   );
-  await tx.coordinator.query(
+  await ownerOf(tx.coordinator).query(
     `INSERT INTO pgherd.shard (relation, shard_index) SELECT t.relation, g.shard_index
     FROM pgherd.dist_table t JOIN pgherd.group_shard g USING (colocation_id)
     WHERE t.colocation_id = $1 AND g.shard_index >= $2 ORDER BY t.relation, g.shard_index`,

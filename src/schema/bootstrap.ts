@@ -1,12 +1,17 @@
 import { installCatalog } from '../catalog/schema-sql.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { adminStubsSql } from './admin-stubs.ts';
-import { coordinatorGuardsSql, makeSecretSql, nodeGuardSql, referenceGuardSql } from './guard-sql.ts';
+import { coordinatorGuardsSql, makeSecretSql, nodeGuardSql, referenceGuardSql, secretTableSql } from './guard-sql.ts';
+import { ownerFunctionSql } from './owner.ts';
 
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
 export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await installCatalog(runner);
-  await runner.query([joinableSql, ...coordinatorGuardsSql, makeSecretSql, referenceGuardSql].join(';\n'));
+  await runner.query(
+    [joinableSql, ...secretTableSql, ...coordinatorGuardsSql, makeSecretSql, referenceGuardSql, ownerFunctionSql].join(
+      ';\n',
+    ),
+  );
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, [
     'shell_guard(regclass)',
@@ -23,7 +28,9 @@ const joinableSql =
 /** The same for a node, when it joins the herd. */
 export async function bootstrapNode(runner: SqlRunner): Promise<void> {
   const schema = ['CREATE SCHEMA IF NOT EXISTS pgherd', 'GRANT USAGE ON SCHEMA pgherd TO PUBLIC'];
-  await runner.query([...schema, nodeGuardSql, referenceGuardSql].join(';\n'));
+  await runner.query(
+    [...schema, nodeGuardSql, referenceGuardSql, ...secretTableSql, makeSecretSql, ownerFunctionSql].join(';\n'),
+  );
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, ['node_guard(regclass)', 'reference_write_guard()']);
 }

@@ -11,6 +11,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import type { DistributionKey } from './distribution-key.ts';
 import type { HerdTransaction } from './herd.ts';
+import { ownerOf } from './owner.ts';
 
 export interface GroupWish {
   readonly method: DistributionMethod;
@@ -84,7 +85,7 @@ async function createGroup(
 ): Promise<number> {
   const nodes = await shardNodes(tx.coordinator, snapshot);
   checkLeafCount(tx, wish.bounds.length, nodes.length);
-  const { rows } = await tx.coordinator.query(
+  const { rows } = await ownerOf(tx.coordinator).query(
     `INSERT INTO pgherd.colocation_group (method, shard_count, key_families, joinable) VALUES ($1, $2, $3, $4)
     RETURNING colocation_id`,
     [wish.method, String(wish.bounds.length), arrayText(wish.key.families), joinable ? 't' : 'f'],
@@ -103,7 +104,7 @@ export async function addGroupShard(
   node: NodeId,
   bounds: ShardBounds,
 ): Promise<void> {
-  await runner.query('INSERT INTO pgherd.group_shard VALUES ($1, $2, $3, $4)', [
+  await ownerOf(runner).query('INSERT INTO pgherd.group_shard VALUES ($1, $2, $3, $4)', [
     ...[groupId, index, node].map(String),
     JSON.stringify(bounds),
   ]);

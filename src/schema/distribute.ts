@@ -17,6 +17,7 @@ import { loosenIncomingKeys, validateForeignKeys } from './foreign-keys.ts';
 import { createGlobalIndex, hiddenColumns, hiddenRowsSql } from './global-index.ts';
 import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { ownerOf } from './owner.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { checkBoundsApart, readShardBounds } from './shard-bounds.ts';
 import { checkDistributable } from './table-rules.ts';
@@ -88,7 +89,7 @@ async function copyAway(
     const names = hiddenShape.map((column) => column.name);
     await tx.copyRows(hiddenRowsSql(shape, globalKey, hiddenShape, from), hidden, names);
   }
-  await tx.coordinator.query('UPDATE pgherd.dist_table SET estimated_rows = $2 WHERE relation = $1', [
+  await ownerOf(tx.coordinator).query('UPDATE pgherd.dist_table SET estimated_rows = $2 WHERE relation = $1', [
     String(shape.oid),
     String(copied),
   ]);
@@ -124,7 +125,25 @@ export async function tableOid(runner: SqlRunner, name: string): Promise<number>
   return Number(rows[0]![0]);
 }
 
+/** As for ALTER TABLE. Rows that row security hides even from the owner would get lost. */
+export async function requireOwner(runner: SqlRunner, oid: number): Promise<void> {
+  const { rows } = await runner.query(
+    `SELECT c.relname, pg_catalog.pg_has_role(c.relowner, 'USAGE'), c.relrowsecurity AND c.relforcerowsecurity
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = current_user AND (r.rolsuper OR r.rolbypassrls))
+    FROM pg_catalog.pg_class c WHERE c.oid = $1::oid AND c.relkind IN ('r', 'p')`,
+    [String(oid)],
+  );
+  const [name, isOwner, hidesRows] = rows[0] ?? [];
+  if (isOwner === 'f') throw pgError('insufficientPrivilege', `must be owner of table ${name}`);
+  if (hidesRows === 't') {
+    throw pgError('insufficientPrivilege', `row security is forced on table "${name}", and may hide some of its rows`, {
+      hint: 'ALTER TABLE … NO FORCE ROW LEVEL SECURITY first, or do it as a role with BYPASSRLS.',
+    });
+  }
+}
+
 export async function lockAndDescribe(runner: SqlRunner, oid: number): Promise<TableShape> {
+  await requireOwner(runner, oid);
   const [before] = await describeTables(runner, [oid]);
   if (before?.kind === 'r') await runner.query(`LOCK TABLE ${before.quotedName} IN ACCESS EXCLUSIVE MODE`);
   const [shape] = await describeTables(runner, [oid]);

@@ -7,6 +7,7 @@ import { storedColumns } from './distribute.ts';
 import { keyOfColumns } from './distribution-key.ts';
 import { createGlobalIndex, hiddenColumns, hiddenGrantsSql, hiddenRowsSql } from './global-index.ts';
 import type { HerdTransaction } from './herd.ts';
+import { ownerOf } from './owner.ts';
 import { onNodes, runAll } from './place-table.ts';
 import { columnsOf, type TableShape } from './table-shape.ts';
 import { forgetTables } from './undistribute.ts';
@@ -38,7 +39,7 @@ export async function followGlobalIndexes(
       await onNodes(tx, snapshot, (node) => node.query(`DROP TABLE ${hidden}`));
       await dropGlobalIndexes(tx.coordinator, [entry]);
       await forgetTables(tx.coordinator, [entry.oid]);
-      await tx.coordinator.query('DELETE FROM pgherd.global_index WHERE relation = $1 AND index_name = $2', [
+      await ownerOf(tx.coordinator).query('DELETE FROM pgherd.global_index WHERE relation = $1 AND index_name = $2', [
         String(table.oid),
         index.name,
       ]);
@@ -64,7 +65,7 @@ export async function followGlobalIndexes(
         hiddenColumns(after, kept.columns, key).map((column) => column.attnum),
       ),
     ]);
-    await tx.coordinator.query(
+    await ownerOf(tx.coordinator).query(
       'UPDATE pgherd.global_index SET index_name = $3, predicate = $4 WHERE relation = $1 AND index_name = $2',
       [String(table.oid), old.name, kept.name, kept.predicate],
     );

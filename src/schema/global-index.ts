@@ -8,6 +8,7 @@ import { describeTables } from './describe-table.ts';
 import { type DistributionKey, keyOfColumns } from './distribution-key.ts';
 import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { ownerOf } from './owner.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { granteeSql } from './relation-sql.ts';
 import { type ColumnShape, columnsOf, type Grant, type TableShape } from './table-shape.ts';
@@ -33,7 +34,7 @@ export function hiddenSchema(userSchema: string): string {
 export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexOwner, key: GlobalKey): Promise<void> {
   const schema = hiddenSchema(owner.shape.schema);
   const name = `key_${key.oid}`;
-  await tx.coordinator.query(hiddenTableSql(owner, key, schema, name).join(';\n'));
+  await ownerOf(tx.coordinator).query(hiddenTableSql(owner, key, schema, name).join(';\n'));
   const { rows } = await tx.coordinator.query(`SELECT $1::regclass::oid`, [quoteQualified(schema, name)]);
   const oid = Number(rows[0]![0]);
   const [shape] = await describeTables(tx.coordinator, [oid]);
@@ -43,7 +44,7 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
   const wish = { method: 'hash', key: hiddenKey, bounds: hashBounds(shardCount), colocateWith: 'default' } as const;
   const groupId = await joinGroup(tx, await tx.snapshot(), wish);
   await recordTable(tx.coordinator, { oid, method: 'hash', key: hiddenKey.attnums, groupId });
-  await tx.coordinator.query('INSERT INTO pgherd.global_index VALUES ($1, $2, $3, $4, $5, $6, $7)', [
+  await ownerOf(tx.coordinator).query('INSERT INTO pgherd.global_index VALUES ($1, $2, $3, $4, $5, $6, $7)', [
     String(owner.shape.oid),
     key.name,
     arrayText(key.columns),
@@ -52,7 +53,7 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
     schema,
     name,
   ]);
-  await placeTable(tx, shape, await tx.snapshot(), async () => {});
+  await placeTable(asOwner(tx), shape, await tx.snapshot(), async () => {});
   await runAll(tx.coordinator, guardShellSql(shape));
 }
 

@@ -57,9 +57,9 @@ const openCheck = `
   token := encode(sha256(convert_to(secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id_if_assigned(), 'UTF8')), 'hex');
   IF current_setting('pgherd.shell_ok', true) = token THEN RETURN RESULT; END IF;`;
 
-/** `$1` is the secret. Ends with the transaction at the latest. */
+/** For the owner of the secret. Ends with the transaction at the latest. */
 export const openShellsSql = `SELECT set_config('pgherd.shell_ok', encode(sha256(convert_to(
-  $1 || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true)`;
+  g.secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true) FROM ${secretSchema}.guard g`;
 
 export const closeShellsSql = "SELECT set_config('pgherd.shell_ok', '', true)";
 
@@ -73,8 +73,8 @@ BEGIN${body}
 END $pgherd$`;
 }
 
-/** On the coordinator. */
-export const coordinatorGuardsSql = [
+/** On every server; the coordinator's and the nodes' secrets differ. */
+export const secretTableSql = [
   `CREATE SCHEMA IF NOT EXISTS ${secretSchema}`,
   `REVOKE ALL ON SCHEMA ${secretSchema} FROM PUBLIC`,
   // pg_dump carries no rows of a materialized view, and its restore finds none: what it selects hangs on a setting.
@@ -82,6 +82,10 @@ export const coordinatorGuardsSql = [
   SELECT gen_random_uuid()::text || gen_random_uuid()::text AS secret WHERE current_setting('pgherd.bootstrap', true) = 'on'
   WITH NO DATA`,
   `REVOKE ALL ON ${secretSchema}.guard FROM PUBLIC`,
+];
+
+/** On the coordinator. */
+export const coordinatorGuardsSql = [
   functionSql(
     'shell_guard(relation regclass)',
     'integer',

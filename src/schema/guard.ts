@@ -1,6 +1,7 @@
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
-import { closeShellsSql, openShellsSql, secretSchema, shellGuardName } from './guard-sql.ts';
+import { closeShellsSql, openShellsSql, shellGuardName } from './guard-sql.ts';
+import { byOwner, ownerOf, runAll } from './owner.ts';
 
 export interface GuardedTable {
   /** OID of the shell on the coordinator: names the statistics objects on all servers. */
@@ -15,7 +16,7 @@ export function guardShellSql(table: GuardedTable): string[] {
 }
 
 export function unguardShellSql(table: GuardedTable): string[] {
-  return [`DROP STATISTICS IF EXISTS pgherd.${guardStatistics(table)}`, ...dropWriteGuardSql(table)];
+  return [byOwner(`DROP STATISTICS IF EXISTS pgherd.${guardStatistics(table)}`), ...dropWriteGuardSql(table)];
 }
 
 /** On the parent on a node: reads by functions raise. */
@@ -36,7 +37,7 @@ function readGuardSql(table: GuardedTable, guard: string): string[] {
   const name = quoteQualified(table.schema, table.name);
   // The argument is the relation's OID in disguise: it survives renames.
   const expression = `pgherd.${guard}(${quoteLiteral(name)}::regclass)`;
-  return [`CREATE STATISTICS pgherd.${guardStatistics(table)} ON (${expression}) FROM ${name}`];
+  return [byOwner(`CREATE STATISTICS pgherd.${guardStatistics(table)} ON (${expression}) FROM ${name}`)];
 }
 
 function writeGuardSql(table: GuardedTable, guard: string): string[] {
@@ -73,7 +74,7 @@ export async function restoreGuards(
         ]),
     ...(kind === 'reference' || statistics === 't' ? [] : readGuardSql(table, 'shell_guard')),
   ];
-  if (repairs.length > 0) await runner.query(repairs.join(';\n'));
+  await runAll(runner, repairs);
 }
 
 /**
@@ -81,13 +82,9 @@ export async function restoreGuards(
  * key, TRUNCATE. No user code may run in it: it would see the shells empty.
  */
 export async function withShellAccess<T>(runner: SqlRunner, work: () => Promise<T>): Promise<T> {
-  await runner.query(openShellsSql, [await guardSecret(runner)]);
+  // The token is made where the secret is: it takes no parameter that an error could show.
+  await ownerOf(runner).query(openShellsSql);
   const result = await work();
   await runner.query(closeShellsSql);
   return result;
-}
-
-async function guardSecret(runner: SqlRunner): Promise<string> {
-  const { rows } = await runner.query(`SELECT secret FROM ${secretSchema}.guard`);
-  return rows[0]![0]!;
 }

@@ -41,15 +41,15 @@ export function createNodeTableSql(table: NodeTable): string[] {
       : `CREATE TABLE ${parent} (${elements}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
     ...shape.columns.flatMap((column) => columnStorageSql(parent, column)),
     ...(group === null ? shape.columns.flatMap((column) => columnStatisticsSql(parent, column)) : []),
+    ...table.shards.flatMap((shard) => leafSchemaSql(shard.index, table.schema)),
     ...table.shards.flatMap((shard) => createLeafSql(table, shard)),
   ];
 }
 
 function createLeafSql(table: NodeTable, shard: GroupShard): string[] {
-  const { shape, schema } = table;
+  const { shape } = table;
   const leaf = leafName(table, shard);
   return [
-    ...leafSchemaSql(shard.index, schema),
     `CREATE ${unlogged(shape)}TABLE ${leaf} PARTITION OF ${parentName(table)} ${boundsSql(shard.bounds)}${storageSql(shape)}`,
     ...defaultCheckSql(table, shard),
     ...shape.columns.flatMap((column) => [...columnStorageSql(leaf, column), ...columnStatisticsSql(leaf, column)]),

@@ -6,6 +6,7 @@ import type { HerdTransaction } from './herd.ts';
 import { nodeKeysSql } from './node-index.ts';
 import type { NodeTable } from './node-relations.ts';
 import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
+import { ownerOf, runAll } from './owner.ts';
 import { describeSchemas, type SchemaShape } from './schema-shape.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -18,7 +19,8 @@ export interface TableRecord {
 
 /** Writes a table and its shards into the catalog. */
 export async function recordTable(runner: SqlRunner, table: TableRecord): Promise<void> {
-  await runner.query(
+  const catalog = ownerOf(runner);
+  await catalog.query(
     'INSERT INTO pgherd.dist_table (relation, method, key_columns, colocation_id) VALUES ($1, $2, $3, $4)',
     [String(table.oid), table.method, arrayText(table.key), table.groupId === null ? null : String(table.groupId)],
   );
@@ -26,7 +28,7 @@ export async function recordTable(runner: SqlRunner, table: TableRecord): Promis
     table.groupId === null
       ? 'SELECT $1::oid, 0 WHERE $2::integer IS NULL'
       : 'SELECT $1::oid, shard_index FROM pgherd.group_shard WHERE colocation_id = $2::integer ORDER BY shard_index';
-  await runner.query(`INSERT INTO pgherd.shard (relation, shard_index) ${shards}`, [
+  await catalog.query(`INSERT INTO pgherd.shard (relation, shard_index) ${shards}`, [
     String(table.oid),
     table.groupId === null ? null : String(table.groupId),
   ]);
@@ -66,9 +68,7 @@ export async function onNodes<T>(
   });
 }
 
-export async function runAll(runner: SqlRunner, statements: readonly string[]): Promise<void> {
-  if (statements.length > 0) await runner.query(statements.join(';\n'));
-}
+export { runAll } from './owner.ts';
 
 /** Builds a recorded table on the nodes. `fill` copies its rows, while nothing but columns and CHECKs is there. */
 export async function placeTable(

@@ -4,10 +4,11 @@ import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { arrayText } from './array-text.ts';
 import { describeTables } from './describe-table.ts';
-import { notice, storedColumns, tableOid } from './distribute.ts';
+import { notice, requireOwner, storedColumns, tableOid } from './distribute.ts';
 import { hiddenTables } from './global-index.ts';
 import { dropWriteGuardSql, unguardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { ownerOf } from './owner.ts';
 import { onNodes, runAll } from './place-table.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -35,6 +36,7 @@ export async function undistributeAll(
   snapshot: CatalogSnapshot,
   oids: readonly number[],
 ): Promise<void> {
+  for (const oid of oids) await requireOwner(tx.coordinator, oid);
   const entries = oids.map((oid) => snapshot.relationsByOid.get(oid)!.distributed!);
   const names = entries.map((entry) => quoteQualified(entry.schema, entry.name));
   await tx.coordinator.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
@@ -94,8 +96,8 @@ function restoreForeignKeysSql(shape: TableShape): string[] {
 
 /** Takes tables out of the catalog, and co-location groups that nothing is left in. */
 export async function forgetTables(runner: SqlRunner, oids: readonly number[]): Promise<void> {
-  await runner.query('DELETE FROM pgherd.dist_table WHERE relation = ANY ($1::oid[])', [arrayText(oids)]);
-  await runner.query(`DELETE FROM pgherd.colocation_group g
+  await ownerOf(runner).query('DELETE FROM pgherd.dist_table WHERE relation = ANY ($1::oid[])', [arrayText(oids)]);
+  await ownerOf(runner).query(`DELETE FROM pgherd.colocation_group g
     WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)`);
 }
 

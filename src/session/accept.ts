@@ -83,12 +83,14 @@ async function enter(
 async function serve(state: SessionState): Promise<void> {
   const { client, services } = state;
   const registration = services.cancels.register(() => state.cancel());
+  services.sessions.add(state);
   try {
     client.write(encodeBackendKeyData(registration.processId, registration.secret));
     client.write(encodeReadyForQuery('I'));
     await new Session(state).run();
   } finally {
     registration.unregister();
+    services.sessions.delete(state);
     await state.transaction.abandon();
   }
 }

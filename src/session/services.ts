@@ -9,6 +9,7 @@ import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
+import type { SessionState } from './session-state.ts';
 import type { StatementCache } from './statement-cache.ts';
 
 /** Who a session is, towards the servers. */
@@ -23,6 +24,7 @@ export interface RouterServices extends CommitHost {
   readonly statements: StatementCache;
   readonly descriptions: DescriptionCache;
   readonly cancels: CancelRegistry;
+  readonly sessions: Set<SessionState>;
   readonly database: string;
   readonly authentication: 'trust' | 'scram';
   catalog(): CatalogSnapshot;

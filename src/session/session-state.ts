@@ -1,8 +1,9 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
-import { pgError } from '../core/errors.ts';
+import { PgError, pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
+import { conditions } from '../core/sqlstate.ts';
 import {
   DistributedTransaction,
   type JoinPurpose,
@@ -50,6 +51,9 @@ export class SessionState {
   readonly typeNames = new Map<number, string>();
   /** Cancels what is running now. */
   #statement = new AbortController();
+  #cancelReason: PgError | null = null;
+  /** When the statement at work began; null between statements. Milliseconds. */
+  runningSinceMs: number | null = null;
   /** What the client was last told of each reported parameter. */
   #reported = new Map<string, string>();
   #searchPath: { readonly key: string; readonly path: readonly string[] } | null = null;
@@ -71,7 +75,22 @@ export class SessionState {
 
   /** A statement starts: cancel requests that came before it are forgotten. */
   startStatement(): void {
-    if (this.#statement.signal.aborted) this.#statement = new AbortController();
+    this.runningSinceMs = Date.now();
+    if (!this.#statement.signal.aborted) return;
+    this.#statement = new AbortController();
+    this.#cancelReason = null;
+  }
+
+  /** The router ends the statement for a reason of its own, which the client hears instead of 57014. */
+  cancelBecause(reason: PgError): void {
+    this.#cancelReason = reason;
+    this.cancel();
+  }
+
+  /** What the client is to be told of an error: the router's reason when it caused it. */
+  explain(error: unknown): unknown {
+    const cancelled = error instanceof PgError && error.code === conditions.queryCanceled;
+    return cancelled && this.#cancelReason !== null ? this.#cancelReason : error;
   }
 
   /** A cancel request came: whatever waits stops waiting, and every server involved is asked to stop. */

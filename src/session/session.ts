@@ -38,6 +38,7 @@ export class Session {
         }
         if (next.type === message.terminate) return;
         await this.#handle(next);
+        this.#state.runningSinceMs = null;
       }
     } finally {
       await this.#extended.closePortals().catch(() => {});
@@ -131,7 +132,8 @@ export class Session {
   }
 
   /** An error ends the implicit transaction, or fails the client's own; the client is told. */
-  async #failed(error: unknown): Promise<void> {
+  async #failed(cause: unknown): Promise<void> {
+    const error = this.#state.explain(cause);
     const { client, transaction, services } = this.#state;
     const fields = toErrorFields(error);
     if (!(error instanceof PgError)) services.log.error({ error, stack: (error as Error).stack }, 'internal error');

@@ -37,6 +37,7 @@ interface Member {
 interface OpenBlock {
   readonly kind: 'implicit' | 'explicit';
   readonly begin: string;
+  readonly startedAtMs: number;
   isolation: IsolationLevel;
   /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
   readonly replay: string[];
@@ -76,6 +77,16 @@ export class DistributedTransaction {
   get status(): TransactionStatus {
     if (this.#block.kind !== 'explicit') return 'I';
     return this.#block.failed ? 'E' : 'T';
+  }
+
+  /** When the open block began; null outside one. Milliseconds. */
+  get startedAtMs(): number | null {
+    return this.#block.kind === 'none' ? null : this.#block.startedAtMs;
+  }
+
+  /** The backends that hold locks for the open block. */
+  get backends(): readonly { readonly site: Site; readonly processId: number }[] {
+    return [...this.#members].map(([site, member]) => ({ site, processId: member.connection.processId }));
   }
 
   get inBlock(): boolean {
@@ -139,6 +150,7 @@ export class DistributedTransaction {
     this.#block = {
       kind,
       begin,
+      startedAtMs: Date.now(),
       isolation: readIsolation(begin) ?? defaultIsolation(this.settings),
       replay: [],
       savepoints: [],

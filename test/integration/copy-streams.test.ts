@@ -176,6 +176,24 @@ test('tables with rows are distributed and gathered again, whatever their values
   await client.query('RESET DateStyle; RESET extra_float_digits; RESET IntervalStyle');
   expect(await one(sum)).toBe(before);
   expect(await one('SELECT count(*)::int FROM odd')).toBe(5_000);
+  await client.query("SELECT undistribute_table('odd')");
+  expect(await one(sum)).toBe(before);
+  await client.query("SELECT create_reference_table('odd')");
+  expect(await one(sum)).toBe(before);
+  for (const { host, port } of herd.nodes) {
+    const node = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    await node.connect();
+    expect((await node.query({ text: sum, rowMode: 'array' })).rows[0]![0]).toBe(before);
+    await node.end();
+  }
+});
+
+test('a table without shards can be copied out, and takes no rows', async () => {
+  await client.query('CREATE TABLE bare (id int)');
+  await client.query("SELECT create_distributed_table('bare', 'id', 'range')");
+  expect((await client.query(new CopyOut('COPY bare TO STDOUT')).done).length).toBe(0);
+  const refused = client.query(new CopyIn('COPY bare FROM STDIN', [Buffer.from('1\n')])).done;
+  await expect(refused).rejects.toMatchObject({ code: '23514' });
 });
 
 test('a long COPY is taken in bounded memory', async () => {

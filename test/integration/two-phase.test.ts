@@ -123,3 +123,29 @@ test('readers of several nodes see all or nothing of each transfer between them'
   expect(wrong).toEqual([]);
   expect(Math.min(transfers, reads)).toBeGreaterThan(10);
 });
+
+test('a deadlock over two nodes is broken, and the younger transaction is told', async () => {
+  const nodeOf = new Map<number, number>();
+  for (const node of herd.nodes) {
+    const { rows } = await (await server(node)).query('SELECT id FROM account');
+    for (const { id } of rows) nodeOf.set(id, herd.nodes.indexOf(node));
+  }
+  const here = [...nodeOf].find(([, node]) => node === 0)![0];
+  const there = [...nodeOf].find(([, node]) => node === 1)![0];
+  const older = await connect(herd.url);
+  const younger = await connect(herd.url);
+  const touch = (client: pg.Client, id: number) =>
+    client.query('UPDATE account SET balance = balance + 0 WHERE id = $1', [id]);
+  await older.query('BEGIN');
+  await touch(older, here);
+  await younger.query('BEGIN');
+  await touch(younger, there);
+  const waiting = touch(older, there);
+  await expect(touch(younger, here)).rejects.toMatchObject({
+    code: '40P01',
+    detail: expect.stringMatching(/waits for .*\n.*waits for/),
+  });
+  await younger.query('ROLLBACK');
+  await waiting;
+  await older.query('COMMIT');
+});

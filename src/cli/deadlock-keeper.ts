@@ -1,0 +1,106 @@
+import type { Site } from '../catalog/site.ts';
+import { PgError } from '../core/errors.ts';
+import type { Log } from '../core/log.ts';
+import { conditions } from '../core/sqlstate.ts';
+import type { SessionState } from '../session/session-state.ts';
+import { type Deadlock, findDeadlocks, type Wait, type WaitingParty } from '../transaction/deadlock.ts';
+import type { CatalogKeeper } from './catalog-keeper.ts';
+import type { ControlPlane } from './control-plane.ts';
+
+const lookIntervalMs = 500;
+/** As PostgreSQL's deadlock_timeout: nobody is asked about waits before somebody has waited this long. */
+const deadlockTimeoutMs = 1_000;
+
+interface Party extends WaitingParty {
+  readonly session: SessionState;
+}
+
+/** Finds waiting in circles over several servers, and ends it: the youngest member's statement fails with 40P01. */
+export class DeadlockKeeper {
+  readonly #control: ControlPlane;
+  readonly #catalog: CatalogKeeper;
+  readonly #sessions: ReadonlySet<SessionState>;
+  readonly #log: Log;
+  #timer: NodeJS.Timeout | null = null;
+  #looking = false;
+
+  constructor(control: ControlPlane, catalog: CatalogKeeper, sessions: ReadonlySet<SessionState>, log: Log) {
+    this.#control = control;
+    this.#catalog = catalog;
+    this.#sessions = sessions;
+    this.#log = log;
+  }
+
+  open(): void {
+    this.#timer = setInterval(() => {
+      if (this.#looking) return;
+      this.#looking = true;
+      this.#look()
+        .catch((error) => this.#log.warn({ error: String(error) }, 'could not look for deadlocks'))
+        .finally(() => {
+          this.#looking = false;
+        });
+    }, lookIntervalMs).unref();
+  }
+
+  close(): void {
+    if (this.#timer) clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const parties = this.#parties();
+    const longAgoMs = Date.now() - deadlockTimeoutMs;
+    const stuck = parties.filter(({ session }) => (session.runningSinceMs ?? Infinity) < longAgoMs);
+    if (stuck.length < 2) return;
+    const sites = new Set(stuck.flatMap((party) => party.backends.map((backend) => backend.site)));
+    const waits = (await Promise.all([...sites].map((site) => this.#waitsOn(site)))).flat();
+    for (const deadlock of findDeadlocks(parties, waits)) this.#break(deadlock);
+  }
+
+  #parties(): Party[] {
+    const parties: Party[] = [];
+    for (const session of this.#sessions) {
+      const { startedAtMs, backends } = session.transaction;
+      if (startedAtMs !== null && backends.length > 0) parties.push({ session, startedAtMs, backends });
+    }
+    return parties;
+  }
+
+  async #waitsOn(site: Site): Promise<Wait[]> {
+    const runner =
+      site === 'coordinator' ? this.#control.coordinator : this.#control.node(site, this.#catalog.snapshot);
+    const { rows } = await runner.query(
+      `SELECT pid, array_to_string(pg_blocking_pids(pid), ',') FROM pg_catalog.pg_stat_activity
+        WHERE wait_event_type = 'Lock'`,
+    );
+    return rows.map(([pid, blockers]) => ({
+      site,
+      waiting: Number(pid),
+      blockedBy: (blockers ?? '').split(',').filter(Boolean).map(Number),
+    }));
+  }
+
+  #break({ cycle, victim }: Deadlock<Party>): void {
+    // The circle may have opened since it was seen.
+    if (victim.session.transaction.startedAtMs !== victim.startedAtMs) return;
+    const names = cycle.map((party) => describe(party));
+    const detail = names.map((name, index) => `${name} waits for ${names[(index + 1) % names.length]}.`).join('\n');
+    this.#log.warn({ detail }, 'broke a deadlock over several servers');
+    victim.session.cancelBecause(
+      new PgError({
+        severity: 'ERROR',
+        code: conditions.deadlockDetected,
+        message: 'deadlock detected',
+        detail,
+        hint: 'The transactions wait for each other on different nodes. Run this one again.',
+      }),
+    );
+  }
+}
+
+function describe({ session, backends }: Party): string {
+  const places = backends.map(
+    ({ site, processId }) => `${site === 'coordinator' ? site : `node ${site}`} ${processId}`,
+  );
+  return `Transaction of ${session.identity.user} (processes ${places.join(', ')})`;
+}
