@@ -4,9 +4,11 @@ import tls from 'node:tls';
 import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
+import { ownerSecretSql, withOwner } from '../schema/owner.ts';
 import { acceptClient } from '../session/accept.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
+import { PlanCache } from '../session/plan-cache.ts';
 import type { RouterServices } from '../session/services.ts';
 import { StatementCache } from '../session/statement-cache.ts';
 import { Fence } from '../transaction/fence.ts';
@@ -106,6 +108,7 @@ function routerServices(
     fence: new Fence(),
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
+    plans: new PlanCache(),
     cancels: new CancelRegistry(),
     sessions: new Set(),
     database: options.coordinator.database,
@@ -116,6 +119,11 @@ function routerServices(
     pool: (site, identity): ConnectionPool => pools.pool(endpoint(site), identity.user, identity.secret),
     loggedIn: ({ user, secret }) => pools.renewSecret(user, secret),
     control: () => control.coordinator,
+    withOwner(connection, site) {
+      if (connection.parameters.get('is_superuser') === 'on') return connection;
+      const server = () => (site === 'coordinator' ? control.coordinator : control.node(site, catalog.snapshot));
+      return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
+    },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
     virtualRows: () => liveShardSizes(control, catalog.snapshot),
     resolveAddress: (name, port) => control.resolveAddress(name, port),

@@ -142,7 +142,7 @@ async function followOnNodes(
     );
   });
   for (const { table, before, after } of changes) {
-    for (const column of sequenceColumnsAdded(before, after))
+    for (const column of columnsToFill(before, after, table.distribution.kind === 'reference'))
       await fillFromSequence(tx, snapshot, table, after, column);
     await restoreGuards(tx.coordinator, after, table.distribution.kind);
     const { distribution } = table;

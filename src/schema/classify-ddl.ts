@@ -550,9 +550,10 @@ function vacuum(fields: Vacuum, context: Context): DdlKind {
   return { kind: 'maintenance', nodeText };
 }
 
-function maintainRelation(fields: { relation?: RangeVar; kind?: string }, context: Context): DdlKind {
+function maintainRelation(fields: { relation?: RangeVar }, context: Context): DdlKind {
   const relation = relationOf(context, fields.relation);
-  const concerned = isDistributed(relation) || relation?.kind === 'index' || fields.relation === undefined;
+  const isIndex = relation?.kind === 'index';
+  const concerned = isIndex || isDistributed(relation) || fields.relation === undefined;
   return concerned && everyTable(context).length > 0
     ? { kind: 'maintenance', nodeText: context.statement.text }
     : local;

@@ -1,4 +1,4 @@
-import type { CatalogSnapshot, DistributedTable } from '../catalog/snapshot.ts';
+import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
@@ -53,7 +53,9 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
     schema,
     name,
   ]);
-  await placeTable(asOwner(tx), shape, await tx.snapshot(), async () => {});
+  // Its rows are checked against keys only: no expression of the user's is evaluated as the owner.
+  const byOwner = { coordinator: tx.coordinator, node: async (id: NodeId) => ownerOf(await tx.node(id)) };
+  await placeTable(byOwner, shape, await tx.snapshot(), async () => {});
   await runAll(tx.coordinator, guardShellSql(shape));
 }
 

@@ -18,7 +18,8 @@ export interface NodeAddress {
 
 /**
  * All that this room knows of servers: one distributed transaction, which the caller commits or rolls back. Every runner is
- * in that transaction, has the session's search_path, and may do what the owner of schema `pgherd` may.
+ * in that transaction, has the session's search_path and acts as the session's role; its `owner` (see ownerOf() and
+ * byOwner() in owner.ts) may do what the owner of schema `pgherd` may.
  */
 export interface HerdTransaction {
   readonly coordinator: SqlRunner;

@@ -4,6 +4,7 @@ import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { guardParentSql, guardReferenceSql } from './guard.ts';
 import { nodeKeysOfLeafSql } from './node-index.ts';
 import { type Holder, holders, leafName, type NodeTable, parentName, relationNames } from './node-relations.ts';
+import { byOwner } from './owner.ts';
 import {
   accessSql,
   checkSql,
@@ -84,11 +85,17 @@ export function ensureSchemaSql(schema: SchemaShape): string[] {
   return usableSchemaSql(schema.name, schema);
 }
 
-function usableSchemaSql(name: string, { usage }: SchemaShape): string[] {
+function usableSchemaSql(name: string, schema: SchemaShape): string[] {
   const quoted = quoteIdentifier(name);
+  return [byOwner(`CREATE SCHEMA IF NOT EXISTS ${quoted}`), ...schemaGrantsSql(quoted, schema)];
+}
+
+/** Whoever may use a schema, or make tables in it, may do so in its leaves' schemas. */
+export function schemaGrantsSql(quoted: string, { owner, usage, create }: SchemaShape): string[] {
   return [
-    `CREATE SCHEMA IF NOT EXISTS ${quoted}`,
-    ...usage.map((role) => `GRANT USAGE ON SCHEMA ${quoted} TO ${granteeSql(role)}`),
+    byOwner(`GRANT USAGE, CREATE ON SCHEMA ${quoted} TO ${quoteIdentifier(owner)}`),
+    ...usage.map((role) => byOwner(`GRANT USAGE ON SCHEMA ${quoted} TO ${granteeSql(role)}`)),
+    ...create.map((role) => byOwner(`GRANT CREATE ON SCHEMA ${quoted} TO ${granteeSql(role)}`)),
   ];
 }
 

@@ -63,9 +63,9 @@ END $pgherd$`;
 
 export const ownerSecretSql = `SELECT secret FROM ${secretSchema}.guard`;
 
-/** A runner over pgherd.run_as_owner(), in the transaction of `runner`. Values come as JSON writes them: truth is `true`. */
-export function ownerRunner(runner: SqlRunner, secret: () => Promise<string>): SqlRunner {
-  return {
+/** The runner, with an owner's beside it that goes through pgherd.run_as_owner(). Its values come as JSON writes them: truth is `true`. */
+export function withOwner(runner: SqlRunner, secret: () => Promise<string>): SqlRunner {
+  const owner: SqlRunner = {
     async query(sql, parameters = []) {
       const statement = withLiterals(sql, parameters);
       const { rows } = await runner.query('SELECT pg_backend_pid(), pg_current_xact_id()');
@@ -75,6 +75,7 @@ export function ownerRunner(runner: SqlRunner, secret: () => Promise<string>): S
       return fromJson(await runner.query('SELECT * FROM pgherd.run_as_owner($1, $2)', [proof, statement]));
     },
   };
+  return { query: (sql, parameters) => runner.query(sql, parameters), owner };
 }
 
 /** A literal without a type is typed by what is around it, as a parameter is. */

@@ -55,7 +55,7 @@ export async function schemaOf(runner: SqlRunner, shape: TableShape): Promise<Sc
 
 /** Runs work on all active nodes at once; the first failure is thrown once all have ended, so that none is left running. */
 export async function onNodes<T>(
-  tx: HerdTransaction,
+  tx: Pick<HerdTransaction, 'node'>,
   snapshot: CatalogSnapshot,
   work: (node: SqlRunner, entry: NodeEntry) => Promise<T>,
 ): Promise<T[]> {
@@ -72,7 +72,7 @@ export { runAll } from './owner.ts';
 
 /** Builds a recorded table on the nodes. `fill` copies its rows, while nothing but columns and CHECKs is there. */
 export async function placeTable(
-  tx: HerdTransaction,
+  tx: Pick<HerdTransaction, 'coordinator' | 'node'>,
   shape: TableShape,
   snapshot: CatalogSnapshot,
   fill: (table: DistributedTable) => Promise<void>,

@@ -1,6 +1,7 @@
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import type { QueryResult } from '../core/runner.ts';
 import type { HerdTransaction } from './herd.ts';
+import { byOwner, ownerOf, runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
 import { rolesSql } from './shared-objects.ts';
 
@@ -22,17 +23,19 @@ export async function changeRole(
   { name, nodeText }: RoleStatement,
 ): Promise<QueryResult> {
   const result = await run();
-  const statements = nodeText === '' ? [] : [nodeText];
-  if (name !== null) statements.push(...(await attributes(tx, name)));
+  const copied = name === null ? [] : await attributes(tx, name);
   await onNodes(tx, snapshot, async (node) => {
-    for (const statement of statements) await node.query(statement);
+    if (nodeText !== '') await node.query(nodeText);
+    // What the coordinator has allowed; some of it no ordinary role may write, even where it changes nothing.
+    await runAll(node, copied.map(byOwner));
   });
   return result;
 }
 
 async function attributes(tx: HerdTransaction, name: string): Promise<string[]> {
-  const { rows: facts } = await tx.coordinator.query("SELECT current_setting('is_superuser'), current_user");
-  const [superuser, current] = facts[0]!;
-  const { rows } = await tx.coordinator.query(rolesSql(superuser === 'on', name === '' ? current! : name));
+  const owner = ownerOf(tx.coordinator);
+  const { rows: facts } = await tx.coordinator.query('SELECT current_user');
+  const { rows: rights } = await owner.query('SELECT rolsuper::int FROM pg_catalog.pg_roles WHERE rolname = current_user');
+  const { rows } = await owner.query(rolesSql(rights[0]?.[0] === '1', name === '' ? facts[0]![0]! : name));
   return rows.map(([sql]) => sql!);
 }

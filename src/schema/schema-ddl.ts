@@ -3,6 +3,8 @@ import type { QueryResult, SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { changeTables } from './change-tables.ts';
 import type { HerdTransaction } from './herd.ts';
+import { schemaGrantsSql } from './node-table.ts';
+import { byOwner, ownerOf, runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
 import { granteeSql } from './relation-sql.ts';
 import { describeSchemas } from './schema-shape.ts';
@@ -25,7 +27,7 @@ export async function renameSchema(
       await node.query(`ALTER SCHEMA ${quoteIdentifier(from)} RENAME TO ${quoteIdentifier(to)}`);
     for (const leaf of await leafSchemas(node, from)) {
       const renamed = leaf.slice(0, leaf.length - from.length) + to;
-      await node.query(`ALTER SCHEMA ${quoteIdentifier(leaf)} RENAME TO ${quoteIdentifier(renamed)}`);
+      await ownerOf(node).query(`ALTER SCHEMA ${quoteIdentifier(leaf)} RENAME TO ${quoteIdentifier(renamed)}`);
     }
   });
   tx.changed();
@@ -48,8 +50,10 @@ export async function dropSchemas(
   await onNodes(tx, snapshot, async (node) => {
     for (const name of names) {
       const leaves = await leafSchemas(node, name);
-      const list = [name, ...leaves].map(quoteIdentifier).join(', ');
-      await node.query(`DROP SCHEMA IF EXISTS ${list} CASCADE`);
+      if (leaves.length > 0) {
+        await ownerOf(node).query(`DROP SCHEMA ${leaves.map(quoteIdentifier).join(', ')} CASCADE`);
+      }
+      await node.query(`DROP SCHEMA IF EXISTS ${quoteIdentifier(name)} CASCADE`);
     }
   });
   tx.changed();
@@ -60,13 +64,15 @@ export async function dropSchemas(
 export async function followSchemaPrivileges(tx: HerdTransaction, snapshot: CatalogSnapshot): Promise<void> {
   const schemas = await describeSchemas(tx.coordinator);
   await onNodes(tx, snapshot, async (node) => {
-    for (const { name, usage } of schemas) {
-      for (const leaf of await leafSchemas(node, name)) {
+    for (const schema of schemas) {
+      for (const leaf of await leafSchemas(node, schema.name)) {
         const quoted = quoteIdentifier(leaf);
         const { rows } = await node.query(grantedSql, [leaf]);
-        const revoke = [...rows.map(([role]) => role), null].map(granteeSql).join(', ');
-        const grants = usage.map((role) => `GRANT USAGE ON SCHEMA ${quoted} TO ${granteeSql(role)}`);
-        await node.query([`REVOKE ALL ON SCHEMA ${quoted} FROM ${revoke}`, ...grants].join(';\n'));
+        const revoke = [...rows.map(([role]) => role ?? null), null].map(granteeSql).join(', ');
+        await runAll(node, [
+          byOwner(`REVOKE ALL ON SCHEMA ${quoted} FROM ${revoke}`),
+          ...schemaGrantsSql(quoted, schema),
+        ]);
       }
     }
   });

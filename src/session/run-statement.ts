@@ -3,9 +3,8 @@ import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource, passToClient } from '../execute/exchange.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
-import type { PlannedParameter } from '../plan/context.ts';
+import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
-import { planStatement } from '../plan/planner.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { runCopy } from './copy-command.ts';
 import { runExplain } from './explain-command.ts';
@@ -100,14 +99,15 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
 
 export async function planFor(session: SessionState, run: StatementRun): Promise<Plan> {
   const searchPath = await session.searchPath();
-  return planStatement(run.statement, {
+  const context: PlanContext = {
     snapshot: session.catalog,
     searchPath,
     temporaryNames: session.temporaryNames,
     parameters: await plannedParameters(session, run.parameters),
     inTransaction: session.transaction.inBlock,
     force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
-  });
+  };
+  return session.services.plans.plan(run.statement, context);
 }
 
 export function executionContext(

@@ -51,16 +51,17 @@ async function schemaTransaction(
   session: SessionState,
 ): Promise<{ transaction: SchemaTransaction; settle: () => Promise<void> }> {
   const { services } = session;
-  const coordinator = await session.coordinator();
+  const connection = await session.coordinator();
+  const coordinator = services.withOwner(connection, 'coordinator');
   session.transaction.markWritten('coordinator');
   let changed = false;
   const context = () => executionContext(session, []);
   const transaction: SchemaTransaction = {
     coordinator,
     async node(id) {
-      const connection = await session.transaction.join(id, session.signal);
+      const node = await session.transaction.join(id, session.signal);
       session.transaction.markWritten(id);
-      return connection;
+      return services.withOwner(node, id);
     },
     snapshot: () => services.loadCatalog(coordinator),
     changed: () => {

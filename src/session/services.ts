@@ -1,5 +1,5 @@
 import type { ConnectionPool } from '../backend/pool.ts';
-import type { ServerSecret } from '../backend/server-connection.ts';
+import type { ServerConnection, ServerSecret } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
 import type { Log } from '../core/log.ts';
@@ -9,6 +9,7 @@ import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
+import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
 import type { StatementCache } from './statement-cache.ts';
 
@@ -23,6 +24,7 @@ export interface RouterServices extends CommitHost {
   readonly log: Log;
   readonly statements: StatementCache;
   readonly descriptions: DescriptionCache;
+  readonly plans: PlanCache;
   readonly cancels: CancelRegistry;
   readonly sessions: Set<SessionState>;
   readonly database: string;
@@ -36,6 +38,8 @@ export interface RouterServices extends CommitHost {
   /** A client has proved who it is: from now on the role's connections are opened with what it proved. */
   loggedIn(identity: Identity): void;
   control(): SqlRunner;
+  /** What a connection of an ordinary role becomes for the schema room: its `owner` has the rights of the router's own role. */
+  withOwner(connection: ServerConnection, site: Site): SqlRunner;
   /** The stored verifier of a role, or one that no password fits. */
   scramVerifier(user: string): Promise<ScramVerifier>;
   resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
