@@ -1,6 +1,7 @@
 import type { Alias, LockingClause, Node, RangeVar, SelectStmt, WithClause } from '@pgsql/types';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
+import type { RelationEntry } from '../catalog/snapshot.ts';
 import { parseStatements, type RawStatement } from '../sql/parse.ts';
 import { createSource, type SqlSource } from '../sql/source.ts';
 import { nameParts, walk } from '../sql/walk.ts';
@@ -161,13 +162,16 @@ function isCte(name: string, ctes: CteNames | null): boolean {
 function analyzeTarget(node: RangeVar | undefined, block: Block, around: Surroundings): FromItem {
   assert(node, 'a change has a target');
   const relation = findRelation(node, around.collector.context);
+  if (relation?.kind === 'view' && readsElsewhere(relation, around.collector.context)) {
+    throw unsupported('PH002', `a change through the view ${relation.name}`, { hint: 'Change the table itself.' });
+  }
   return addRelation(relationItem(node, block, around, { isTarget: true, relation }), around);
 }
 
 function analyzeFrom(node: Node, block: Block, around: Surroundings): FromItem {
   if ('RangeVar' in node) return analyzeRangeVar(node.RangeVar, block, around);
   if ('JoinExpr' in node) {
-    const { larg, rarg, quals, usingClause, isNatural, alias, jointype } = node.JoinExpr;
+    const { larg, rarg, quals, usingClause, isNatural, alias, jointype, join_using_alias } = node.JoinExpr;
     assert(larg && rarg, 'a join has two sides');
     const join: JoinItem = {
       kind: 'join',
@@ -179,6 +183,7 @@ function analyzeFrom(node: Node, block: Block, around: Surroundings): FromItem {
       natural: isNatural ?? false,
       name: alias?.aliasname ?? null,
       renamesColumns: alias?.colnames !== undefined,
+      usingName: join_using_alias?.aliasname ?? null,
     };
     scan(quals, block, around, 'on');
     return join;
@@ -276,6 +281,15 @@ function expandView(item: RelationItem, around: Surroundings): QueryItem | null 
   around.collector.relations.push(...collector.relations);
   around.collector.views.push(...collector.views, view);
   return view;
+}
+
+/** Also of a reference table: the view would change one copy of it. */
+function readsElsewhere({ viewDefinition }: RelationEntry, context: PlanContext): boolean {
+  const [statement] = viewDefinition ? parseStatements(viewDefinition) : [];
+  if (!statement) return false;
+  const inner: PlanContext = { ...context, searchPath: ['pg_catalog'], temporaryNames: new Set() };
+  const { relations } = analyze(statement.node, statement, inner);
+  return relations.some((item) => item.role !== 'local' || (item.relation?.kind === 'view' && readsElsewhere(item.relation, inner)));
 }
 
 interface RelationFacts {

@@ -24,6 +24,7 @@ export function insertShape(item: RelationItem): InsertShape {
   const { node } = block;
   const source = sourceOf(block);
   const columns = namedColumns(node, table) ?? firstColumns(source, table);
+  checkWidths(source, columns);
   const shape: InsertShape = { table, columns, source, ignoresIdentity: node.override === 'OVERRIDING_USER_VALUE' };
   for (const [i, column] of columns.entries()) checkGiven(column, i, shape, node);
   return shape;
@@ -53,13 +54,31 @@ function namedColumns(node: InsertStmt, table: DistributedTable): ColumnEntry[] 
   );
 }
 
+function checkWidths(source: InsertShape['source'], columns: readonly ColumnEntry[]): void {
+  const [twice] = columns.filter((column, i) => columns.indexOf(column) < i);
+  if (twice) throw pgError('duplicateColumn', `column "${twice.name}" specified more than once`);
+  if (source.kind !== 'values') return;
+  const [first] = source.rows;
+  if (source.rows.some((row) => row.length !== first?.length)) {
+    throw pgError('syntaxError', 'VALUES lists must all be the same length');
+  }
+  if (first && first.length > columns.length) throw tooWide();
+  if (first && first.length < columns.length) {
+    throw pgError('syntaxError', 'INSERT has more target columns than expressions');
+  }
+}
+
+function tooWide(): PgError {
+  return pgError('syntaxError', 'INSERT has more expressions than target columns');
+}
+
 function firstColumns(source: InsertShape['source'], table: DistributedTable): readonly ColumnEntry[] {
   if (source.kind === 'default values') return [];
   const width =
     source.kind === 'values'
       ? (source.rows[0]?.length ?? 0)
       : (blockOutputs(source.block)?.length ?? table.columns.length);
-  if (width > table.columns.length) throw pgError('syntaxError', 'INSERT has more expressions than target columns');
+  if (width > table.columns.length) throw tooWide();
   return table.columns.slice(0, width);
 }
 

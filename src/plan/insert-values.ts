@@ -13,12 +13,14 @@ export function insertShards(item: RelationItem, context: PlanContext): ShardSet
   const distribution = item.table?.distribution;
   if (distribution?.kind !== 'distributed') return { indexes: null, dependsOnParameters: false };
   const shape = insertShape(item);
+  const { source } = shape;
+  if (source.kind !== 'values' || source.rows.length > maxPinnedRows || insertObstacle(shape)) {
+    return { indexes: null, dependsOnParameters: false };
+  }
   const dependsOnParameters = item.block.children.some((child) => child.block.parameters.length > 0);
   const anyShard = { indexes: null, dependsOnParameters };
-  if (shape.source.kind !== 'values' || shape.source.rows.length > maxPinnedRows) return anyShard;
-  if (insertObstacle(shape)) return anyShard;
   const keys: KeyValue[][] = [];
-  for (const row of shape.source.rows) {
+  for (const row of source.rows) {
     const values = distribution.keys.map((key) => insertedKey(key, row, shape, context));
     if (values.includes(undefined)) return anyShard;
     keys.push(values as KeyValue[]);

@@ -57,5 +57,7 @@ test('a parameter counts by its declared type, in either format', () => {
   const wide = { ...binary, value: { format: 1 as const, bytes: Buffer.from('7fffffffffffffff', 'hex') } };
   expect(valueOf('$1', int4, [wide])).toBeNull();
   expect(valueOf('$1', numeric, [binary])).toBeNull();
+  expect(valueOf('$1::bigint', int4, [binary])).toBe('7');
+  expect(valueOf('$1::int', int4, [binary])).toBeNull();
   expect(valueOf('$1', int4, [{ ...binary, value: undefined }])).toBeNull();
 });

@@ -18,6 +18,12 @@ export interface ComparedValue {
  */
 export function comparedValue(node: Node, typeOid: number, context: PlanContext): ComparedValue | null {
   if ('ParamRef' in node) return parameterValue(node.ParamRef.number ?? 0, typeOid, context);
+  if ('TypeCast' in node && node.TypeCast.arg && 'ParamRef' in node.TypeCast.arg) {
+    // `$1::int`, as drivers write it, says no more than what the parameter is anyway.
+    const castTo = builtinTypeOid(node.TypeCast.typeName);
+    const number = node.TypeCast.arg.ParamRef.number ?? 0;
+    return castTo === context.parameters?.[number - 1]?.typeOid ? parameterValue(number, typeOid, context) : null;
+  }
   const text = constantText(node, typeOid);
   return text === null ? null : { value: { format: 0, bytes: Buffer.from(text) }, fromParameter: false };
 }

@@ -129,6 +129,8 @@ export interface JoinItem {
   /** With an alias it hides the names inside. */
   readonly name: string | null;
   readonly renamesColumns: boolean;
+  /** `USING (…) AS name`: the merged columns go by it too. */
+  readonly usingName: string | null;
 }
 
 export type LeafItem = RelationItem | QueryItem | OtherItem;

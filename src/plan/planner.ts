@@ -35,7 +35,6 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   const isUtility = inner !== statement.node || createsTable(inner);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
   const facts = findFacts(model.root);
-  checkChanges(model);
   if (isUtility)
     return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
   const target = model.relations.find((item) => item.isTarget && item.block === model.root);
@@ -141,14 +140,6 @@ function locksRows(model: Model): boolean {
 function returnsRows({ root }: Model): boolean {
   if (!isChange(root)) return true;
   return 'returningClause' in root.node && root.node.returningClause !== undefined;
-}
-
-/** A change through a view, or of a table by WHERE CURRENT OF, has no shards to go to. */
-function checkChanges(model: Model): void {
-  for (const item of model.relations) {
-    if (item.isTarget && item.relation?.kind === 'view')
-      throw unsupported('PH002', `a change of the view ${item.name}`);
-  }
 }
 
 function isQuery(node: Node): boolean {

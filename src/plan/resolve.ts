@@ -6,6 +6,7 @@ import {
   type Block,
   type FromItem,
   type JoinItem,
+  joinsOf,
   type LeafItem,
   leavesOf,
   type QueryItem,
@@ -37,7 +38,10 @@ export function bind(ref: ColumnRef, block: Block): Bound | null {
 function findIn(scope: Block, first: string, second: string | undefined): Found {
   if (second === undefined) return oneOf(scope.from.map((item) => lookup(item, first)));
   const item = findAlias(scope.from, first);
-  if (item === null) return scope.kind === 'insert' ? 'unknown' : 'none';
+  if (item === null) {
+    const unclear = scope.kind === 'insert' || joinsOf(scope.from).some(({ usingName }) => usingName === first);
+    return unclear ? 'unknown' : 'none';
+  }
   return item.kind === 'join' ? 'unknown' : lookupLeaf(item, second);
 }
 

@@ -26,13 +26,13 @@ export function shardsOf(item: RelationItem, facts: readonly Fact[], context: Pl
   const distribution = item.table?.distribution;
   if (distribution?.kind !== 'distributed') return { indexes: null, dependsOnParameters: false };
   const classes = equalColumns(facts, context);
+  const seen = { parameter: false };
   const candidates = distribution.keys.map((key) => {
     const column = visibleName(item, key.name);
-    return column === null ? null : keyValues({ item, column }, { typeOid: key.typeOid, facts, classes, context });
+    return column === null ? null : keyValues({ item, column }, { typeOid: key.typeOid, facts, classes, context, seen });
   });
-  const dependsOnParameters = facts.some((fact) => comparesParameter(fact));
   const values = candidates.every((candidate) => candidate !== null) ? combine(candidates) : null;
-  return { indexes: values === null ? null : lookUp(distribution, values), dependsOnParameters };
+  return { indexes: values === null ? null : lookUp(distribution, values), dependsOnParameters: seen.parameter };
 }
 
 /** The shards that rows with these keys go to; null: any. */
@@ -132,6 +132,8 @@ interface Question {
   readonly facts: readonly Fact[];
   readonly classes: Classes;
   readonly context: PlanContext;
+  /** Set when a key is compared with a parameter, whatever comes of it. */
+  readonly seen: { parameter: boolean };
 }
 
 /** All values that the column may have, by the fact that leaves the fewest; null: any. */
@@ -177,6 +179,7 @@ function equalValue(sides: readonly [Node, Node], fact: Fact, lookup: Lookup): r
     const bound = boundColumn(side, fact);
     if (!bound || !lookup.members.some((member) => isSame(member, bound))) continue;
     const typeOid = keyType(bound);
+    lookup.seen.parameter ||= holdsParameter(other);
     const compared: ComparedValue | null = typeOid === null ? null : comparedValue(other, typeOid, lookup.context);
     // The value is of the compared column's type; the key's own may be narrower (bigint and integer).
     if (compared && fitsKey(compared.value, lookup.typeOid)) return [compared.value];
@@ -196,8 +199,8 @@ function fitsKey(value: KeyValue, typeOid: number): boolean {
   return integer >= -bound && integer < bound;
 }
 
-function comparesParameter(fact: Fact): boolean {
-  return JSON.stringify(fact.expression).includes('"ParamRef"');
+function holdsParameter(node: Node): boolean {
+  return 'ParamRef' in node || ('TypeCast' in node && node.TypeCast.arg !== undefined && holdsParameter(node.TypeCast.arg));
 }
 
 /** One row of keys for each combination; null when there are too many. */

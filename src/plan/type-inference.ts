@@ -254,7 +254,7 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
   if (textFunctions.has(name))
     return type && stringNames.has(baseName(type)) && type.collation === null ? known('text') : null;
   if (name === 'date_trunc') {
-    const of = second && !isUntyped(second) ? inferType(second, scope) : null;
+    const of = second && call.args?.length === 2 && !isUntyped(second) ? inferType(second, scope) : null;
     const base = of ? baseName(of) : '';
     return base === 'date'
       ? known('timestamp with time zone')
@@ -279,7 +279,7 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
     case 'length':
       return stringNames.has(baseName(type)) ? known('integer') : null;
     case 'round':
-      return baseName(type) === 'numeric' || (numericRank.indexOf(baseName(type)) <= 2 && call.args?.length === 2)
+      return baseName(type) === 'numeric' || (['smallint', 'integer', 'bigint'].includes(baseName(type)) && call.args?.length === 2)
         ? known('numeric')
         : null;
     default:

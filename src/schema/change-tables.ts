@@ -4,7 +4,7 @@ import type { QueryResult } from '../core/runner.ts';
 import { quoteQualified } from '../sql/quote.ts';
 import { type ColumnChanges, columnsToFill } from './column-changes.ts';
 import { describeTables } from './describe-table.ts';
-import { fillFromSequence } from './fill-sequence.ts';
+import { fillColumns } from './fill-columns.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
 import { hiddenTables } from './global-index.ts';
 import { dropGlobalIndexes, followGlobalIndexes, makeGlobalIndexes } from './global-index-changes.ts';
@@ -12,7 +12,7 @@ import { restoreGuards } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { nodeTable, onNodes, runAll, schemaOf } from './place-table.ts';
 import type { SchemaShape } from './schema-shape.ts';
-import { changeTable } from './table-changes.ts';
+import { changeTable, type TableChanges } from './table-changes.ts';
 import { checkDistributable, checkOrdinary } from './table-rules.ts';
 import type { TableShape } from './table-shape.ts';
 import { forgetTables } from './undistribute.ts';
@@ -124,26 +124,24 @@ async function followOnNodes(
   changes: readonly Change[],
   columns: ReadonlyMap<number, ColumnChanges>,
 ): Promise<void> {
-  await onNodes(tx, snapshot, async (node, { id }) => {
-    const parts = changes.map(({ table, before, after, schema }) =>
-      changeTable(before, nodeTable(after, schema, table, id), columns.get(after.oid) ?? noChanges),
+  const run = (pick: (part: TableChanges) => readonly string[]) =>
+    onNodes(tx, snapshot, (node, { id }) =>
+      runAll(
+        node,
+        changes.flatMap(({ table, before, after, schema }) =>
+          pick(changeTable(before, nodeTable(after, schema, table, id), columns.get(after.oid) ?? noChanges)),
+        ),
+      ),
     );
-    await runAll(
-      node,
-      parts.flatMap((part) => part.first),
-    );
-    await runAll(
-      node,
-      parts.flatMap((part) => part.main),
-    );
-    await runAll(
-      node,
-      parts.flatMap((part) => part.last),
-    );
-  });
+  await run((part) => part.first);
+  await run((part) => part.columns);
   for (const { table, before, after } of changes) {
-    for (const column of columnsToFill(before, after, table.distribution.kind === 'reference'))
-      await fillFromSequence(tx, snapshot, table, after, column);
+    const isReference = table.distribution.kind === 'reference';
+    await fillColumns(tx, snapshot, table, after, columnsToFill(before, after, isReference));
+  }
+  await run((part) => part.keys);
+  await run((part) => part.last);
+  for (const { table, before, after } of changes) {
     await restoreGuards(tx.coordinator, after, table.distribution.kind);
     const { distribution } = table;
     if (distribution.kind === 'distributed' && !after.schema.startsWith('pgherd_')) {

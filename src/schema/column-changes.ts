@@ -24,7 +24,7 @@ function byNumber(shape: TableShape, attnum: number): ColumnShape | undefined {
 
 /**
  * New columns whose values for the rows that are there must come from the coordinator: drawn from a sequence, or, on the
- * copies of a reference table, from a volatile default. See fill-sequence.ts.
+ * copies of a reference table, from a volatile default. See fill-columns.ts.
  */
 export function columnsToFill(before: TableShape, after: TableShape, isReference: boolean): ColumnShape[] {
   return after.columns.filter((column) => {

@@ -52,7 +52,7 @@ BEGIN
   IF secret IS NULL OR pg_current_xact_id_if_assigned() IS NULL OR proof <> known THEN
     RAISE EXCEPTION USING errcode = '42501', message = 'only the router runs statements as the owner of schema pgherd';
   END IF;
-  IF statement ~* '^\\s*SELECT\\y|\\yRETURNING\\y' THEN
+  IF statement ~* '^\\s*SELECT\\y|\\yRETURNING [a-z0-9_, ]+$' THEN
     FOR found IN EXECUTE statement LOOP
       RETURN QUERY SELECT coalesce(json_agg(f.value), '[]') FROM json_each_text(row_to_json(found)) f;
     END LOOP;

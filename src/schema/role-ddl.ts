@@ -35,7 +35,9 @@ export async function changeRole(
 async function attributes(tx: HerdTransaction, name: string): Promise<string[]> {
   const owner = ownerOf(tx.coordinator);
   const { rows: facts } = await tx.coordinator.query('SELECT current_user');
-  const { rows: rights } = await owner.query('SELECT rolsuper::int FROM pg_catalog.pg_roles WHERE rolname = current_user');
+  const { rows: rights } = await owner.query(
+    'SELECT rolsuper::int FROM pg_catalog.pg_roles WHERE rolname = current_user',
+  );
   const { rows } = await owner.query(rolesSql(rights[0]?.[0] === '1', name === '' ? facts[0]![0]! : name));
   return rows.map(([sql]) => sql!);
 }

@@ -6,6 +6,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { deparseExpression } from '../sql/deparse.ts';
 import { parseStatements } from '../sql/parse.ts';
 import type { DistributionKey } from './distribution-key.ts';
+import { ownerOf } from './owner.ts';
 
 /**
  * Reads `shard_bounds`: PostgreSQL's own notation for the bounds of partitions, one per shard, separated by semicolons:
@@ -38,7 +39,7 @@ export async function checkBoundsApart(
   method: 'range' | 'list',
   key: DistributionKey,
 ): Promise<void> {
-  if (bounds.length > 0) await runner.query(checkBoundsSql(method, key.columns[0]!, bounds));
+  if (bounds.length > 0) await ownerOf(runner).query(checkBoundsSql(method, key.columns[0]!, bounds));
 }
 
 type WrittenBound =

@@ -31,7 +31,10 @@ import { type DividedKeys, divideKeys, type GlobalKey } from './unique-keys.ts';
 export interface TableChanges {
   /** Runs before the changes of any table: drops what may stand in the way of another's. */
   readonly first: readonly string[];
-  readonly main: readonly string[];
+  /** Names, columns, and what had to go. */
+  readonly columns: readonly string[];
+  /** Runs when new columns have their values. */
+  readonly keys: readonly string[];
   /** Runs after the changes of all tables: what may need another's. */
   readonly last: readonly string[];
 }
@@ -46,11 +49,13 @@ export function changeTable(before: TableShape, after: NodeTable, columns: Colum
   );
   return {
     first: constraints.gone.filter(isForeignKey).map((constraint) => dropConstraintSql(was, constraint)),
-    main: [
+    columns: [
       ...renameTableSql(before, after),
       ...dropSql(before, after, constraints.gone, keys),
       ...changeColumnsSql(before, after, columns),
       ...renameKeysSql(after, constraints.kept),
+    ],
+    keys: [
       ...constraints.added
         .filter((constraint) => constraint.type === 'c')
         .map((constraint) => addCheckSql(after, constraint)),

@@ -1,6 +1,6 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
-import { pgError, toErrorFields } from '../core/errors.ts';
+import { pgError, toErrorFields, unsupported } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { applySettings } from '../transaction/settings.ts';
 import {
@@ -60,10 +60,7 @@ async function enter(
     });
   }
   if (parameters.get('replication') !== undefined && !/^(false|off|no|0)$/i.test(parameters.get('replication')!)) {
-    throw pgError('featureNotSupported', 'replication connections are not routed (PH011)', {
-      severity: 'FATAL',
-      hint: 'Connect to the server itself.',
-    });
+    throw unsupported('PH011', 'a replication connection', { severity: 'FATAL' });
   }
   const database = parameters.get('database') || user;
   const identity = await authenticate(client, user, services);

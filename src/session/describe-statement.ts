@@ -26,7 +26,8 @@ export async function describeStatement(
   const key = [
     session.catalog.version,
     session.identity.user,
-    transaction.settings.values.get('search_path') ?? '',
+    // The role too: `"$user"` in the search path.
+    ...['search_path', 'role', 'session_authorization'].map((name) => transaction.settings.values.get(name) ?? ''),
     parameterOids.join(','),
     statement.text,
   ].join('\0');

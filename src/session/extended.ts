@@ -158,7 +158,12 @@ export class ExtendedProtocol {
       case 'running':
         return this.#give(portal, portal.run.finished, granted);
       case 'done':
-        throw pgError('objectNotInPrerequisiteState', `portal "${name}" cannot be run`);
+        if (portal.prepared.fields === null) {
+          throw pgError('objectNotInPrerequisiteState', `portal "${name}" cannot be run`);
+        }
+        // Rows that were all given: there are none left.
+        client.write(encodeCommandComplete(withCount(portal.output.tag ?? '', 0)));
+        return;
       default:
         unreachable(portal.run);
     }
@@ -197,7 +202,7 @@ export class ExtendedProtocol {
     }
     portal.run = { kind: 'done' };
     const tag = output.tag ?? '';
-    client.write(tag === '' ? emptyQueryResponse : encodeCommandComplete(shownTag(tag, output)));
+    client.write(tag === '' ? emptyQueryResponse : encodeCommandComplete(portal.prepared.fields === null ? tag : withCount(tag, output.passedRows)));
   }
 
   async #spoolOthers(current: Portal | null): Promise<void> {
@@ -228,9 +233,9 @@ export class ExtendedProtocol {
   }
 }
 
-/** The count of a SELECT is of the rows that this Execute gave. */
-function shownTag(tag: string, output: PortalOutput): string {
-  return tag.startsWith('SELECT ') ? `SELECT ${output.passedRows}` : tag;
+/** The count of what gives rows is of the rows that one Execute gave. */
+function withCount(tag: string, rows: number): string {
+  return tag.replace(/\d+$/, String(rows));
 }
 
 function formatOf(formats: readonly number[], index: number): 0 | 1 {

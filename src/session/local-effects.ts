@@ -1,6 +1,8 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import type { SessionState } from './session-state.ts';
 import { rememberSettings } from './setting-commands.ts';
+import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import type { StatementTraits } from './statement-traits.ts';
 
@@ -23,10 +25,19 @@ export async function readTemporaryNames(session: SessionState): Promise<void> {
   session.temporaryNames = new Set(rows.map((row) => row[0]!));
 }
 
+/** The connection speaks another encoding by now, so it is of no further use. */
+async function refuseEncoding(connection: ServerConnection): Promise<void> {
+  connection.tainted = true;
+  const { rows } = await connection.query('SHOW client_encoding');
+  requireUtf8(rows[0]?.[0] ?? '');
+  connection.tainted = false;
+}
+
 /** set_config() works like SET or SET LOCAL: read back what it set. */
 async function noteSetConfig(session: SessionState, calls: StatementTraits['setConfigCalls']): Promise<void> {
   const connection = await session.coordinator();
   for (const { name, local } of calls) {
+    if (name.toLowerCase() === 'client_encoding') await refuseEncoding(connection);
     if (name === '') {
       // A computed name: nobody knows what was set, so the session keeps this very connection.
       session.pinned = true;

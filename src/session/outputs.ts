@@ -138,8 +138,9 @@ export class PortalOutput implements ClientOutput {
     if (this.#mode === 'limited' && this.#budget === 0) source.pause();
   }
 
+  /** Its answer is here in full, perhaps while it was paused: others will use the connection next. */
   detach(source: ServerConnection): void {
-    this.#sources.delete(source);
+    if (this.#sources.delete(source)) source.resume();
     this.#client.detach(source);
   }
 

@@ -138,7 +138,7 @@ export class SessionState {
   /** The effective search path, as `current_schemas(true)` gives it; asked again when what it depends on has changed. */
   async searchPath(): Promise<readonly string[]> {
     const { settings } = this.transaction;
-    const key = `${this.catalog.version}|${settings.values.get('search_path') ?? ''}|${settings.values.get('role') ?? ''}|${this.transactionCatalog === null}`;
+    const key = `${this.catalog.version}|${settings.values.get('search_path') ?? ''}|${settings.values.get('role') ?? ''}|${settings.values.get('session_authorization') ?? ''}|${this.transactionCatalog === null}`;
     if (this.#searchPath?.key === key && !this.transaction.hasLocalSettings) return this.#searchPath.path;
     const connection = await this.coordinator();
     const result = await connection.query(

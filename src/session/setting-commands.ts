@@ -1,10 +1,12 @@
 import type { DiscardStmt, VariableSetStmt } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
+import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
+import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
 /** SET, RESET, SET LOCAL, SET TRANSACTION, SET CONSTRAINTS' kin: the coordinator judges, the session remembers, the nodes follow. */
@@ -12,6 +14,7 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   const command = (statement.node as { VariableSetStmt: VariableSetStmt }).VariableSetStmt;
   const name = (command.name ?? '').toLowerCase();
   refuseReserved(name);
+  if (name === 'client_encoding') requireUtf8(encodingOf(command));
   const { transaction } = session;
   const connection = await session.coordinator('setting');
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
@@ -31,15 +34,19 @@ async function settingsAfter(session: SessionState, command: VariableSetStmt, na
   const { settings } = session.transaction;
   switch (command.kind) {
     case 'VAR_RESET_ALL': {
-      const role = settings.values.get('role');
-      const startup = session.startupSettings;
-      const kept = role === undefined ? startup : withSetting(startup, 'role', role);
+      // RESET ALL leaves it at that who the session is.
+      let kept = session.startupSettings;
       await applyStartup(session, kept);
+      for (const identity of ['role', 'session_authorization']) {
+        const value = settings.values.get(identity);
+        if (value !== undefined) kept = withSetting(kept, identity, value);
+      }
       return kept;
     }
     case 'VAR_RESET':
     case 'VAR_SET_DEFAULT': {
       const startup = session.startupSettings.values.get(name);
+      if (name === 'session_authorization') return withSetting(withSetting(settings, 'role', null), name, null);
       if (startup === undefined) return withSetting(settings, name, null);
       await (await session.coordinator()).query(
         `SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(startup)}, false)`,
@@ -55,8 +62,15 @@ async function settingsAfter(session: SessionState, command: VariableSetStmt, na
       return rememberSettings(session, settings, names);
     }
     default:
+      // Another user's roles are others: PostgreSQL falls back to none.
+      if (name === 'session_authorization') return rememberSettings(session, withSetting(settings, 'role', null), [name]);
       return rememberSettings(session, settings, [name]);
   }
+}
+
+/** `SET NAMES` and `SET client_encoding`; RESET and DEFAULT lead back to UTF8, as the connections were opened. */
+function encodingOf({ args }: VariableSetStmt): string {
+  return constantText(args?.[0]) ?? 'UTF8';
 }
 
 /** The values as the server holds them now, in a form that set_config takes. */

@@ -11,7 +11,7 @@ export function startupSettings(parameters: ReadonlyMap<string, string>): Readon
   }
   const encoding = settings.get('client_encoding');
   if (encoding !== undefined) {
-    requireUtf8(encoding);
+    requireUtf8(encoding, 'FATAL');
     // Servers always speak UTF8 with the router.
     settings.delete('client_encoding');
   }
@@ -19,10 +19,10 @@ export function startupSettings(parameters: ReadonlyMap<string, string>): Readon
 }
 
 /** The router reads statements as UTF-8, so a client may speak nothing else. */
-export function requireUtf8(encoding: string): void {
+export function requireUtf8(encoding: string, severity: 'ERROR' | 'FATAL' = 'ERROR'): void {
   const canonical = encoding.replaceAll(/[^a-z0-9]/gi, '').toLowerCase();
   if (canonical === 'utf8' || canonical === 'unicode' || canonical === 'sqlascii') return;
-  throw unsupported('PH009', `client_encoding "${encoding}"`, { severity: 'FATAL' });
+  throw unsupported('PH009', `client_encoding "${encoding}"`, { severity });
 }
 
 function* optionSettings(options: string): Iterable<[string, string]> {

@@ -15,6 +15,8 @@ await loadModule();
 
 /** Splits a text into its statements and their syntax trees. Throws 42601 with the position that PostgreSQL would give. */
 export function parseStatements(source: string): RawStatement[] {
+  // libpg_query refuses the empty text, which PostgreSQL takes for no statement.
+  if (source === '') return [];
   let parsed: ReturnType<typeof parseSync>;
   try {
     parsed = parseSync(source);

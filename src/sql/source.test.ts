@@ -10,7 +10,7 @@ test('edits stand where the parser said, whatever comes before in other alphabet
   const start = positionOf(source, range && 'RangeVar' in range ? range.RangeVar.location : 0);
   expect(textBetween(source, start, start + 3)).toBe('tab');
   const parts = splice(source, [{ start, end: start + 3, parts: ['(', { motion: 0 }, ') AS "ä"'] }]);
-  expect(parts).toEqual([" select 'éß', tab.x from (", { motion: 0 }, ') AS "ä"']);
+  expect(parts).toEqual(["select 'éß', tab.x from (", { motion: 0 }, ') AS "ä"']);
 });
 
 test('edits that overlap are our own mistake', () => {

@@ -16,7 +16,7 @@ const pattern = new RegExp(
     /(?<space>\s+|--[^\n\r]*)/,
     /(?<comment>\/\*)/,
     /(?<escaped>[eE]'(?:[^'\\]|''|\\[\s\S])*')/,
-    /(?<string>(?:[bBxXnN]|[uU]&)?'(?:[^']|'')*')/,
+    /(?<string>(?:[bBxX]|[uU]&)?'(?:[^']|'')*')/,
     /(?<dollar>\$(?:[A-Za-z_\x80-\xff][\w\x80-\xff]*)?\$)/,
     /(?<quoted>(?:[uU]&)?"(?:[^"]|"")*")/,
     /(?<word>[A-Za-z_\x80-\xff][\w$\x80-\xff]*)/,

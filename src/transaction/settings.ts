@@ -21,24 +21,29 @@ export function withSetting(settings: SettingsSnapshot, name: string, value: str
   return settingsOf(values);
 }
 
-/**
- * The SQL that turns a connection with `applied` into one with `wanted`; empty when nothing is to do. The role is given up first
- * and taken last, since it decides what else may be set.
- */
+/** Who the session is, given up in this order and taken in the reverse one: each decides what else may be set. */
+const identities = ['role', 'session_authorization'];
+
+/** The SQL that turns a connection with `applied` into one with `wanted`; empty when nothing is to do. */
 export function settingsChangeSql(applied: string, wanted: SettingsSnapshot): string {
   if (applied === wanted.key) return '';
   const before = new Map<string, string>(applied === '' ? [] : (JSON.parse(applied) as [string, string][]));
   const statements: string[] = [];
-  if (before.has('role') && before.get('role') !== wanted.values.get('role')) statements.push('RESET role');
+  const isNew = (name: string) => before.get(name) !== wanted.values.get(name);
+  // A role is one of the session's user: with another user it is to be set anew.
+  const given = identities.filter((name) => before.has(name) && (isNew(name) || isNew('session_authorization')));
+  statements.push(...given.map((name) => `RESET ${name}`));
   for (const name of before.keys()) {
-    if (name !== 'role' && !wanted.values.has(name)) statements.push(`RESET ${quoteSetting(name)}`);
+    if (!identities.includes(name) && !wanted.values.has(name)) statements.push(`RESET ${quoteSetting(name)}`);
   }
   const sets: string[] = [];
   for (const [name, value] of wanted.values) {
-    if (name !== 'role' && before.get(name) !== value) sets.push(setConfig(name, value));
+    if (!identities.includes(name) && before.get(name) !== value) sets.push(setConfig(name, value));
   }
-  const role = wanted.values.get('role');
-  if (role !== undefined && before.get('role') !== role) sets.push(setConfig('role', role));
+  for (const name of identities.toReversed()) {
+    const value = wanted.values.get(name);
+    if (value !== undefined && (!before.has(name) || given.includes(name))) sets.push(setConfig(name, value));
+  }
   if (sets.length > 0) statements.push(`SELECT ${sets.join(', ')}`);
   return statements.join('; ');
 }

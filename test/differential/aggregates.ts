@@ -16,6 +16,10 @@ export function aggregate(scope: Scope, exactOnly: boolean): Item {
   const ordered = random.pick<ColumnType>(['int', 'text', 'num', 'date', 'ts', 'big', 'tz', 'mood']);
   const filter = random.chance(0.2) ? optional(sql` FILTER (WHERE ${predicate(inner)})`) : '';
   const plain = (tree: Tree, type: ColumnType): Item => ({ tree: choice(sql`${tree}${filter}`, tree), type });
+  const wrapped = (before: string, tree: Tree, after: string, type: ColumnType): Item => ({
+    tree: choice(sql`${before}${tree}${filter}${after}`, sql`${before}${tree}${after}`),
+    type,
+  });
   return random.weighted<() => Item>([
     [6, () => plain('count(*)', 'big')],
     [3, () => plain(sql`count(${any()})`, 'big')],
@@ -23,10 +27,10 @@ export function aggregate(scope: Scope, exactOnly: boolean): Item {
     [6, () => plain(sql`sum(${distinct}${argument('int')})`, 'big')],
     [4, () => plain(sql`sum(${distinct}${argument('num')})`, 'num')],
     [1, () => plain(sql`sum(${argument('float')})`, 'float')],
-    [2, () => plain(sql`sum(${argument('big')} % 1000)::bigint`, 'big')],
+    [2, () => wrapped('(', sql`sum(${argument('big')} % 1000)`, ')::bigint', 'big')],
     [4, () => plain(sql`min(${argument(ordered)})`, ordered)],
     [4, () => plain(sql`max(${argument(ordered)})`, ordered)],
-    [3, () => plain(sql`round(avg(${distinct}${argument('int')}), 2)`, 'num')],
+    [3, () => wrapped('round(', sql`avg(${distinct}${argument('int')})`, ', 2)', 'num')],
     [exactOnly ? 0 : 4, () => plain(sql`avg(${argument(random.pick(['int', 'num', 'big']))})`, 'num')],
     [exactOnly ? 0 : 1, () => plain(sql`avg(${argument('float')})`, 'float')],
     [exactOnly ? 0 : 2, () => plain(sql`${random.pick(['stddev', 'var_pop', 'variance'])}(${argument('int')})`, 'num')],

@@ -134,7 +134,7 @@ function count(state: State, { statement, end, rows }: Observation): void {
 }
 
 function noteRefusal(state: State, verdict: Extract<Verdict, { kind: 'refused' }>): void {
-  const key = verdict.message.replaceAll(/"[^"]*"/g, '"…"');
+  const key = verdict.message.replaceAll(/"[^"]*"|\b(?:h|r|l|ref|loc|v)_\w+|\b[a-z]\d*\b/g, '…');
   const known = state.refusals.get(key) ?? { count: 0, example: verdict.text };
   const example = verdict.text.length < known.example.length ? verdict.text : known.example;
   state.refusals.set(key, { count: known.count + 1, example });

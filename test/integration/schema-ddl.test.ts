@@ -67,7 +67,9 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
       `SELECT x.relname FROM pg_index i JOIN pg_class x ON x.oid = indexrelid WHERE indrelid = ${relation} ORDER BY 1`;
     const indexes = await herd.coordinator.rows(names(`'${table}'::regclass`));
     for (const node of herd.nodes) {
-      for (const [leaf] of (await node.query(`SELECT relid FROM pg_partition_tree('${table}')`)).rows) {
+      for (const [leaf] of (
+        await node.query(`SELECT relid::oid FROM pg_partition_tree('${table}') UNION SELECT '${table}'::regclass::oid`)
+      ).rows) {
         expect(await node.rows(names(leaf!))).toEqual(indexes);
       }
       expect(await node.rows('SELECT count(*) FROM pg_index WHERE NOT indisvalid')).toEqual(['0']);
