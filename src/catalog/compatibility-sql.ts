@@ -95,7 +95,7 @@ SELECT s.shard_id, s.relation, s.shard_index, e.node_id
     SELECT 0 FROM pgherd.meta m WHERE m.key = 'coordinator_host') e`;
 
 /** The coordinator is node 0 of group 0 once citus_set_coordinator_host() has told its address. */
-const nodesSql = `SELECT n.node_id, n.host, n.port, n.active, n.should_have_shards FROM pgherd.node n
+const nodesSql = `SELECT n.node_id, n.name, n.port, n.active, n.should_have_shards FROM pgherd.node n
 UNION ALL
 SELECT 0, h.value, coalesce(p.value, '5432')::integer, true, false
   FROM pgherd.meta h LEFT JOIN pgherd.meta p ON p.key = 'coordinator_port' WHERE h.key = 'coordinator_host'`;
@@ -106,7 +106,7 @@ const boundSql = (side: 'from' | 'to') => `CASE g.bounds->>'kind'
     WHEN 'list' THEN (SELECT string_agg(coalesce(v, 'NULL'), ', ') FROM jsonb_array_elements_text(g.bounds->'values') v) END`;
 
 const viewBodies: Readonly<Record<string, string>> = {
-  pg_dist_node: `SELECT n.node_id AS nodeid, n.node_id AS groupid, n.host AS nodename, n.port AS nodeport,
+  pg_dist_node: `SELECT n.node_id AS nodeid, n.node_id AS groupid, n.name AS nodename, n.port AS nodeport,
   'default'::text AS noderack, n.node_id = 0 AS hasmetadata, n.active AS isactive, 'primary'::text AS noderole,
   'default'::name AS nodecluster, true AS metadatasynced, n.should_have_shards AS shouldhaveshards
 FROM (${nodesSql}) n`,
@@ -115,7 +115,8 @@ FROM (${nodesSql}) n`,
   (CASE t.method WHEN 'hash' THEN 'h' WHEN 'range' THEN 'r' WHEN 'list' THEN 'l' ELSE 'n' END)::"char" AS partmethod,
   ${keyNamesSql} AS partkey, coalesce(t.colocation_id, 0) AS colocationid,
   (CASE t.method WHEN 'reference' THEN 't' ELSE 's' END)::"char" AS repmodel, false AS autoconverted
-FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation`,
+FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}`,
 
   pg_dist_shard: `SELECT s.relation::regclass AS logicalrelid, s.shard_id AS shardid, 't'::"char" AS shardstorage,
   ${boundSql('from')} AS shardminvalue,
@@ -123,11 +124,13 @@ FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation`,
 FROM pgherd.shard s
 JOIN pgherd.dist_table t ON t.relation = s.relation
 JOIN pg_catalog.pg_class c ON c.oid = t.relation
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}
 LEFT JOIN pgherd.group_shard g ON g.colocation_id = t.colocation_id AND g.shard_index = s.shard_index`,
 
   pg_dist_placement: `SELECT row_number() OVER (ORDER BY p.shard_id, p.node_id) AS placementid, p.shard_id AS shardid,
   1 AS shardstate, 0::bigint AS shardlength, p.node_id AS groupid
-FROM (${placementsSql}) p JOIN pg_catalog.pg_class c ON c.oid = p.relation`,
+FROM (${placementsSql}) p JOIN pg_catalog.pg_class c ON c.oid = p.relation
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}`,
 
   pg_dist_colocation: `SELECT g.colocation_id AS colocationid, g.shard_count AS shardcount, 1 AS replicationfactor,
   (SELECT a.atttypid FROM pgherd.dist_table t
@@ -155,7 +158,7 @@ LEFT JOIN (SELECT s.relation, sum(l.bytes) AS bytes
   CASE t.method WHEN 'reference' THEN format('%I.%I', n.nspname, c.relname)
     ELSE format('%I.%I', ${leafSchemaSql}, c.relname) END AS shard_name,
   ${tableTypeSql} AS citus_table_type, coalesce(t.colocation_id, 0) AS colocation_id,
-  e.host AS nodename, e.port AS nodeport, coalesce(l.bytes, 0) AS shard_size
+  e.name AS nodename, e.port AS nodeport, coalesce(l.bytes, 0) AS shard_size
 FROM (${placementsSql}) s
 JOIN pgherd.dist_table t ON t.relation = s.relation
 JOIN pg_catalog.pg_class c ON c.oid = t.relation

@@ -1,6 +1,7 @@
 import type { Node } from '@pgsql/types';
 import { runAdminCall } from '../schema/admin.ts';
 import { type AdminCall, argumentsSql, matchAdminCall } from '../schema/admin-call.ts';
+import { classifyDdl, type DdlAction, runDdl } from '../schema/ddl.ts';
 import type { SchemaServices } from '../session/services.ts';
 
 /** The schema room as sessions use it. */
@@ -24,19 +25,8 @@ export function schemaServices(): SchemaServices {
       const { columns, typeOids, rows } = await runAdminCall(transaction, callIn(node)!, evaluated);
       return { columns: columns.map((name, index) => ({ name, typeOid: typeOids[index]! })), rows };
     },
-    classify: ({ node }, snapshot) => {
-      const kind = Object.keys(node)[0] ?? '';
-      const everywhere = ['CreateEnumStmt', 'CreateDomainStmt', 'CompositeTypeStmt', 'CreateFunctionStmt'];
-      if (everywhere.includes(kind))
-        return { kind: 'everywhere', changesCatalog: true, outsideTransaction: false, nodes: snapshot.nodes } as never;
-      return { kind: 'local', changesCatalog: true, outsideTransaction: false };
-    },
-    runAction: async (action, statement, transaction) => {
-      const { tag } = await transaction.coordinator.query(statement.text);
-      for (const node of (action as never as { nodes: { id: number }[] }).nodes)
-        await (await transaction.node(node.id)).query(statement.text);
-      transaction.changed();
-      return tag;
-    },
+    classify: classifyDdl,
+    // Sessions hand back what classify() gave them.
+    runAction: (action, statement, transaction) => runDdl(transaction, action as DdlAction, statement),
   };
 }

@@ -10,7 +10,7 @@ const text = 25;
 const numeric = 1700;
 const date = 1082;
 
-function valueOf(expression: string, typeOid: number, parameters: readonly PlannedParameter[] = []): string | null {
+function textOf(expression: string, typeOid: number, parameters: readonly PlannedParameter[] = []): string | null {
   const { node } = parseStatements(`SELECT ${expression}`)[0]!;
   const [target] = 'SelectStmt' in node ? (node.SelectStmt.targetList ?? []) : [];
   const value = target && 'ResTarget' in target ? target.ResTarget.val : undefined;
@@ -44,7 +44,7 @@ test.each([
   ['null', int4, null],
   ['now()', int4, null],
 ])('%s compared with a key of type %i counts as %s', (expression, typeOid, expected) => {
-  expect(valueOf(expression, typeOid)).toBe(expected);
+  expect(textOf(expression, typeOid)).toBe(expected);
 });
 
 test('a parameter counts by its declared type, in either format', () => {
@@ -53,11 +53,11 @@ test('a parameter counts by its declared type, in either format', () => {
     typeName: 'bigint',
     value: { format: 1 as const, bytes: Buffer.from('0000000000000007', 'hex') },
   };
-  expect(valueOf('$1', int4, [binary])).toBe('7');
+  expect(textOf('$1', int4, [binary])).toBe('7');
   const wide = { ...binary, value: { format: 1 as const, bytes: Buffer.from('7fffffffffffffff', 'hex') } };
-  expect(valueOf('$1', int4, [wide])).toBeNull();
-  expect(valueOf('$1', numeric, [binary])).toBeNull();
-  expect(valueOf('$1::bigint', int4, [binary])).toBe('7');
-  expect(valueOf('$1::int', int4, [binary])).toBeNull();
-  expect(valueOf('$1', int4, [{ ...binary, value: undefined }])).toBeNull();
+  expect(textOf('$1', int4, [wide])).toBeNull();
+  expect(textOf('$1', numeric, [binary])).toBeNull();
+  expect(textOf('$1::bigint', int4, [binary])).toBe('7');
+  expect(textOf('$1::int', int4, [binary])).toBeNull();
+  expect(textOf('$1', int4, [{ ...binary, value: undefined }])).toBeNull();
 });

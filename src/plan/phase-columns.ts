@@ -8,6 +8,9 @@ import { isTextual } from './type-name.ts';
 /** What the rows of the fragment are called in the final step. */
 export const rowsName = 'pgherd_rows';
 
+/** Where they stand in the final step's tree: its first hole (see holeNode). */
+export const rowsHoleName = 'pgherd hole 0';
+
 /** The columns that a fragment yields, filled one by one while its statement is taken apart. */
 export interface PhaseColumns {
   readonly motion: readonly MotionColumn[];

@@ -29,7 +29,9 @@ export function shardsOf(item: RelationItem, facts: readonly Fact[], context: Pl
   const seen = { parameter: false };
   const candidates = distribution.keys.map((key) => {
     const column = visibleName(item, key.name);
-    return column === null ? null : keyValues({ item, column }, { typeOid: key.typeOid, facts, classes, context, seen });
+    return column === null
+      ? null
+      : keyValues({ item, column }, { typeOid: key.typeOid, facts, classes, context, seen });
   });
   const values = candidates.every((candidate) => candidate !== null) ? combine(candidates) : null;
   return { indexes: values === null ? null : lookUp(distribution, values), dependsOnParameters: seen.parameter };
@@ -200,7 +202,9 @@ function fitsKey(value: KeyValue, typeOid: number): boolean {
 }
 
 function holdsParameter(node: Node): boolean {
-  return 'ParamRef' in node || ('TypeCast' in node && node.TypeCast.arg !== undefined && holdsParameter(node.TypeCast.arg));
+  return (
+    'ParamRef' in node || ('TypeCast' in node && node.TypeCast.arg !== undefined && holdsParameter(node.TypeCast.arg))
+  );
 }
 
 /** One row of keys for each combination; null when there are too many. */

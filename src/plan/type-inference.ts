@@ -279,7 +279,8 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
     case 'length':
       return stringNames.has(baseName(type)) ? known('integer') : null;
     case 'round':
-      return baseName(type) === 'numeric' || (['smallint', 'integer', 'bigint'].includes(baseName(type)) && call.args?.length === 2)
+      return baseName(type) === 'numeric' ||
+        (['smallint', 'integer', 'bigint'].includes(baseName(type)) && call.args?.length === 2)
         ? known('numeric')
         : null;
     default:

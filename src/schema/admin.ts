@@ -117,7 +117,7 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   column_to_column_name: async (_, [, column]) => [[column ?? null]],
   run_command_on_workers: async (tx, [command]) => {
     const outcomes = await runOnNodes(tx, text(command, 'command'));
-    return outcomes.map(({ node, success, result }) => [node!.host, String(node!.port), success ? 't' : 'f', result]);
+    return outcomes.map(({ node, success, result }) => [node!.name, String(node!.port), success ? 't' : 'f', result]);
   },
   run_command_on_all_nodes: async (tx, [command]) => {
     const sql = text(command, 'command');
@@ -146,7 +146,7 @@ async function remove(tx: HerdTransaction, [name, port]: Arguments): Promise<Row
 
 async function workerNodes(tx: HerdTransaction): Promise<Rows> {
   const { nodes } = await tx.snapshot();
-  return nodes.filter((node) => node.active).map((node) => [node.host, String(node.port)]);
+  return nodes.filter((node) => node.active).map((node) => [node.name, String(node.port)]);
 }
 
 async function size(tx: HerdTransaction, [table]: Arguments, function_: SizeFunction): Promise<Rows> {

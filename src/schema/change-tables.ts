@@ -76,6 +76,11 @@ export async function changeTables(
   }
   tx.changed();
   if (changes.length > 0) await followOnNodes(tx, snapshot, changes, columns);
+  const kindOf = (oid: number) => all.find((table) => table.oid === oid)!.distribution.kind;
+  await restoreGuards(
+    tx.coordinator,
+    after.map((shape) => ({ table: shape, kind: kindOf(shape.oid) })),
+  );
   return result;
 }
 
@@ -142,7 +147,6 @@ async function followOnNodes(
   await run((part) => part.keys);
   await run((part) => part.last);
   for (const { table, before, after } of changes) {
-    await restoreGuards(tx.coordinator, after, table.distribution.kind);
     const { distribution } = table;
     if (distribution.kind === 'distributed' && !after.schema.startsWith('pgherd_')) {
       const key = distribution.keys.map((column) => column.attnum);

@@ -213,16 +213,27 @@ function alterTable(fields: AlterTable, context: Context): DdlKind {
   const refused = commands.find((command) => refusedCommands.has(command.subtype ?? ''));
   if (refused)
     return { kind: 'refuse', code: 'PH031', what: `${refused.subtype!.slice(3)} on distributed table "${table.name}"` };
+  const foreign = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
+  if (foreign && table.distributed?.distribution.kind === 'reference') {
+    return {
+      kind: 'refuse',
+      code: 'PH010',
+      what: `a foreign key of reference table "${table.name}" to "${foreign.name}"`,
+    };
+  }
   const cascades = commands.some((command) => command.behavior === 'DROP_CASCADE');
   return changesTables(context, cascades ? everyTable(context) : [table.oid], lookingAtRows(context, fields.cmds));
 }
+
+/** A change of type makes the foreign keys of the column anew. */
+const validating: ReadonlySet<string> = new Set(['AT_ValidateConstraint', 'AT_AlterColumnType']);
 
 /** Validating a foreign key reads both tables. */
 function lookingAtRows(context: Context, commands: Node[] | undefined): TablesOptions {
   let looks = !isMaintenanceText(context.statement.text);
   walk(commands, (kind, fields: { contype?: string; subtype?: string }) => {
     looks ||= kind === 'Constraint' && fields.contype === 'CONSTR_FOREIGN';
-    looks ||= kind === 'AlterTableCmd' && fields.subtype === 'AT_ValidateConstraint';
+    looks ||= kind === 'AlterTableCmd' && validating.has(fields.subtype ?? '');
     return undefined;
   });
   return { shellAccess: looks };
@@ -238,9 +249,9 @@ const refusedCommands: ReadonlySet<string> = new Set([
 
 function mentionedTables(value: unknown, context: Context): RelationEntry[] {
   const found: RelationEntry[] = [];
-  walk(value, (kind, fields: { pktable?: RangeVar; name?: RangeVar }) => {
-    const relation = kind === 'Constraint' ? fields.pktable : kind === 'PartitionCmd' ? fields.name : undefined;
-    const entry = relationOf(context, relation);
+  walk(value, (kind, fields: { pktable?: RangeVar; name?: RangeVar } & RangeVar) => {
+    const inside = kind === 'Constraint' ? fields.pktable : kind === 'PartitionCmd' ? fields.name : undefined;
+    const entry = relationOf(context, kind === 'RangeVar' ? fields : inside);
     if (isDistributed(entry)) found.push(entry);
     return undefined;
   });

@@ -1,5 +1,6 @@
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import { arrayText } from './array-text.ts';
 import { closeShellsSql, openShellsSql, shellGuardName } from './guard-sql.ts';
 import { byOwner, ownerOf, runAll } from './owner.ts';
 
@@ -56,26 +57,24 @@ function guardStatistics(table: GuardedTable): string {
 /** After DDL that may have taken a guard away or switched it off (DROP STATISTICS, DISABLE TRIGGER USER). */
 export async function restoreGuards(
   runner: SqlRunner,
-  table: GuardedTable,
-  kind: 'distributed' | 'reference',
+  tables: readonly { readonly table: GuardedTable; readonly kind: 'distributed' | 'reference' }[],
 ): Promise<void> {
-  const { rows } = await runner.query(
-    `SELECT (SELECT g.tgenabled FROM pg_catalog.pg_trigger g WHERE g.tgrelid = $1::oid AND g.tgname = '${shellGuardName}'),
-    EXISTS (SELECT FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = $1::oid AND s.stxnamespace = 'pgherd'::regnamespace)`,
-    [String(table.oid)],
-  );
-  const [trigger, statistics] = rows[0]!;
-  const repairs = [
-    ...(trigger === 'A'
-      ? []
-      : [
-          ...dropWriteGuardSql(table),
-          ...(kind === 'distributed' ? writeGuardSql(table, 'shell_write_guard') : guardReferenceSql(table)),
-        ]),
-    ...(kind === 'reference' || statistics === 't' ? [] : readGuardSql(table, 'shell_guard')),
-  ];
+  const { rows } = await runner.query(guardStateSql, [arrayText(tables.map(({ table }) => table.oid))]);
+  const repairs = tables.flatMap(({ table, kind }) => {
+    const [, trigger, statistics] = rows.find(([oid]) => Number(oid) === table.oid) ?? [];
+    const write = kind === 'distributed' ? writeGuardSql(table, 'shell_write_guard') : guardReferenceSql(table);
+    return [
+      ...(trigger === 'A' ? [] : [...dropWriteGuardSql(table), ...write]),
+      ...(kind === 'reference' || statistics === '1' ? [] : readGuardSql(table, 'shell_guard')),
+    ];
+  });
   await runAll(runner, repairs);
 }
+
+const guardStateSql = `SELECT c.oid,
+  (SELECT g.tgenabled FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '${shellGuardName}'),
+  (SELECT count(*) FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxnamespace = 'pgherd'::regnamespace)
+FROM unnest($1::oid[]) c(oid)`;
 
 /**
  * Runs one of the router's own statements on the coordinator that must look into (empty) shells: validating a foreign

@@ -1,5 +1,8 @@
 import type { ExecuteStmt } from '@pgsql/types';
+import { createSource } from '../sql/source.ts';
+import type { FieldDescription } from '../wire/backend.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
+import { resultShape } from './result-shape.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -17,6 +20,28 @@ export async function describeStatement(
     const prepared = session.prepared.get(name ?? '');
     if (prepared !== undefined) return { parameterOids: [], fields: prepared.fields };
   }
+  return remembered(session, statement, parameterOids, statement.text);
+}
+
+/**
+ * The columns that a statement without parameters gives, as the coordinator describes them: other servers have other OIDs for tables
+ * and types. Rejects with the coordinator's error if it finds one in the statement.
+ */
+export async function describeRows(
+  session: SessionState,
+  statement: ParsedStatement,
+): Promise<readonly FieldDescription[] | null> {
+  const { fields } = await remembered(session, statement, [], resultShape(createSource(statement)));
+  return fields;
+}
+
+/** Statements with the same `shape` have the same description. */
+async function remembered(
+  session: SessionState,
+  statement: ParsedStatement,
+  parameterOids: readonly number[],
+  shape: string,
+): Promise<StatementDescription> {
   const { services, transaction } = session;
   const cacheable =
     session.transactionCatalog === null &&
@@ -29,7 +54,7 @@ export async function describeStatement(
     // The role too: `"$user"` in the search path.
     ...['search_path', 'role', 'session_authorization'].map((name) => transaction.settings.values.get(name) ?? ''),
     parameterOids.join(','),
-    statement.text,
+    shape,
   ].join('\0');
   const known = cacheable ? services.descriptions.get(key) : undefined;
   if (known !== undefined) return known;

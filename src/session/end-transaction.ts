@@ -8,6 +8,7 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   const { transaction } = session;
   const { schemaChanged } = session;
   const settingsBefore = transaction.settings.key;
+  const hadLocalSettings = transaction.hasLocalSettings;
   try {
     if (verb === 'COMMIT') await transaction.commit(session.signal);
     else await transaction.rollback();
@@ -15,12 +16,12 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
     session.transactionCatalog = null;
     session.schemaChanged = false;
     if (schemaChanged) session.temporaryNames = new Set(session.temporaryNames);
-    if (transaction.settings.key !== settingsBefore) await reportRevertedSettings(session);
+    if (hadLocalSettings || transaction.settings.key !== settingsBefore) await reportRevertedSettings(session);
   }
   if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
 }
 
-/** A rollback undid a SET of a reported parameter: the client has to hear of the value that holds now. */
+/** The end undid a SET LOCAL, or a rollback a SET, of a reported parameter: the client has to hear of the value that holds now. */
 async function reportRevertedSettings(session: SessionState): Promise<void> {
   const connection = await session.coordinator();
   session.reportParameters(connection);

@@ -202,7 +202,11 @@ export class ExtendedProtocol {
     }
     portal.run = { kind: 'done' };
     const tag = output.tag ?? '';
-    client.write(tag === '' ? emptyQueryResponse : encodeCommandComplete(portal.prepared.fields === null ? tag : withCount(tag, output.passedRows)));
+    client.write(
+      tag === ''
+        ? emptyQueryResponse
+        : encodeCommandComplete(portal.prepared.fields === null ? tag : withCount(tag, output.passedRows)),
+    );
   }
 
   async #spoolOthers(current: Portal | null): Promise<void> {

@@ -7,6 +7,8 @@ import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { runCopy } from './copy-command.ts';
+import { describeRows } from './describe-statement.ts';
+import { DescribedOutput } from './described-output.ts';
 import { runExplain } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
@@ -15,6 +17,7 @@ import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
 import { runDiscard, runSet, runShow } from './setting-commands.ts';
+import { withUserPosition } from './shown-error.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
@@ -92,9 +95,27 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const plan = await planFor(session, run);
   if (plan.rung === 'local') return runLocal(session, run, output);
-  await runPlan(plan, executionContext(session, run.parameters, run.extended), output);
+  const described = await describedOutput(session, run, output);
+  try {
+    await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
+  } catch (error) {
+    throw await withUserPosition(session, run, error);
+  }
   if (run.statement.kind === 'CreateTableAsStmt') await noteSchemaChange(session, run);
   await afterLocalStatement(session, run.statement);
+}
+
+/** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */
+async function describedOutput(session: SessionState, run: StatementRun, output: ClientOutput): Promise<ClientOutput> {
+  if (!output.wantsDescription || !givesRows(run.statement)) return output;
+  const fields = await describeRows(session, run.statement);
+  return fields === null ? output : new DescribedOutput(output, fields);
+}
+
+function givesRows({ kind, node }: ParsedStatement): boolean {
+  if (kind === 'SelectStmt') return true;
+  const statement = Object.values(node)[0] as { readonly returningList?: unknown; readonly returningClause?: unknown };
+  return statement.returningList !== undefined || statement.returningClause !== undefined;
 }
 
 export async function planFor(session: SessionState, run: StatementRun): Promise<Plan> {

@@ -112,18 +112,19 @@ export class SessionState {
 
   /** The coordinator with this session's role and settings, on a connection beside its transaction. */
   aside(): SqlRunner {
+    return { query: (sql, parameters) => this.beside((connection) => connection.query(sql, parameters)) };
+  }
+
+  /** Lends a connection to the coordinator, with this session's role and settings, that is not its transaction's. */
+  async beside<T>(work: (connection: ServerConnection) => Promise<T>): Promise<T> {
     const pool = this.services.pool('coordinator', this.identity);
-    return {
-      query: async (sql, parameters) => {
-        const connection = await pool.acquire(this.signal);
-        try {
-          await applySettings(connection, this.transaction.settings);
-          return await connection.query(sql, parameters);
-        } finally {
-          pool.release(connection);
-        }
-      },
-    };
+    const connection = await pool.acquire(this.signal);
+    try {
+      await applySettings(connection, this.transaction.settings);
+      return await work(connection);
+    } finally {
+      pool.release(connection);
+    }
   }
 
   notice(fields: NoticeFields): void {

@@ -9,6 +9,7 @@ import type { Message } from './inbox.ts';
 import { SimpleOutput } from './outputs.ts';
 import { runStatement } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
+import { withUserSchema } from './shown-error.ts';
 
 /**
  * One client, from ReadyForQuery to its end: takes its messages one after the other. Invariant: between messages outside an
@@ -135,7 +136,7 @@ export class Session {
   async #failed(cause: unknown): Promise<void> {
     const error = this.#state.explain(cause);
     const { client, transaction, services } = this.#state;
-    const fields = toErrorFields(error);
+    const fields = withUserSchema(toErrorFields(error));
     if (!(error instanceof PgError)) services.log.error({ error, stack: (error as Error).stack }, 'internal error');
     if (transaction.explicit) transaction.fail();
     else {

@@ -63,7 +63,8 @@ async function settingsAfter(session: SessionState, command: VariableSetStmt, na
     }
     default:
       // Another user's roles are others: PostgreSQL falls back to none.
-      if (name === 'session_authorization') return rememberSettings(session, withSetting(settings, 'role', null), [name]);
+      if (name === 'session_authorization')
+        return rememberSettings(session, withSetting(settings, 'role', null), [name]);
       return rememberSettings(session, settings, [name]);
   }
 }

@@ -49,7 +49,11 @@ export async function runCampaign(pair: Pair, limits: Limits): Promise<Report> {
   const generator: Generator = { random: new Random(limits.seed), ids: createFreeIds(), seed: limits.seed };
   const start = Date.now();
   const generatedMs = () => Date.now() - start - state.investigatedMs;
-  while (generatedMs() < limits.seconds * 1000 && state.tally.statements < limits.statements && state.failures.length < limits.failures) {
+  while (
+    generatedMs() < limits.seconds * 1000 &&
+    state.tally.statements < limits.statements &&
+    state.failures.length < limits.failures
+  ) {
     const unit = anyUnit(generator);
     const verdict = await runUnit(state.sessions, unit, (observation) => count(state, observation));
     if (verdict.kind === 'differs') await investigate(state, unit, verdict);

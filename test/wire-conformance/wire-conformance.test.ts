@@ -1,7 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
 import { addressOf, type RawConnection, TranscriptEnd } from './raw-connection.ts';
-import { distribution, rows, type Scenario, scenarios, setup } from './scenarios.ts';
+import { distribution, rows, type Scenario, setup } from './scenario.ts';
+import { copy } from './scenarios/copy.ts';
+import { extended } from './scenarios/extended.ts';
+import { session } from './scenarios/session.ts';
+import { simple } from './scenarios/simple.ts';
+
+const scenarios = [...simple, ...extended, ...copy, ...session];
+
 import { comparableLines } from './transcript.ts';
 
 describe('the router answers raw messages as PostgreSQL does', () => {

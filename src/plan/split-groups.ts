@@ -1,0 +1,112 @@
+import type { Node, SelectStmt } from '@pgsql/types';
+import { figureColumnName } from '../sql/column-name.ts';
+import { mapNodes, nameParts } from '../sql/walk.ts';
+import { splitAggregate } from './aggregates.ts';
+import { isAggregate } from './functions.ts';
+import {
+  columnFor,
+  identityOf,
+  integer,
+  NotSplit,
+  type PhaseQuestion,
+  rowsFrom,
+  type Split,
+  sortBy,
+  sortTarget,
+  type Target,
+  targetsOf,
+} from './phase-split.ts';
+import { bind } from './resolve.ts';
+
+/** Groups span nodes: partial aggregates there, and the final ones here. */
+export function splitGroups(question: PhaseQuestion): Split {
+  const { block, columns } = question;
+  const { node } = block;
+  if (hasSubLink([node.targetList, node.havingClause, node.sortClause, node.groupClause]))
+    throw new NotSplit('a subquery beside aggregates');
+  const targets = targetsOf(question);
+  const groups = (node.groupClause ?? []).map((group) => groupExpression(group, targets, question));
+  const groupIds = new Map(groups.map((group) => [identityOf(group, question), columnFor(group, question)]));
+  const rewrite = (expression: Node) => combineExpression(expression, groupIds, question);
+  const targetList = targets.map(({ value, name }): Node => ({ ResTarget: { name, val: rewrite(value) } }));
+  const sortClause = (node.sortClause ?? []).map((sort): Node => {
+    const by = sortBy(sort);
+    const { target, index } = sortTarget(by.node, targets);
+    return { SortBy: { ...by, node: target ? integer(index + 1) : rewrite(by.node) } };
+  });
+  const distinctOn = (node.distinctClause ?? []).some((each) => Object.keys(each).length > 0);
+  if (distinctOn) throw new NotSplit('DISTINCT ON beside aggregates');
+  const having = node.havingClause ? rewrite(node.havingClause) : undefined;
+  const windows = node.windowClause?.map(rewrite);
+  const fragment: SelectStmt = {
+    targetList: columns.targets(),
+    ...(node.fromClause ? { fromClause: node.fromClause } : {}),
+    ...(node.whereClause ? { whereClause: node.whereClause } : {}),
+    ...(groups.length > 0 ? { groupClause: groups } : {}),
+    ...{ limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
+  };
+  const final: SelectStmt = {
+    ...(node.distinctClause ? { distinctClause: node.distinctClause } : {}),
+    targetList,
+    fromClause: rowsFrom,
+    ...(groups.length > 0 ? { groupClause: [...groupIds.values()] } : {}),
+    ...(having ? { havingClause: having } : {}),
+    ...(windows ? { windowClause: windows } : {}),
+    ...(sortClause.length > 0 ? { sortClause } : {}),
+    ...(node.limitCount ? { limitCount: node.limitCount } : {}),
+    ...(node.limitOffset ? { limitOffset: node.limitOffset } : {}),
+    limitOption: node.limitOption ?? 'LIMIT_OPTION_DEFAULT',
+    op: 'SETOP_NONE',
+  };
+  if (columns.motion.length === 0) throw new NotSplit('no aggregate');
+  return { fragment, final };
+}
+
+function hasSubLink(value: unknown): boolean {
+  return JSON.stringify(value).includes('"SubLink"');
+}
+
+/** A GROUP BY item: a number is an output, a name is a column of FROM before it is an output. */
+function groupExpression(group: Node, targets: readonly Target[], { block }: PhaseQuestion): Node {
+  if ('GroupingSet' in group || 'RowExpr' in group) throw new NotSplit('grouping sets');
+  if ('ColumnRef' in group) {
+    if (bind(group.ColumnRef, block)) return group;
+    const { target } = sortTarget(group, targets);
+    if (!target || nameParts(group.ColumnRef.fields).length > 1)
+      throw new NotSplit('GROUP BY of a name that is not known');
+    return target.value;
+  }
+  if ('A_Const' in group) {
+    const { target } = sortTarget(group, targets);
+    if (!target) throw new NotSplit('GROUP BY of a constant');
+    if ('A_Const' in target.value) throw new NotSplit('GROUP BY of a constant');
+    return target.value;
+  }
+  return group;
+}
+
+/** An expression over groups: grouped expressions and aggregates become columns of the motion. */
+function combineExpression(expression: Node, groups: ReadonlyMap<string, Node>, question: PhaseQuestion): Node {
+  const { block, scope, locus, columns, context } = question;
+  return mapNodes(expression, (kind, fields: never) => {
+    const node = { [kind]: fields } as unknown as Node;
+    const group = isExpression(kind) ? groups.get(identityOf(node, question)) : undefined;
+    if (group) return group;
+    if (kind === 'FuncCall' && isAggregate(fields, context)) {
+      const split = splitAggregate(fields, block, scope, locus);
+      if (!split) throw new NotSplit(`${figureColumnName(node)}() is not split`);
+      const parts = split.partials.map((partial) =>
+        columns.add(partial.expression, identityOf(partial.expression, question), partial.type),
+      );
+      return split.combine(parts);
+    }
+    if (kind === 'ColumnRef') throw new NotSplit('a column that is neither grouped nor aggregated');
+    if (kind === 'GroupingFunc') throw new NotSplit('GROUPING()');
+    return undefined;
+  });
+}
+
+/** Not lists of names and the like, which are wrapped too. */
+function isExpression(kind: string): boolean {
+  return !['String', 'Integer', 'List', 'ResTarget', 'SortBy', 'WindowDef', 'TypeName', 'A_Star'].includes(kind);
+}

@@ -1,0 +1,27 @@
+import { type ErrorFields, PgError } from '../core/errors.ts';
+import { describeOn } from './describe.ts';
+import type { StatementRun } from './run-statement.ts';
+import type { SessionState } from './session-state.ts';
+
+/** Leaves stand in schemas of pgherd's: the client knows the table's own. */
+export function withUserSchema(fields: ErrorFields): ErrorFields {
+  const schema = fields.schema === undefined ? null : /^pgherd_s\d+_(.+)$/s.exec(fields.schema);
+  return schema === null ? fields : { ...fields, schema: schema[1]! };
+}
+
+/**
+ * An error's position counts in the text that a server was given, which for a planned statement isn't the client's. What is wrong
+ * with a statement as such the coordinator finds in the client's own text; of all else PostgreSQL gives no position.
+ */
+export async function withUserPosition(session: SessionState, run: StatementRun, error: unknown): Promise<unknown> {
+  if (!(error instanceof PgError) || error.fields.position === undefined) return error;
+  const { position: _, ...fields } = error.fields;
+  const oids = run.parameters.map((parameter) => parameter.typeOid);
+  const found = await session
+    .beside((connection) => describeOn(connection, run.statement.text, oids))
+    .then(
+      () => null,
+      (reason: unknown) => reason,
+    );
+  return found instanceof PgError && found.code === error.code ? found : new PgError(fields);
+}
