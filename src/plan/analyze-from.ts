@@ -1,4 +1,4 @@
-import type { Alias, Node, RangeVar } from '@pgsql/types';
+import type { Alias, LockingClause, Node, RangeVar } from '@pgsql/types';
 import type { RelationEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
@@ -16,7 +16,7 @@ import { type Collector, isCte, type Surroundings } from './surroundings.ts';
 export function analyzeTarget(node: RangeVar | undefined, block: Block, around: Surroundings): FromItem {
   assert(node, 'a change has a target');
   const relation = findRelation(node, around.collector.context);
-  if (relation?.kind === 'view' && readsElsewhere(relation, around.collector.context)) {
+  if (relation?.kind === 'view' && readsElsewhere(relation, around)) {
     throw unsupported('PH002', `a change through the view ${relation.name}`, { hint: 'Change the table itself.' });
   }
   return addRelation(relationItem(node, block, around, { isTarget: true, relation }), around);
@@ -111,25 +111,13 @@ function cteItem(node: RangeVar): FromItem {
 /** The definition of a view that reads what is not on the coordinator; null for any other view, which stays. */
 function expandView(item: RelationItem, around: Surroundings): QueryItem | null {
   const { relation, block, node } = item;
-  const [statement] = relation?.viewDefinition ? parseStatements(relation.viewDefinition) : [];
-  if (!relation || !statement) return null;
-  // The definition was written under an empty search_path: it sees neither CTEs nor temporary tables around it.
-  const context: PlanContext = { ...around.collector.context, searchPath: ['pg_catalog'], temporaryNames: new Set() };
-  const collector: Collector = { context, blocks: [], relations: [], views: [] };
-  const source = createSource(statement);
-  const inside: Surroundings = { ...around, collector, source, ctes: null, scopeParent: null, lock: item.lock };
-  const body = around.analyzeQuery(statement.node, inside);
+  const definition = relation && readDefinition(relation, item.lock, around);
+  if (!definition) return null;
+  const { body, collector } = definition;
   if (!collector.relations.some(({ role }) => role === 'distributed' || role === 'virtual')) return null;
   const view: QueryItem = {
-    ...{
-      kind: 'query',
-      block: body,
-      owner: block,
-      name: item.name,
-      aliasColumns: aliasNames(node.alias),
-      lateral: false,
-    },
-    ...{ view: { node, relation }, node: null },
+    ...{ kind: 'query', block: body, owner: block, name: item.name, aliasColumns: aliasNames(node.alias) },
+    ...{ lateral: false, view: { node, relation }, node: null },
   };
   block.children.push({ via: 'from', block: body });
   around.collector.blocks.push(...collector.blocks);
@@ -139,14 +127,22 @@ function expandView(item: RelationItem, around: Surroundings): QueryItem | null 
 }
 
 /** Also of a reference table: the view would change one copy of it. */
-function readsElsewhere({ viewDefinition }: RelationEntry, context: PlanContext): boolean {
-  const [statement] = viewDefinition ? parseStatements(viewDefinition) : [];
-  if (!statement) return false;
-  const inner: PlanContext = { ...context, searchPath: ['pg_catalog'], temporaryNames: new Set() };
-  const { relations } = analyze(statement.node, statement, inner);
+function readsElsewhere(relation: RelationEntry, around: Surroundings): boolean {
+  const relations = readDefinition(relation, null, around)?.collector.relations ?? [];
   return relations.some(
-    (item) => item.role !== 'local' || (item.relation?.kind === 'view' && readsElsewhere(item.relation, inner)),
+    (item) => item.role !== 'local' || (item.relation?.kind === 'view' && readsElsewhere(item.relation, around)),
   );
+}
+
+/** A definition was written under an empty search_path: it sees neither CTEs nor temporary tables around it. */
+function readDefinition({ viewDefinition }: RelationEntry, lock: LockingClause | null, around: Surroundings) {
+  const [statement] = viewDefinition ? parseStatements(viewDefinition) : [];
+  if (!statement) return null;
+  const context: PlanContext = { ...around.collector.context, searchPath: ['pg_catalog'], temporaryNames: new Set() };
+  const collector: Collector = { context, blocks: [], relations: [], views: [] };
+  const source = createSource(statement);
+  const inside: Surroundings = { ...around, collector, source, ctes: null, scopeParent: null, lock };
+  return { body: around.analyzeQuery(statement.node, inside), collector };
 }
 
 interface RelationFacts {

@@ -1,19 +1,19 @@
-import type { Alias, LockingClause, Node, RangeVar, SelectStmt, WithClause } from '@pgsql/types';
-import type { RelationEntry } from '../catalog/snapshot.ts';
+import type { Node, SelectStmt, WithClause } from '@pgsql/types';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
-import { parseStatements, type RawStatement } from '../sql/parse.ts';
-import { createSource, type SqlSource } from '../sql/source.ts';
-import { nameParts, walk } from '../sql/walk.ts';
+import type { RawStatement } from '../sql/parse.ts';
+import { createSource } from '../sql/source.ts';
+import { analyzeFrom, analyzeTarget } from './analyze-from.ts';
 import type { PlanContext } from './context.ts';
-import type { Block, Child, FromItem, JoinItem, Model, QueryItem, RelationItem } from './model.ts';
-import { findRelation, roleOf } from './relation-role.ts';
+import type { Block, Model } from './model.ts';
+import { scan } from './scan.ts';
+import type { Collector, CteNames, Surroundings } from './surroundings.ts';
 
 /** The model of a SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE; `node` is the statement or the query inside a utility. */
 export function analyze(node: Node, statement: RawStatement, context: PlanContext): Model {
   const collector: Collector = { context, blocks: [], relations: [], views: [] };
   const source = createSource(statement);
-  const root = analyzeQuery(node, { collector, source, ctes: null, scopeParent: null, lock: null });
+  const root = analyzeQuery(node, { analyzeQuery, collector, source, ctes: null, scopeParent: null, lock: null });
   return { source, root, ...collector };
 }
 

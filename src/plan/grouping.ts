@@ -57,10 +57,11 @@ function groupingEdit(item: RelationItem, refs: readonly GroupedRef[], block: Bl
     model.blocks
       .filter((each) => isWithin(each, block))
       .flatMap((each) => each.columnRefs.map((ref) => columnOf(ref, each)))
-      .filter((column) => column !== null && !ungroupable.has(column.typeOid) && !grouped.includes(column.name)),
+      .filter((column) => column !== null)
+      .filter((column) => !ungroupable.has(column.typeOid) && !grouped.includes(column.name)),
   );
   const names = [...used].map((column) => {
-    const index = item.relation?.columns.findIndex((each) => each === column) ?? -1;
+    const index = item.relation?.columns.indexOf(column) ?? -1;
     return `${quoteIdentifier(item.name)}.${quoteIdentifier(item.columns?.[index] ?? '')}, `;
   });
   if (!place || names.length === 0) return null;

@@ -1,23 +1,19 @@
-import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
-import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
 import { checkConflictAction } from './assignment.ts';
 import { copySites } from './change.ts';
 import type { PlanContext } from './context.ts';
-import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
-import { gather } from './gather.ts';
-import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
-import { type InsertText, insertText, valuesExtents } from './insert-text.ts';
-import { needsDefault } from './insert-values.ts';
+import { rowColumns, rowsOf } from './insert-rows.ts';
+import { insertShape } from './insert-shape.ts';
+import { type InsertText, insertText } from './insert-text.ts';
 import { isChange, type Model, type RelationItem } from './model.ts';
-import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from './plan.ts';
+import type { ChangeStep, Plan, SqlTemplate } from './plan.ts';
 import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
 import { placeOnNode } from './single-shard.ts';
-import { baseTypeName, castName, motionColumn } from './type-name.ts';
 
 /**
  * INSERT into a distributed or reference table: the coordinator computes the rows, with the defaults that nodes can't give, and
@@ -59,148 +55,6 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   };
 }
 
-interface RowColumn {
-  readonly column: ColumnEntry;
-  readonly motion: MotionColumn;
-  /** Its place among the given values; null: computed. */
-  readonly given: number | null;
-  /** What rows that leave it out, or say DEFAULT, get. */
-  readonly defaultSql: string | null;
-  /** Computed from the others: a generated distribution column. */
-  readonly generatedSql: string | null;
-  /** It is there for a generated column only. */
-  readonly isKey: boolean;
-}
-
-/** All that is given, and what the nodes can't fill in by themselves, in the table's order. */
-function rowColumns(shape: InsertShape): RowColumn[] {
-  const { table } = shape;
-  const keys = table.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
-  const generatedKey = table.columns.some(({ name, default: { kind } }) => keys.includes(name) && kind === 'generated');
-  return table.columns.flatMap((column): RowColumn[] => {
-    const isKey = keys.includes(column.name);
-    const index = isTaken(column, shape) ? shape.columns.indexOf(column) : -1;
-    const { kind } = column.default;
-    if (kind === 'generated' && !isKey) return [];
-    const wanted = isKey || generatedKey || kind === 'sequence' || kind === 'volatile';
-    if (index < 0 && !wanted) return [];
-    const motion = { ...motionColumn(column.name, column), typeName: baseTypeName(column), collation: null };
-    const generatedSql = column.default.kind === 'generated' ? column.default.expression : null;
-    const given = index < 0 || generatedSql !== null ? null : index;
-    return [
-      {
-        column,
-        motion,
-        given,
-        defaultSql: needsDefault(column, shape) ? defaultSql(column) : null,
-        generatedSql,
-        isKey,
-      },
-    ];
-  });
-}
-
-function defaultSql(column: ColumnEntry): string {
-  switch (column.default.kind) {
-    case 'sequence':
-      return `pg_catalog.nextval(${quoteLiteral(column.default.sequence)}::regclass)`;
-    case 'constant':
-    case 'volatile':
-      return column.default.expression;
-    default:
-      return 'NULL';
-  }
-}
-
-interface RowsQuestion {
-  readonly model: Model;
-  readonly facts: FactsByRelation;
-  readonly context: PlanContext;
-  readonly constants: ConstantPool;
-  readonly target: RelationItem;
-  readonly shape: InsertShape;
-  readonly text: InsertText;
-  readonly columns: readonly RowColumn[];
-}
-
-/** The SELECT that gives the rows: the source as written, each value cast to its column's type, defaults beside them. */
-function rowsOf(question: RowsQuestion): { motions: Plan['motions']; rows: SqlTemplate; dependsOnParameters: boolean } {
-  const { model, facts, context, constants, shape, text, columns } = question;
-  const end = model.source.bytes.length;
-  const written = columns.filter(({ generatedSql }) => generatedSql === null);
-  const drop = (start: number, to: number, parts: SqlTemplate = []): PlanEdit => ({ start, end: to, parts });
-  const edits: PlanEdit[] = [drop(text.tailStart, end, [closeOf(shape, columns)])];
-  if (shape.source.kind === 'values')
-    edits.push(drop(text.head.start, text.head.end, [openValues(columns)]), ...valuesEdits(question));
-  else if (shape.source.kind === 'query') edits.push(drop(text.head.start, text.head.end, [openQuery(shape, columns)]));
-  else
-    edits.push(
-      drop(text.head.start, text.tailStart, [
-        openValues(columns),
-        `VALUES (${written.map((place) => typed(place.defaultSql ?? 'NULL', place)).join(', ')})`,
-      ]),
-    );
-  const gathered = gather({ model, facts, context, constants, edits });
-  return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
-}
-
-const rowsAlias = 'pgherd_rows';
-
-/** `SELECT … FROM (` before VALUES that have been cast already. */
-function openValues(columns: readonly RowColumn[]): string {
-  return `${selectList(columns, (column) => quoteIdentifier(column.name))} FROM (`;
-}
-
-function openQuery(shape: InsertShape, columns: readonly RowColumn[]): string {
-  const value = (column: ColumnEntry, place: RowColumn) => {
-    if (place.given === null) return place.defaultSql === null ? 'NULL' : typed(place.defaultSql, place);
-    return typed(`pgherd_source.${quoteIdentifier(`v${place.given}`)}`, place);
-  };
-  const inner = columns.filter(({ generatedSql }) => generatedSql === null);
-  const list = inner.map((place) => `${value(place.column, place)} AS ${quoteIdentifier(place.column.name)}`);
-  assert(shape.columns.length > 0 || list.length > 0, 'an INSERT has columns');
-  return `${selectList(columns, (column) => quoteIdentifier(column.name))} FROM (SELECT ${list.join(', ')} FROM (`;
-}
-
-function closeOf(shape: InsertShape, columns: readonly RowColumn[]): string {
-  if (shape.source.kind === 'query') {
-    const names = shape.columns.map((_, i) => quoteIdentifier(`v${i}`)).join(', ');
-    return `) AS pgherd_source(${names})) AS ${rowsAlias}`;
-  }
-  // VALUES has what is given in the order it was written in, then what is computed.
-  const written = columns.filter(({ generatedSql }) => generatedSql === null);
-  const given = shape.columns.map((_, i) => written.find((place) => place.given === i)?.column.name ?? `ignored ${i}`);
-  const computed = written.filter((place) => place.given === null).map(({ column }) => column.name);
-  return `) AS ${rowsAlias}(${[...given, ...computed].map(quoteIdentifier).join(', ')})`;
-}
-
-/** The rows as they travel: in the columns' order, keys as they will be stored, text where the type asks for it. */
-function selectList(columns: readonly RowColumn[], name: (column: ColumnEntry) => string): string {
-  const list = columns.map((place) => {
-    const value =
-      place.generatedSql === null ? name(place.column) : `(${place.generatedSql})::${baseTypeName(place.column)}`;
-    const stored = place.isKey ? storedKey(value, place.column) : value;
-    return `${place.motion.viaText ? `(${stored})::text` : stored} AS ${quoteIdentifier(place.column.name)}`;
-  });
-  return `SELECT ${list.join(', ')}`;
-}
-
-const varchar = 1043;
-const characterTypes = new Set([1042, varchar, 1560, 1562]);
-
-/**
- * A distribution column's value after its type modifier: that is what is hashed. An explicit cast rounds as assignment does, but
- * cuts strings that assignment refuses, unless only spaces are cut (and those don't count for character(n)).
- */
-function storedKey(value: string, column: ColumnEntry): string {
-  if (column.typmod < 0) return value;
-  const full = castName(column.typeOid, column.typeName);
-  if (!characterTypes.has(column.typeOid)) return `(${value})::${full}`;
-  if (column.typeOid !== varchar) return value;
-  const rest = `pg_catalog.substr(${value}, ${column.typmod - 3})`;
-  return `CASE WHEN pg_catalog.rtrim(${rest}) = '' THEN (${value})::${full} ELSE ${value} END`;
-}
-
 /** ON CONFLICT … RETURNING …, as nodes get it. */
 function tailOf(model: Model, text: InsertText, context: PlanContext, constants: ConstantPool): SqlTemplate {
   const edits = [{ source: model.source, edit: { start: 0, end: text.tailStart, parts: [] } }];
@@ -231,41 +85,4 @@ function checkTail(model: Model, target: RelationItem, text: InsertText, context
   }
   const change = model.blocks.find((block) => block !== root && isChange(block));
   if (change) throw unsupported('PH002', 'a data-modifying CTE before an INSERT on several nodes');
-}
-
-/** A value as its column's type, the modifier left out: the node's INSERT applies that by assignment. */
-function typed(value: string, place: RowColumn): string {
-  return `(${value})::${baseTypeName(place.column)}`;
-}
-
-function valuesEdits({ target, shape, text, columns }: RowsQuestion): PlanEdit[] {
-  assert(shape.source.kind === 'values', 'rows of VALUES');
-  const written = columns.filter(({ generatedSql }) => generatedSql === null);
-  const extents = valuesExtents(target, text);
-  const { rows } = shape.source;
-  return extents.flatMap(({ expressions, close }, r) => {
-    if (expressions.length !== shape.columns.length) {
-      throw unsupported('PH002', 'VALUES of another width than the columns');
-    }
-    const edits: PlanEdit[] = [];
-    for (const [i, extent] of expressions.entries()) {
-      const place = written.find(({ given }) => given === i);
-      const last = i === expressions.length - 1;
-      if (!place) edits.push({ ...extent, parts: ['NULL'] });
-      else if (isDefault(rows[r]![i])) edits.push({ ...extent, parts: [typed(place.defaultSql ?? 'NULL', place)] });
-      else {
-        edits.push({ start: extent.start, end: extent.start, parts: ['('] });
-        edits.push({ start: extent.end, end: extent.end, parts: [`)::${baseTypeName(place.column)}`] });
-      }
-      if (last)
-        edits.push({
-          start: close,
-          end: close,
-          parts: written
-            .filter(({ given }) => given === null)
-            .map((each) => `, ${typed(each.defaultSql ?? 'NULL', each)}`),
-        });
-    }
-    return edits;
-  });
 }

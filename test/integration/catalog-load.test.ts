@@ -355,8 +355,8 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
       ),
     ).toEqual([
       ['0', '0', 'here', '5433', 't', 'f'],
-      ['1', '1', 'h1', '1001', 't', 't'],
-      ['2', '2', 'h2', '1002', 't', 't'],
+      ['1', '1', 'worker1', '1001', 't', 't'],
+      ['2', '2', 'worker2', '1002', 't', 't'],
     ]);
     expect(
       await rowsOf(
@@ -403,17 +403,17 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
         "SELECT shard_name, nodename, nodeport, shard_size FROM citus_shards WHERE table_name = 'orders' ORDER BY shardid",
       ),
     ).toEqual([
-      [`${leafSchema(0, 'public')}.orders`, 'h1', '1001', '8192'],
-      [`${leafSchema(1, 'public')}.orders`, 'h2', '1002', '16384'],
-      [`${leafSchema(2, 'public')}.orders`, 'h1', '1001', '0'],
+      [`${leafSchema(0, 'public')}.orders`, 'worker1', '1001', '8192'],
+      [`${leafSchema(1, 'public')}.orders`, 'worker2', '1002', '16384'],
+      [`${leafSchema(2, 'public')}.orders`, 'worker1', '1001', '0'],
     ]);
     expect(
       await rowsOf(
         'SELECT shard_name, nodename, shard_size FROM citus_shards WHERE table_name = \'"Rates"\'::regclass ORDER BY 2',
       ),
     ).toEqual([
-      ['public."Rates"', 'h1', '0'],
-      ['public."Rates"', 'h2', '100'],
+      ['public."Rates"', 'worker1', '0'],
+      ['public."Rates"', 'worker2', '100'],
     ]);
     expect(
       await rowsOf(
