@@ -4,7 +4,7 @@ import { columnRef, fingerprint, mapNodes, nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { Hashed } from './locus.ts';
 import type { Model, SelectBlock } from './model.ts';
-import type { PhaseColumns } from './phase-columns.ts';
+import { type PhaseColumns, rowsHoleName } from './phase-columns.ts';
 import { bind, expandStar } from './resolve.ts';
 import { type InferredType, inferType, type Scope } from './type-inference.ts';
 

@@ -48,7 +48,8 @@ export function changeTable(before: TableShape, after: NodeTable, columns: Colum
     sameConstraint(a, b, retypedColumns),
   );
   return {
-    first: constraints.gone.filter(isForeignKey).map((constraint) => dropConstraintSql(was, constraint)),
+    // Of a table that was dropped the keys that reference it are gone already.
+    first: constraints.gone.filter(isForeignKey).map((constraint) => dropConstraintSql(was, constraint, 'IF EXISTS ')),
     columns: [
       ...renameTableSql(before, after),
       ...dropSql(before, after, constraints.gone, keys),
@@ -187,8 +188,8 @@ function dropStatisticsSql(before: TableShape, after: NodeTable, schema: string,
   return `DROP STATISTICS ${[quoteQualified(schema, name), ...leaves].join(', ')}`;
 }
 
-function dropConstraintSql(table: NodeTable, { name }: ConstraintShape): string {
-  return `ALTER TABLE ${parentName(table)} DROP CONSTRAINT ${quoteIdentifier(name)}`;
+function dropConstraintSql(table: NodeTable, { name }: ConstraintShape, condition = ''): string {
+  return `ALTER TABLE ${parentName(table)} DROP CONSTRAINT ${condition}${quoteIdentifier(name)}`;
 }
 
 function addCheckSql(table: NodeTable, constraint: ConstraintShape): string {

@@ -6,6 +6,7 @@ import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
 import { encodeQuery } from '../wire/frontend.ts';
+import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
 import { runCopy } from './copy-command.ts';
 import { describeRows } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
@@ -152,20 +153,22 @@ export function executionContext(
   };
 }
 
-/** The coordinator runs the statement as the client wrote it. */
+/** The coordinator runs the statement as the client wrote it; a dump's without what is pgherd's own. */
 export async function runLocal(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const { statement } = run;
+  const cloaked = isCloaked(session.transaction.settings.values.get('application_name'));
+  const sql = cloaked ? cloakCatalogs(statement) : statement.text;
   const connection = await session.coordinator('data');
   if (statement.traits.pinsConnection) session.pinned = true;
   if (changesData(statement)) session.transaction.markWritten('coordinator');
   const tag = run.extended
     ? await passStatement(
         connection,
-        { sql: statement.text, values: run.parameters },
+        { sql, values: run.parameters },
         executionContext(session, run.parameters, isPlannable(statement)),
         output,
       )
-    : await passToClient(exchangeSource(connection, encodeQuery(statement.text)), output);
+    : await passToClient(exchangeSource(connection, encodeQuery(sql)), output);
   await noteSchemaChange(session, run);
   await afterLocalStatement(session, statement);
   output.complete(tag);

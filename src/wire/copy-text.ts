@@ -51,9 +51,10 @@ export class CopyTextRows {
   push(chunk: Buffer, onRow: CopyRowHandler): void {
     let start = 0;
     let i = 0;
+    const specials = new Specials(chunk);
     while (i < chunk.length && this.#state !== 'ended') {
       if (this.#state === 'plain') {
-        i = nextSpecial(chunk, i);
+        i = specials.nextFrom(i);
         if (i === chunk.length) break;
         if (this.#readSpecial(chunk, start, i, onRow)) start = i + 1;
         i += 1;
@@ -123,13 +124,31 @@ export class CopyTextRows {
   }
 }
 
-/** The hot loop: most bytes are greater than a backslash or plain digits and capitals. */
-function nextSpecial(chunk: Buffer, from: number): number {
-  for (let i = from; i < chunk.length; i++) {
-    const byte = chunk[i]!;
-    if (byte <= backslash && (byte === newline || byte === carriageReturn || byte === backslash)) return i;
+/**
+ * The places in a chunk of the bytes that mean something. Each kind is looked for by the engine's own search, and no further than
+ * its next place: several times as fast as a loop over bytes, since two of the three are rare.
+ */
+class Specials {
+  readonly #chunk: Buffer;
+  #newline = -1;
+  #carriageReturn = -1;
+  #backslash = -1;
+
+  constructor(chunk: Buffer) {
+    this.#chunk = chunk;
   }
-  return chunk.length;
+
+  nextFrom(from: number): number {
+    if (this.#newline < from) this.#newline = this.#find(newline, from);
+    if (this.#carriageReturn < from) this.#carriageReturn = this.#find(carriageReturn, from);
+    if (this.#backslash < from) this.#backslash = this.#find(backslash, from);
+    return Math.min(this.#newline, this.#carriageReturn, this.#backslash);
+  }
+
+  #find(byte: number, from: number): number {
+    const at = this.#chunk.indexOf(byte, from);
+    return at < 0 ? this.#chunk.length : at;
+  }
 }
 
 const nothing = Buffer.alloc(0);

@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { resetSchema } from '../oracle/client.ts';
 import type { Pair } from '../oracle/pair.ts';
-import { resetSchema } from '../oracle/pair.ts';
 import { createFreeIds } from './changes.ts';
 import { Random } from './random.ts';
 import {

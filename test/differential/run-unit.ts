@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
+import { connectRaw } from '../oracle/client.ts';
 import { compareOutcomes } from '../oracle/compare.ts';
 import { isRefusal, type Outcome, type Request, runStatement } from '../oracle/outcome.ts';
-import { connectRaw, type Pair } from '../oracle/pair.ts';
+import type { Pair } from '../oracle/pair.ts';
 import { orderOf, render } from './tree.ts';
 import type { Statement, Unit } from './units.ts';
 

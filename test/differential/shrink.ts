@@ -1,4 +1,4 @@
-import { simplerTrees } from './tree.ts';
+import { innerQueries, simplerTrees, type Tree } from './tree.ts';
 import type { Unit } from './units.ts';
 
 /** Answers whether a unit still shows the same fault. */
@@ -48,7 +48,12 @@ function* simplerUnits(unit: Unit): Generator<Unit> {
       yield { ...unit, statements: statements.filter((_, other) => other !== index) };
   if (unit.prepared) yield { ...unit, prepared: false };
   if (unit.protocol === 'extended') yield { ...unit, protocol: 'simple', prepared: false };
-  for (const [index, statement] of statements.entries())
-    for (const tree of simplerTrees(statement.tree))
-      yield { ...unit, statements: statements.map((other, at) => (at === index ? { ...other, tree } : other)) };
+  for (const [index, statement] of statements.entries()) {
+    const replaced = (tree: Tree): Unit => ({
+      ...unit,
+      statements: statements.map((other, at) => (at === index ? { ...other, tree } : other)),
+    });
+    if (statement.kind === 'query') for (const tree of innerQueries(statement.tree)) yield replaced(tree);
+    for (const tree of simplerTrees(statement.tree)) yield replaced(tree);
+  }
 }

@@ -220,6 +220,38 @@ export function* simplerTrees(tree: Tree): Generator<Tree> {
   }
 }
 
+/** The queries inside a tree, the outermost first: each may stand as a statement of its own. */
+export function* innerQueries(tree: Tree): Generator<Query> {
+  for (const child of childrenOf(tree)) {
+    if (typeof child === 'object' && child.kind === 'query') yield { ...child, parentheses: false };
+    yield* innerQueries(child);
+  }
+}
+
+function childrenOf(tree: Tree): readonly Tree[] {
+  if (typeof tree === 'string') return [];
+  switch (tree.kind) {
+    case 'sequence':
+      return tree.parts;
+    case 'list':
+      return tree.items;
+    case 'optional':
+      return [tree.part];
+    case 'choice':
+      return [tree.current];
+    case 'value':
+      return [];
+    case 'select':
+      return [...tree.items, tree.rest];
+    case 'set':
+      return [tree.left, tree.right];
+    case 'query':
+      return [tree.ctes, tree.core, tree.limit];
+    default:
+      return unreachable(tree);
+  }
+}
+
 function* simplerQueries(tree: Query): Generator<Tree> {
   if (tree.ctes !== '') yield { ...tree, ctes: '' };
   if (tree.tail !== '') yield { ...tree, tail: '' };

@@ -1,5 +1,6 @@
 import type pg from 'pg';
-import { connectRaw, type Pair, resetSchema } from '../oracle/pair.ts';
+import { connectRaw, resetSchema } from '../oracle/client.ts';
+import type { Pair } from '../oracle/pair.ts';
 
 const statements = [
   "CREATE TYPE feeling AS ENUM ('sad', 'ok', 'happy')",

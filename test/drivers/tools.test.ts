@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
-import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
+import { connectRaw, resetSchema } from '../oracle/client.ts';
+import { type Pair, startPair } from '../oracle/pair.ts';
 import { createDriverTables } from './schema.ts';
 import { findPythonModule, findTool, runTool } from './tool.ts';
 

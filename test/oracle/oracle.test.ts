@@ -2,9 +2,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { connectRaw, resetSchema } from './client.ts';
 import { compareOutcomes } from './compare.ts';
 import { isRefusal, type Request, runStatement } from './outcome.ts';
-import { connectRaw, type Pair, resetSchema, startPair } from './pair.ts';
+import { type Pair, startPair } from './pair.ts';
 import { isOrdered, parseScript, type ScriptStatement } from './script.ts';
 
 const here = import.meta.dirname;

@@ -3,9 +3,10 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findFixture } from '../fixtures.ts';
+import { connectRaw, resetSchema } from '../oracle/client.ts';
 import { compareOutcomes, type RowOrder } from '../oracle/compare.ts';
 import { type Outcome, runStatement } from '../oracle/outcome.ts';
-import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
+import { type Pair, startPair } from '../oracle/pair.ts';
 import { loadTpch, tpchTables } from './load.ts';
 
 const data = findFixture('tpch', 'TPC-H');

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { connectRaw, type Pair, resetSchema, startPair } from '../oracle/pair.ts';
 import { addressOf, type RawConnection, TranscriptEnd } from './raw-connection.ts';
 import { distribution, rows, type Scenario, setup } from './scenario.ts';
 import { copy } from './scenarios/copy.ts';
@@ -9,6 +8,8 @@ import { simple } from './scenarios/simple.ts';
 
 const scenarios = [...simple, ...extended, ...copy, ...session];
 
+import { connectRaw, resetSchema } from '../oracle/client.ts';
+import { type Pair, startPair } from '../oracle/pair.ts';
 import { comparableLines } from './transcript.ts';
 
 describe('the router answers raw messages as PostgreSQL does', () => {
