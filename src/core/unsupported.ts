@@ -83,6 +83,10 @@ export const unsupportedCodes = {
     title: 'distribution bounds that do not fit',
     hint: "shard_bounds := 'FROM (MINVALUE) TO (100); FROM (100) TO (MAXVALUE)' or 'IN (1, 2); IN (3); DEFAULT'.",
   },
+  PH038: {
+    title: "a view over distributed tables that is read by another role than its owner's",
+    hint: 'Grant SELECT on the tables too (without row security on them), or WITH (security_invoker = true).',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

@@ -3,7 +3,6 @@ import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import { tokenize } from '../sql/tokens.ts';
 import { fingerprint, nameParts } from '../sql/walk.ts';
-import type { PlanContext } from './context.ts';
 import type { Fact } from './facts.ts';
 import type { RelationItem } from './model.ts';
 
@@ -87,7 +86,7 @@ function checkIdentity(column: ColumnEntry, { val }: ResTarget): void {
 }
 
 /** ON CONFLICT DO UPDATE where the rows go to several nodes. */
-export function checkConflictAction(item: RelationItem, _context: PlanContext): void {
+export function checkConflictAction(item: RelationItem): void {
   if (item.block.kind !== 'insert') return;
   const clause = item.block.node.onConflictClause;
   if (clause?.action !== 'ONCONFLICT_UPDATE') return;

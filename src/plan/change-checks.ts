@@ -26,7 +26,7 @@ function targetObstacle(item: RelationItem, facts: FactsByRelation, context: Pla
   if (!table || !isChange(block)) return 'no table is changed';
   if (block.kind === 'insert') {
     const obstacle = insertObstacle(insertShape(item));
-    if (!obstacle) checkConflictAction(item, context);
+    if (!obstacle) checkConflictAction(item);
     return obstacle;
   }
   if (block.kind === 'update') {

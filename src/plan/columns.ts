@@ -110,7 +110,7 @@ function relationsWithTableoid(model: Model): ReadonlySet<RelationItem> {
 }
 
 /** The relation that a system column is of. */
-export function systemColumnOwner(names: readonly (string | null)[], block: Block): RelationItem | null {
+function systemColumnOwner(names: readonly (string | null)[], block: Block): RelationItem | null {
   const qualifier = names.at(-2);
   for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
     const found = typeof qualifier === 'string' ? findAlias(scope.from, qualifier) : scope.from[0];

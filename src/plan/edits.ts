@@ -116,7 +116,7 @@ const endWords = new Set([
 ]);
 
 /** Where an item of a SELECT or RETURNING list ends that begins at `location`. */
-export function targetEnd(source: SqlSource, location: number | undefined): number {
+function targetEnd(source: SqlSource, location: number | undefined): number {
   const tokens = source.tokens();
   let index = tokenAt(tokens, positionOf(source, location));
   for (; index < tokens.length; index++) {

@@ -56,7 +56,7 @@ function sitesText(sites: readonly Site[]): string {
 }
 
 /** Holes as `$1` (a parameter), `{0}` (a constant) and `<motion 1>`. */
-export function templateText(sql: SqlTemplate): string {
+function templateText(sql: SqlTemplate): string {
   const parts = sql.map((part) => {
     if (typeof part === 'string') return part;
     if ('parameter' in part) return `$${part.parameter + 1}`;

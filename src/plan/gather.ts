@@ -19,7 +19,7 @@ import {
   rewriteStatement,
   type SourceEdit,
 } from './rewrite.ts';
-import { nodesOf, shardsOf } from './shards.ts';
+import { columnPair, nodesOf, shardsOf } from './shards.ts';
 import { motionColumn } from './type-name.ts';
 
 export interface GatherRequest {
@@ -111,6 +111,7 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
     sql: joinParts([from, ...sampleParts(movement), ...where, lock ? lockText(item) : '']),
     columns: columns.map(({ column }) => column),
     primaryKey: [],
+    lookupColumns: lookupColumns(movement, columns),
     locksRows: lock !== null,
     label: `Gather ${item.name}${filters.length > 0 ? ': filter pushed down' : ''}`,
   };
@@ -123,6 +124,22 @@ function travelling({
 }: Pick<Movement, 'item' | 'columns'>): { sourceName: string; column: MotionColumn }[] {
   const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
   return entries.map((entry, i) => ({ sourceName: entry.name, column: motionColumn(`c${i}`, entry) }));
+}
+
+/** The columns that equal one of a query around, by the names they travel under. */
+function lookupColumns({ item, facts, context }: Movement, columns: ReturnType<typeof travelling>): string[] {
+  const pairs = facts.map((fact) => columnPair(fact, context)).filter((pair) => pair !== null);
+  const sides = pairs.flatMap(([a, b]) => [
+    [a, b],
+    [b, a],
+  ]);
+  const compared = sides.flatMap(([own, other]) => {
+    if (own?.item !== item || !other) return [];
+    const around =
+      other.item.kind === 'relation' ? other.item.block : other.item.kind === 'query' ? other.item.owner : null;
+    return around !== null && around !== item.block ? [columnEntry(own)?.name] : [];
+  });
+  return columns.flatMap(({ sourceName, column }) => (compared.includes(sourceName) ? [column.name] : []));
 }
 
 /** The conditions that concern this relation alone and mean the same on a node. */

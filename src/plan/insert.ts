@@ -79,7 +79,7 @@ function checkTail(model: Model, target: RelationItem, text: InsertText, context
   if (obstacle) throw unsupported('PH002', `ON CONFLICT or RETURNING of an INSERT on several nodes: ${obstacle}`);
   const [address] = systemColumnsOf(root);
   if (address) throw unsupported('PH007', `RETURNING ${address} of an INSERT on several nodes`);
-  checkConflictAction(target, context);
+  checkConflictAction(target);
   if (target.role === 'reference' && root.node.onConflictClause && spreadObstacle([root], context)) {
     throw unsupported('PH002', 'a volatile function in ON CONFLICT of a reference table: its copies would differ');
   }

@@ -141,7 +141,7 @@ const builtinTypes: Readonly<Record<string, number>> = {
 };
 
 /** The OID of a type of pg_catalog that is named plainly: no modifier, no array. */
-export function builtinTypeOid(typeName: TypeName | undefined): number | null {
+function builtinTypeOid(typeName: TypeName | undefined): number | null {
   if (!typeName || typeName.typmods || typeName.arrayBounds || typeName.setof || typeName.pct_type) return null;
   const names = nameParts(typeName.names);
   if (names.length > 2 || (names.length === 2 && names[0] !== 'pg_catalog')) return null;

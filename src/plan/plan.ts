@@ -44,6 +44,11 @@ export interface GatherMotion {
   readonly columns: readonly MotionColumn[];
   /** Column names that are unique over the gathered rows and that the final step relies on (functional dependency). */
   readonly primaryKey: readonly string[];
+  /**
+   * Columns that a correlated subquery compares with rows around it: it looks the rows up once for each of those, so a temporary
+   * table that holds many of them should have an index on these columns.
+   */
+  readonly lookupColumns: readonly string[];
   /** Takes row locks (FOR UPDATE): counts as a write for the transaction. */
   readonly locksRows: boolean;
   /** Said by EXPLAIN: `Gather orders: filter pushed down`. */
@@ -158,4 +163,15 @@ export interface Plan {
   readonly returnsRows: boolean;
   /** The plan holds for any parameter values (it may then be cached by text). */
   readonly valueIndependent: boolean;
+  /** Views that were expanded: to be checked before the plan runs. */
+  readonly views?: readonly ViewUse[];
+}
+
+export interface ViewUse {
+  /** OIDs on the coordinator. */
+  readonly view: number;
+  /** The views around it, the nearest first. */
+  readonly within: readonly number[];
+  /** Distributed tables that it names itself. */
+  readonly tables: readonly number[];
 }

@@ -17,6 +17,7 @@ import { planScatter } from './scatter.ts';
 import { type NotOneShard, planSingleShard } from './single-shard.ts';
 import { explainedStart } from './statement-text.ts';
 import { planTwoPhases } from './two-phases.ts';
+import { viewUses } from './view-uses.ts';
 
 export { explainPlan } from './explain.ts';
 
@@ -34,6 +35,11 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
+  const plan = planModel(model, isUtility, context);
+  return model.views.length === 0 ? plan : { ...plan, views: viewUses(model) };
+}
+
+function planModel(model: Model, isUtility: boolean, context: PlanContext): Plan {
   const facts = findFacts(model.root);
   if (isUtility)
     return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
@@ -45,11 +51,12 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
 
 /** SELECT and VALUES (with CTEs that may change something). */
 function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
-  if (context.force === 'gather')
+  const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
+  if (context.force === 'gather' && !changed) {
     return planGather(model, facts, context, { reason: 'asked for by pgherd.force_rung', isUtility: false });
+  }
   const single = trySingleShard(model, facts, context);
   if ('rung' in single) return single;
-  const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
   if (changed)
     throw unsupported('PH002', `a data-modifying CTE on ${changed.name} over several shards (${single.reason})`);
   const scatter = planScatter(model, facts, context);
@@ -156,7 +163,7 @@ function leftmost(select: { larg?: object; intoClause?: unknown }): { intoClause
 }
 
 /** The query of a utility statement; the statement itself when it is one. */
-export function queryInside(node: Node): Node {
+function queryInside(node: Node): Node {
   if ('DeclareCursorStmt' in node && node.DeclareCursorStmt.query) return node.DeclareCursorStmt.query;
   if ('CreateTableAsStmt' in node && node.CreateTableAsStmt.query) return node.CreateTableAsStmt.query;
   if ('CopyStmt' in node && node.CopyStmt.query) return node.CopyStmt.query;

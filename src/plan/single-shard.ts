@@ -94,7 +94,7 @@ function groupOf(item: RelationItem | undefined) {
 }
 
 /** An INSERT's target is pinned by its rows, any other relation by its facts. */
-export function shardsOfUse(item: RelationItem, facts: FactsByRelation, context: PlanContext): ShardSet {
+function shardsOfUse(item: RelationItem, facts: FactsByRelation, context: PlanContext): ShardSet {
   if (item.isTarget && item.block.kind === 'insert') return insertShards(item, context);
   return shardsOf(item, facts.get(item) ?? [], context);
 }

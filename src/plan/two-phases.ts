@@ -29,7 +29,6 @@ export function planTwoPhases(
   const locus = sourceLocus(root, { model, facts, context });
   if ('reason' in locus) return locus;
   if (root.kind !== 'select') return { reason: 'no SELECT' };
-  if (model.views.length > 0) return { reason: 'views are expanded on the coordinator' };
   if (model.relations.some((item) => item.lock !== null)) return { reason: 'row locks' };
   const columns = createPhaseColumns();
   const scope: Scope = { context, bind: (ref) => bind(ref, root) };
@@ -55,6 +54,7 @@ function phasesPlan(split: Split, question: PhaseQuestion, facts: FactsByRelatio
     sql: fragmentSql(split.fragment, question, constants),
     columns: columns.motion,
     primaryKey: [],
+    lookupColumns: [],
     locksRows: false,
     label: reason === 'partial aggregates' ? 'Partial aggregates' : 'Rows',
   };
@@ -67,18 +67,28 @@ function phasesPlan(split: Split, question: PhaseQuestion, facts: FactsByRelatio
   };
 }
 
-/** The nodes' part as text: relations by their full names, parameters and constants as holes. */
+/** The nodes' part as text: relations by their full names, views expanded, parameters and constants as holes. */
 function fragmentSql(fragment: SelectStmt, { model, context }: PhaseQuestion, constants: ConstantPool): SqlTemplate {
-  const tables = new Map(model.relations.map((item) => [item.node, item]));
-  const named = mapNodes<Node>({ SelectStmt: fragment }, (kind, fields: never) => {
-    const table = kind === 'RangeVar' ? tables.get(fields) : undefined;
-    if (!table?.table) return undefined;
-    const { schema, name } = table.table;
-    const alias = table.node.alias ?? { aliasname: table.name };
-    return { RangeVar: { schemaname: schema, relname: name, inh: true, relpersistence: 'p', alias } };
+  const { tree, holes } = withHoles(onNodes<Node>({ SelectStmt: fragment }, model), {
+    ...{ context, constants, column: unqualified },
   });
-  const { tree, holes } = withHoles(named, { context, constants, column: unqualified });
   return fillHoles<Exclude<SqlPart, string>>(deparseChecked(tree), holes);
+}
+
+function onNodes<T>(tree: T, model: Model): T {
+  return mapNodes<T>(tree, (kind, fields: never) => {
+    if (kind !== 'RangeVar') return undefined;
+    const item = model.relations.find((each) => each.node === fields);
+    if (item?.table) {
+      const { schema, name } = item.table;
+      const alias = item.node.alias ?? { aliasname: name };
+      return { RangeVar: { schemaname: schema, relname: name, inh: true, relpersistence: 'p', alias } };
+    }
+    const view = model.views.find((each) => each.view?.node === fields);
+    if (!view?.view || view.block.kind === 'insert') return undefined;
+    const alias = view.view.node.alias ?? { aliasname: view.name ?? '' };
+    return { RangeSubselect: { subquery: { SelectStmt: onNodes(view.block.node, model) }, alias } };
+  });
 }
 
 function unqualified(ref: { fields?: Node[] }): Node | null {

@@ -8,6 +8,8 @@ interface ServerFacts {
   readonly encoding: string;
   /** `bytewise`, or provider, locale and version. */
   readonly order: string;
+  /** The guards read error contexts, which are in this language. */
+  readonly messages: string;
   readonly maxPreparedTransactions: number;
   readonly availableExtensions: readonly string[];
 }
@@ -36,6 +38,12 @@ export async function admitNode(tx: HerdTransaction, node: SqlRunner, extensions
     throw refuse(
       `its default collation is ${other.order}, the coordinator's is ${own.order}`,
       'Create its database with the same locale at the same version; C and C.UTF-8 are alike everywhere.',
+    );
+  }
+  if (!/^(C|POSIX|en.*)?(\.|$)/.test(other.messages)) {
+    throw refuse(
+      `its messages are in the language of ${other.messages}`,
+      "ALTER SYSTEM SET lc_messages = 'C' there, and reload.",
     );
   }
   if (other.maxPreparedTransactions === 0) {
@@ -76,6 +84,7 @@ const factsSql = `SELECT json_build_object(
   'order', CASE WHEN d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') OR d.datlocprovider = 'b'
     THEN 'bytewise' ELSE concat_ws(' ', CASE d.datlocprovider WHEN 'i' THEN 'icu' ELSE 'libc' END,
       coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', d.datcollate), d.datcollversion) END,
+  'messages', current_setting('lc_messages'),
   'maxPreparedTransactions', current_setting('max_prepared_transactions')::integer,
   'availableExtensions', (SELECT json_agg(name) FROM pg_available_extensions))
 FROM pg_database d WHERE d.datname = current_database()`;

@@ -13,11 +13,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
     ),
   );
   const superuser = await isSuperuser(runner);
-  await pinMessageLanguage(runner, superuser, [
-    'shell_guard(regclass)',
-    'shell_write_guard()',
-    'reference_write_guard()',
-  ]);
+  await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()']);
   await runner.query(adminStubsSql(superuser ? 'pg_catalog' : 'pgherd').join(';\n'));
 }
 
@@ -31,8 +27,6 @@ export async function bootstrapNode(runner: SqlRunner): Promise<void> {
   await runner.query(
     [...schema, nodeGuardSql, referenceGuardSql, ...secretTableSql, makeSecretSql, ownerFunctionSql].join(';\n'),
   );
-  const superuser = await isSuperuser(runner);
-  await pinMessageLanguage(runner, superuser, ['node_guard(regclass)', 'reference_write_guard()']);
 }
 
 async function isSuperuser(runner: SqlRunner): Promise<boolean> {

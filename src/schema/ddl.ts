@@ -10,10 +10,10 @@ import type { DdlAction } from './ddl-action.ts';
 import { notice } from './distribute.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
-import { changeObjects, onNodesIfKnown } from './object-ddl.ts';
+import { changeObjects } from './object-ddl.ts';
 import { onNodes } from './place-table.ts';
 import { changeRole } from './role-ddl.ts';
-import { dropSchemas, followSchemaPrivileges, renameSchema } from './schema-ddl.ts';
+import { changeSchemaPrivileges, dropSchemas, renameSchema } from './schema-ddl.ts';
 import type { TableShape } from './table-shape.ts';
 import { truncateTables } from './truncate.ts';
 
@@ -55,13 +55,8 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
     }
     case 'role':
       return (await changeRole(tx, snapshot, run, action)).tag;
-    case 'schema privileges': {
-      const { tag } = await run();
-      await onNodesIfKnown(tx, snapshot, (node) => node.query(text));
-      await followSchemaPrivileges(tx, snapshot);
-      tx.changed();
-      return tag;
-    }
+    case 'schema privileges':
+      return (await changeSchemaPrivileges(tx, snapshot, run, text)).tag;
     case 'rename schema':
       return (await renameSchema(tx, snapshot, run, action)).tag;
     case 'drop schemas':

@@ -10,6 +10,7 @@ import { quoteLiteral } from '../sql/quote.ts';
  * - `PL/…`, `SQL function`: a function frame;
  * - `SQL statement "…"` not beneath `PL/`: SPI used by C code: referential integrity (its texts are ri_triggers.c's), or
  *   query_to_xml() and its kind, which are function frames as well.
+ * These are the words of English messages: in another language the guards raise too often, never too seldom.
  */
 
 /** Schema that only the owner may use: GRANT SELECT ON ALL TABLES IN SCHEMA pgherd must never reach the secret. */
@@ -39,7 +40,8 @@ const frame = (texts: string) => String.raw`^SQL statement "(${texts})"(\n(?!PL/
 
 const referencingFrame = frame(`${askReferencing}|${cascade}`);
 const integrityFrame = frame(`${askReferenced}|${cascade}`);
-const anyFrame = String.raw`(^|\n)(PL/|SQL function |SQL statement ")`;
+/** With log_parameter_max_length_on_error, PostgreSQL shows the parameters of the client's own statement. */
+const portalFrame = String.raw`^(unnamed )?portal [^\n]*$`;
 
 /** The frames around the guard: its own line taken off. */
 const readContext = `GET DIAGNOSTICS context = PG_CONTEXT;
@@ -121,28 +123,39 @@ export const makeSecretSql = `DO $pgherd$ BEGIN
   PERFORM set_config('pgherd.bootstrap', '', true);
 END $pgherd$`;
 
-/** On every server: copies of a reference table stay alike only while the router alone changes them. */
-export const referenceGuardSql = functionSql(
+/**
+ * A guard for every server: passes at top level and in a frame of referential integrity, raises in any other. It is run for
+ * each planning on a node, so it is no security definer and sets nothing (which would cost more than the rest of it);
+ * therefore all names are qualified, lest a client's search_path put other operators in.
+ */
+function frameGuardSql(name: string, returns: string, traits: string, pass: string, raise: string): string {
+  return `CREATE OR REPLACE FUNCTION pgherd.${name} RETURNS ${returns} LANGUAGE plpgsql ${traits} AS $pgherd$
+DECLARE context pg_catalog.text;
+BEGIN
+  GET DIAGNOSTICS context = PG_CONTEXT;
+  IF pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.=) 0 THEN RETURN ${pass}; END IF;
+  context := pg_catalog.substr(context, pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.+) 1);
+  IF context OPERATOR(pg_catalog.~) ${quoteLiteral(`${integrityFrame}|${portalFrame}`)} THEN RETURN ${pass}; END IF;
+  RAISE EXCEPTION USING errcode = '0A000', ${raise};
+END $pgherd$`;
+}
+
+/** Copies of a reference table stay alike only while the router alone changes them. */
+export const referenceGuardSql = frameGuardSql(
   'reference_write_guard()',
   'trigger',
   '',
-  'context text;',
-  `
-  ${readContext}
-  IF context !~ ${quoteLiteral(anyFrame)} OR context ~ ${quoteLiteral(integrityFrame)} THEN RETURN NULL; END IF;
-  RAISE EXCEPTION USING errcode = '0A000', hint = ${quoteLiteral(unsupportedCodes.PH030.hint)},
-    message = format('reference table %s was written by a function, outside the router (PH030)', tg_relid::regclass);`,
+  'NULL',
+  `hint = ${quoteLiteral(unsupportedCodes.PH030.hint)},
+    message = pg_catalog.format('reference table %s was written by a function, outside the router (PH030)', tg_relid::pg_catalog.regclass)`,
 );
 
 /** On a node: a function that reads a distributed table there would see this node's shards only. */
-export const nodeGuardSql = functionSql(
-  'node_guard(relation regclass)',
-  'integer',
+export const nodeGuardSql = frameGuardSql(
+  'node_guard(relation pg_catalog.regclass)',
+  'pg_catalog.int4',
   'IMMUTABLE PARALLEL SAFE',
-  'context text;',
-  `
-  ${readContext}
-  IF context !~ ${quoteLiteral(anyFrame)} OR context ~ ${quoteLiteral(integrityFrame)} THEN RETURN 1; END IF;
-  RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
-    message = format('a function on a node reads distributed table %s: it would see only this node''s shards (PH001)', relation);`,
+  '1',
+  `hint = ${hint},
+    message = pg_catalog.format('a function on a node reads distributed table %s: it would see only this node''s shards (PH001)', relation)`,
 );

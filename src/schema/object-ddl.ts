@@ -62,13 +62,6 @@ export async function onNodesIfKnown(
     ? 'ROLLBACK TO SAVEPOINT pgherd_object; RELEASE SAVEPOINT pgherd_object'
     : 'RELEASE SAVEPOINT pgherd_object';
   await onNodes(tx, snapshot, (node) => node.query(end));
-  if (!failed) return;
-  tx.notice({
-    severity: 'DEBUG1',
-    code: '00000',
-    message: 'the object is on the coordinator only',
-    detail: failed.message,
-  });
 }
 
 /** undefined_table, _object, _function, _column, _schema: the node lacks what the statement names. */

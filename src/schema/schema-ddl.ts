@@ -4,6 +4,7 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import { changeTables } from './change-tables.ts';
 import type { HerdTransaction } from './herd.ts';
 import { schemaGrantsSql } from './node-table.ts';
+import { onNodesIfKnown } from './object-ddl.ts';
 import { byOwner, ownerOf, runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
 import { granteeSql } from './relation-sql.ts';
@@ -60,11 +61,21 @@ export async function dropSchemas(
   return result;
 }
 
-/** Who may use a schema may use the schemas of its leaves, no more and no fewer. */
-export async function followSchemaPrivileges(tx: HerdTransaction, snapshot: CatalogSnapshot): Promise<void> {
-  const schemas = await describeSchemas(tx.coordinator);
+/** GRANT and REVOKE ON SCHEMA: who may use a schema may use the schemas of its leaves, no more and no fewer. */
+export async function changeSchemaPrivileges(
+  tx: HerdTransaction,
+  snapshot: CatalogSnapshot,
+  run: () => Promise<QueryResult>,
+  text: string,
+): Promise<QueryResult> {
+  const before = new Map((await describeSchemas(tx.coordinator)).map((schema) => [schema.name, schema.usage.join()]));
+  const result = await run();
+  const changed = (await describeSchemas(tx.coordinator)).filter(
+    (schema) => before.get(schema.name) !== schema.usage.join(),
+  );
+  await onNodesIfKnown(tx, snapshot, (node) => node.query(text));
   await onNodes(tx, snapshot, async (node) => {
-    for (const schema of schemas) {
+    for (const schema of changed) {
       for (const leaf of await leafSchemas(node, schema.name)) {
         const quoted = quoteIdentifier(leaf);
         const { rows } = await node.query(grantedSql, [leaf]);
@@ -76,6 +87,8 @@ export async function followSchemaPrivileges(tx: HerdTransaction, snapshot: Cata
       }
     }
   });
+  tx.changed();
+  return result;
 }
 
 const grantedSql = `SELECT pg_catalog.pg_get_userbyid(g.grantee) FROM pg_catalog.pg_namespace n, pg_catalog.aclexplode(n.nspacl) g

@@ -22,6 +22,7 @@ import { withUserPosition } from './shown-error.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
+import { checkViewAccess } from './view-access.ts';
 
 /** A statement with what its run needs. */
 export interface StatementRun {
@@ -96,6 +97,7 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const plan = await planFor(session, run);
   if (plan.rung === 'local') return runLocal(session, run, output);
+  if (plan.views) await checkViewAccess(session, plan.views);
   const described = await describedOutput(session, run, output);
   try {
     await runPlan(plan, executionContext(session, run.parameters, run.extended), described);

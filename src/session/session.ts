@@ -80,6 +80,8 @@ export class Session {
         if (statements.length > 1 && statement.kind !== 'TransactionStmt') transaction.ensureBlock();
         await runStatement(this.#state, { statement, parameters: [], extended: false }, output);
       }
+      // A portal lives no longer than its transaction.
+      if (!transaction.explicit) await this.#extended.closePortals();
       await this.#endImplicit('COMMIT');
       output.sayComplete();
     } catch (error) {

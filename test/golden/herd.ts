@@ -8,7 +8,7 @@ import type {
   FunctionTraits,
   RelationEntry,
 } from '../../src/catalog/snapshot.ts';
-import { leafSchema } from '../../src/catalog/snapshot.ts';
+
 import type { PlanContext } from '../../src/plan/context.ts';
 
 /*
@@ -236,5 +236,3 @@ export function planContext(changes: Partial<PlanContext> = {}): PlanContext {
     ...{ parameters: null, inTransaction: false, force: null, ...changes },
   };
 }
-
-export { leafSchema };

@@ -122,9 +122,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
   test.each(['SELECT write_countries()', 'DO $$BEGIN DELETE FROM countries; END$$', 'SELECT write_countries_sql()'])(
     '%s: a function cannot change one copy of a reference table',
     async (statement) => {
-      expect(await failure(db.query(statement))).toMatch(
-        /^0A000 reference table public\.countries was written by a function/,
-      );
+      expect(await failure(db.query(statement))).toMatch(/^0A000 reference table countries was written by a function/);
     },
   );
 
@@ -261,9 +259,7 @@ describe.each([15, 18] as const)('a node on PostgreSQL %i', (version) => {
     "SELECT * FROM ts_stat('SELECT to_tsvector(c::text) FROM na')",
     'SELECT pose()',
   ])('%s: a function that reads a distributed table raises', async (statement) => {
-    expect(await failure(db.query(statement))).toMatch(
-      /^0A000 a function on a node reads distributed table public\.na/,
-    );
+    expect(await failure(db.query(statement))).toMatch(/^0A000 a function on a node reads distributed table na/);
   });
 });
 

@@ -1,0 +1,176 @@
+import type { Node, RangeVar } from '@pgsql/types';
+import type { RelationEntry } from '../catalog/snapshot.ts';
+import { deparseChecked } from '../sql/deparse.ts';
+import { nameParts, walk } from '../sql/walk.ts';
+import { byObjectType, type OfObjectType } from './classify-object-ddl.ts';
+import type { DdlKind } from './ddl-action.ts';
+import {
+  type Context,
+  changesTables,
+  everyTable,
+  isDistributed,
+  local,
+  object,
+  relationNamed,
+  relationOf,
+  type TablesOptions,
+} from './ddl-context.ts';
+import { isMaintenanceText } from './guard-sql.ts';
+
+interface CreateTable {
+  readonly relation?: RangeVar;
+  readonly tableElts?: Node[];
+  readonly inhRelations?: Node[];
+}
+
+export function createTable(fields: CreateTable, context: Context): DdlKind {
+  const parents = (fields.inhRelations ?? []).map((parent) =>
+    relationOf(context, 'RangeVar' in parent ? parent.RangeVar : undefined),
+  );
+  const parent = parents.find(isDistributed);
+  if (parent)
+    return {
+      kind: 'refuse',
+      code: 'PH031',
+      what: `a table that inherits from, or is a partition of, "${parent.name}"`,
+    };
+  let like = false;
+  walk(fields.tableElts, (kind, element: { relation?: RangeVar }) => {
+    if (kind === 'TableLikeClause') like ||= isDistributed(relationOf(context, element.relation));
+    return undefined;
+  });
+  return like ? { kind: 'create like' } : local;
+}
+
+interface AlterTable {
+  readonly relation?: RangeVar;
+  readonly objtype?: string;
+  readonly cmds?: Node[];
+}
+
+export function alterTable(fields: AlterTable, context: Context): DdlKind {
+  switch (fields.objtype) {
+    case 'OBJECT_TYPE':
+      return object(context);
+    case 'OBJECT_TABLE':
+      break;
+    case 'OBJECT_INDEX':
+      return changesTables(context, everyTable(context));
+    default:
+      return local;
+  }
+  const table = relationOf(context, fields.relation);
+  const commands = (fields.cmds ?? []).flatMap((command) =>
+    'AlterTableCmd' in command ? [command.AlterTableCmd] : [],
+  );
+  const named = mentionedTables(fields.cmds, context);
+  if (!isDistributed(table)) return alterLocal(table, named, commands);
+  const refused = commands.find((command) => refusedCommands.has(command.subtype ?? ''));
+  if (refused)
+    return { kind: 'refuse', code: 'PH031', what: `${refused.subtype!.slice(3)} on distributed table "${table.name}"` };
+  const foreign = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
+  if (foreign && table.distributed?.distribution.kind === 'reference') {
+    return {
+      kind: 'refuse',
+      code: 'PH010',
+      what: `a foreign key of reference table "${table.name}" to "${foreign.name}"`,
+    };
+  }
+  const cascades = commands.some((command) => command.behavior === 'DROP_CASCADE');
+  return changesTables(context, cascades ? everyTable(context) : [table.oid], lookingAtRows(context, fields.cmds));
+}
+
+/** A change of type makes the foreign keys of the column anew. */
+const validating: ReadonlySet<string> = new Set(['AT_ValidateConstraint', 'AT_AlterColumnType']);
+
+/** Validating a foreign key reads both tables. */
+function lookingAtRows(context: Context, commands: Node[] | undefined): TablesOptions {
+  let looks = !isMaintenanceText(context.statement.text);
+  walk(commands, (kind, fields: { contype?: string; subtype?: string }) => {
+    looks ||= kind === 'Constraint' && fields.contype === 'CONSTR_FOREIGN';
+    looks ||= kind === 'AlterTableCmd' && validating.has(fields.subtype ?? '');
+    return undefined;
+  });
+  return { shellAccess: looks };
+}
+
+const refusedCommands: ReadonlySet<string> = new Set([
+  'AT_AttachPartition',
+  'AT_DetachPartition',
+  'AT_AddInherit',
+  'AT_DropInherit',
+  'AT_AddOf',
+]);
+
+function mentionedTables(value: unknown, context: Context): RelationEntry[] {
+  const found: RelationEntry[] = [];
+  walk(value, (kind, fields: { pktable?: RangeVar; name?: RangeVar } & RangeVar) => {
+    const inside = kind === 'Constraint' ? fields.pktable : kind === 'PartitionCmd' ? fields.name : undefined;
+    const entry = relationOf(context, kind === 'RangeVar' ? fields : inside);
+    if (isDistributed(entry)) found.push(entry);
+    return undefined;
+  });
+  return found;
+}
+
+function alterLocal(
+  table: RelationEntry | null,
+  named: readonly RelationEntry[],
+  commands: readonly { subtype?: string; def?: Node }[],
+): DdlKind {
+  const attached = commands.some((command) => refusedCommands.has(command.subtype ?? ''));
+  if (attached && named.length > 0)
+    return { kind: 'refuse', code: 'PH031', what: `"${named[0]!.name}" as a partition` };
+  const target = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
+  const waits = commands.every(
+    (command) => !command.def || !('Constraint' in command.def) || command.def.Constraint.skip_validation,
+  );
+  if (!target || waits) return local;
+  const what = `a foreign key of local table "${table?.name ?? ''}" to distributed table "${target.name}"`;
+  return { kind: 'refuse', code: 'PH010', what };
+}
+
+interface CreateIndex {
+  readonly relation?: RangeVar;
+  readonly concurrent?: boolean;
+}
+
+export function createIndex(fields: CreateIndex, context: Context): DdlKind {
+  const relation = relationOf(context, fields.relation);
+  if (!isDistributed(relation)) return local;
+  if (!fields.concurrent) return changesTables(context, [relation.oid]);
+  const { concurrent: _, ...plain } = fields;
+  const text = deparseChecked({ IndexStmt: plain } as unknown as Node);
+  return changesTables(context, [relation.oid], { text, shellAccess: !isMaintenanceText(text) });
+}
+
+export function onRelation(
+  fields: { relation?: RangeVar; table?: RangeVar; relations?: Node[] },
+  context: Context,
+): DdlKind {
+  const [first] = fields.relations ?? [];
+  const name = fields.relation ?? fields.table ?? (first && 'RangeVar' in first ? first.RangeVar : undefined);
+  const relation = relationOf(context, name);
+  return isDistributed(relation) ? changesTables(context, [relation.oid], { shellAccess: false }) : local;
+}
+
+export function createRule(fields: { relation?: RangeVar }, context: Context): DdlKind {
+  const relation = relationOf(context, fields.relation);
+  if (!isDistributed(relation)) return local;
+  return { kind: 'refuse', code: 'PH034', what: `a rule on distributed table "${relation.name}"` };
+}
+
+/** Comments of other objects serve those who look at the coordinator. */
+export function comment(fields: { objtype?: string; object?: Node }, context: Context): DdlKind {
+  const parts = fields.object && 'List' in fields.object ? nameParts(fields.object.List.items) : [];
+  const ofTable =
+    fields.objtype === 'OBJECT_TABLE' ? parts : fields.objtype === 'OBJECT_COLUMN' ? parts.slice(0, -1) : [];
+  const relation = relationNamed(context, ofTable);
+  return isDistributed(relation) ? changesTables(context, [relation.oid], { shellAccess: false }) : local;
+}
+
+export function setSchema(fields: OfObjectType, context: Context): DdlKind {
+  if (fields.objectType !== 'OBJECT_TABLE') return byObjectType(fields, context);
+  const relation = relationOf(context, fields.relation);
+  return isDistributed(relation) ? changesTables(context, [relation.oid], { shellAccess: false }) : local;
+}
