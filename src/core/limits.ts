@@ -19,6 +19,8 @@ export const limits = {
   maxCachedStatementBytes: 65_536,
   /** Rows carried inline as arrays up to here; beyond, a temporary table on the coordinator. */
   maxInlineMotionBytes: 1_048_576,
+  /** The same for rows that are looked up row by row, which an index makes fast. */
+  maxInlineLookupBytes: 16_384,
   /** Unread output a client may pile up before the servers feeding it are paused. */
   clientHighWaterBytes: 1_048_576,
   /** Bytes that a COPY into the herd may have in flight to one node. */

@@ -79,6 +79,7 @@ async function entriesBefore(
     name: '',
     columns: [],
     primaryKey: [],
+    lookupColumns: [],
     always: false,
     coordinator: () => {
       throw pgError('programLimitExceeded', 'too many rows change an indexed column in one statement', {

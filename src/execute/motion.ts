@@ -19,6 +19,8 @@ export interface SpillTable {
   readonly name: string;
   readonly columns: readonly MotionColumn[];
   readonly primaryKey: readonly string[];
+  /** Columns that are looked up row by row: each gets an index, and far fewer rows are carried inline. */
+  readonly lookupColumns: readonly string[];
   /** Never inline: the final step needs a table (functional dependency on a key, a utility statement). */
   readonly always: boolean;
   coordinator(): Promise<ServerConnection>;
@@ -26,8 +28,8 @@ export interface SpillTable {
 
 /**
  * Runs a fragment on its sites in parallel and gathers the rows, undecoded: the body of a binary DataRow is a tuple of binary COPY
- * as it stands. Up to `maxInlineMotionBytes` they stay in memory; from there on they stream into a temporary table, and the sources
- * are paused whenever the coordinator falls behind.
+ * as it stands. Up to `maxInlineMotionBytes` they stay in memory; from there on they stream into a temporary table (but in a read-only
+ * transaction), and the sources are paused whenever the coordinator falls behind.
  */
 export async function gatherRows(sources: readonly AnswerSource[], spill: SpillTable): Promise<MotionRows> {
   const gathering = new Gathering(sources, spill);
@@ -39,6 +41,7 @@ class Gathering {
   readonly #spill: SpillTable;
   #rows: Buffer[] = [];
   #bytes = 0;
+  readonly #maxInlineBytes: number;
   #error: PgError | null = null;
   #spilling: Promise<void> | null = null;
   #copy: TableCopy | null = null;
@@ -46,6 +49,8 @@ class Gathering {
   constructor(sources: readonly AnswerSource[], spill: SpillTable) {
     this.#sources = sources;
     this.#spill = spill;
+    const looksUp = spill.lookupColumns.length > 0;
+    this.#maxInlineBytes = looksUp ? limits.maxInlineLookupBytes : limits.maxInlineMotionBytes;
   }
 
   async run(): Promise<MotionRows> {
@@ -85,7 +90,7 @@ class Gathering {
     // A copy, so that a few retained rows don't hold on to the whole chunk they came in.
     this.#rows.push(Buffer.from(tuple));
     this.#bytes += tuple.length + 4;
-    if (this.#bytes > limits.maxInlineMotionBytes && this.#spilling === null) this.#startSpilling();
+    if (this.#bytes > this.#maxInlineBytes && this.#spilling === null) this.#startSpilling();
   }
 
   #startSpilling(): void {
@@ -98,6 +103,8 @@ class Gathering {
   async #openTable(): Promise<void> {
     try {
       const connection = await this.#spill.coordinator();
+      // A read-only transaction can't make even a temporary table: its rows stay in memory.
+      if (!this.#spill.always && (await isReadOnly(connection))) return;
       await connection.query(createTableSql(this.#spill));
       const copy = await TableCopy.open(connection, this.#spill);
       for (const row of this.#rows) {
@@ -118,6 +125,11 @@ class Gathering {
   }
 }
 
+async function isReadOnly(connection: ServerConnection): Promise<boolean> {
+  const { rows } = await connection.query('SHOW transaction_read_only');
+  return rows[0]?.[0] === 'on';
+}
+
 function createTableSql(spill: SpillTable): string {
   const columns = spill.columns.map((column) => {
     const type = column.viaText ? 'text' : column.typeName;
@@ -133,13 +145,13 @@ class TableCopy {
   readonly connection: ServerConnection;
   #error: PgError | null = null;
   #done: Promise<void>;
-  readonly #table: string;
+  readonly #spill: SpillTable;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
 
-  private constructor(connection: ServerConnection, table: string, done: Promise<void>) {
+  private constructor(connection: ServerConnection, spill: SpillTable, done: Promise<void>) {
     this.connection = connection;
-    this.#table = table;
+    this.#spill = spill;
     this.#done = done;
   }
 
@@ -148,7 +160,7 @@ class TableCopy {
       let finish: () => void = () => {};
       const copy = new TableCopy(
         connection,
-        spill.name,
+        spill,
         new Promise((done) => {
           finish = done;
         }),
@@ -187,7 +199,10 @@ class TableCopy {
     await this.#done;
     if (this.#error) throw this.#error;
     // Without statistics PostgreSQL takes any table for a small one, and joins it row by row.
-    await this.connection.query(`ANALYZE ${this.#table}`);
+    const indexes = this.#spill.lookupColumns.map(
+      (column) => `CREATE INDEX ON ${this.#spill.name} (${quoteIdentifier(column)})`,
+    );
+    await this.connection.query([...indexes, `ANALYZE ${this.#spill.name}`].join('; '));
   }
 
   #flush(): boolean {

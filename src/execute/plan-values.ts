@@ -51,6 +51,11 @@ export class PlanValues implements TemplateValues {
     this.#rows[index] = await this.#move(motion, index, context, tables);
   }
 
+  /** The temporary tables that were made, quoted and qualified. */
+  get tables(): readonly string[] {
+    return this.#rows.flatMap((rows) => (rows.kind === 'table' ? [rows.table] : []));
+  }
+
   async #move(motion: Motion, index: number, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
     const { transaction, signal } = context;
     if (motion.kind === 'virtual') {
@@ -61,9 +66,10 @@ export class PlanValues implements TemplateValues {
     const sources = await sourcesOf(motion.sites, fragment, context);
     if (motion.locksRows) for (const site of motion.sites) transaction.markWritten(site);
     return gatherRows(sources, {
-      name: `pg_temp.${motionName(index)}`,
+      name: `pg_temp.${transaction.newTableName()}`,
       columns: motion.columns,
       primaryKey: motion.primaryKey,
+      lookupColumns: motion.lookupColumns,
       always: tables || motion.primaryKey.length > 0,
       coordinator: () => {
         transaction.ensureBlock();

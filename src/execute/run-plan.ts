@@ -24,15 +24,24 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     for (const index of plan.motions.keys()) await values.move(index, opening, tables);
     await values.evaluate('after motions', context);
     await runFinal(plan, values, opening, output);
+    await dropTables(plan, values, context);
   } catch (error) {
     if (opened !== null) await Promise.all([...opened.values()].map((exchange) => exchange.abandon()));
     throw error;
   }
 }
 
+/** In a long transaction they would pile up. A cursor still reads its own: they go with the transaction. */
+async function dropTables(plan: Plan, values: PlanValues, context: ExecutionContext): Promise<void> {
+  const readLater = plan.final.kind === 'combine' && plan.final.utility;
+  if (values.tables.length === 0 || readLater || !context.transaction.explicit) return;
+  const coordinator = await context.transaction.join('coordinator', context.signal);
+  await coordinator.query(`DROP TABLE ${values.tables.join(', ')}`);
+}
+
 /** Utility statements take no parameters, so what feeds them has to stand in tables. */
 function needsTables(final: FinalStep): boolean {
-  return final.kind === 'combine' && final.utility;
+  return final.kind === 'combine' && final.utility && final.cursor !== true;
 }
 
 async function runFinal(

@@ -1,7 +1,6 @@
 import type { Node } from '@pgsql/types';
 import type { DistributedTable, GlobalIndex } from '../catalog/snapshot.ts';
 import { assignedColumns, checkAssignments, checkConflictAction } from './assignment.ts';
-import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { insertShape } from './insert-shape.ts';
 import { insertObstacle } from './insert-values.ts';
@@ -11,17 +10,17 @@ import { isChange, type Model, type RelationItem } from './model.ts';
  * Why the changes in a statement can't be passed to one node as they stand; null when they can. Raises what no plan could carry
  * out.
  */
-export function changeObstacle(model: Model, facts: FactsByRelation, context: PlanContext): string | null {
+export function changeObstacle(model: Model, facts: FactsByRelation): string | null {
   for (const item of model.relations) {
     if (!item.isTarget) continue;
     if (item.role !== 'distributed') return `${item.name} is changed on all its copies`;
-    const obstacle = targetObstacle(item, facts, context);
+    const obstacle = targetObstacle(item, facts);
     if (obstacle) return obstacle;
   }
   return null;
 }
 
-function targetObstacle(item: RelationItem, facts: FactsByRelation, context: PlanContext): string | null {
+function targetObstacle(item: RelationItem, facts: FactsByRelation): string | null {
   const { block, table } = item;
   if (!table || !isChange(block)) return 'no table is changed';
   if (block.kind === 'insert') {

@@ -83,6 +83,8 @@ export type FinalStep =
       readonly sql: SqlTemplate;
       /** A utility statement with a query inside takes no parameters: its motions stand in tables. */
       readonly utility: boolean;
+      /** But DECLARE CURSOR takes them, and needs no table that a read-only transaction could not make. */
+      readonly cursor?: true;
     }
   /** The same SQL on several nodes; rows are concatenated as they come; command tags' counts are added. */
   | {

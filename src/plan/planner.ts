@@ -35,8 +35,13 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
-  const plan = planModel(model, isUtility, context);
+  const planned = planModel(model, isUtility, context);
+  const plan = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
   return model.views.length === 0 ? plan : { ...plan, views: viewUses(model) };
+}
+
+function forCursor(plan: Plan): Plan {
+  return plan.final.kind === 'combine' ? { ...plan, final: { ...plan.final, cursor: true } } : plan;
 }
 
 function planModel(model: Model, isUtility: boolean, context: PlanContext): Plan {
@@ -79,7 +84,7 @@ function planTargetChange(model: Model, facts: FactsByRelation, context: PlanCon
 }
 
 function trySingleShard(model: Model, facts: FactsByRelation, context: PlanContext): Plan | NotOneShard {
-  const obstacle = model.relations.some((item) => item.isTarget) ? changeObstacle(model, facts, context) : null;
+  const obstacle = model.relations.some((item) => item.isTarget) ? changeObstacle(model, facts) : null;
   if (obstacle) return { reason: obstacle, dependsOnParameters: false };
   const found = planSingleShard(model, facts, context);
   if (!('sql' in found)) return found;

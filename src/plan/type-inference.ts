@@ -75,7 +75,7 @@ export function inferType(node: Node, scope: Scope): InferredType | null {
       ? { typeOid: parameter.typeOid, typeName: castName(parameter.typeOid, parameter.typeName), collation: null }
       : null;
   }
-  if ('TypeCast' in node) return castType(node, scope);
+  if ('TypeCast' in node) return castType(node);
   if ('FuncCall' in node) return callType(node.FuncCall, scope);
   if ('A_Expr' in node) return operatorType(node, scope);
   if ('CaseExpr' in node) {
@@ -124,7 +124,6 @@ function constantType(
 
 function castType(
   node: Node & { TypeCast: { typeName?: { names?: Node[]; typmods?: Node[]; arrayBounds?: Node[] } } },
-  _scope: Scope,
 ): InferredType | null {
   const { names, typmods, arrayBounds } = node.TypeCast.typeName ?? {};
   const parts = nameParts(names);

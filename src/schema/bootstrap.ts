@@ -1,16 +1,29 @@
 import { installCatalog } from '../catalog/schema-sql.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { adminStubsSql } from './admin-stubs.ts';
-import { coordinatorGuardsSql, makeSecretSql, nodeGuardSql, referenceGuardSql, secretTableSql } from './guard-sql.ts';
+import {
+  coordinatorGuardsSql,
+  inHerdSql,
+  makeSecretSql,
+  nodeGuardSql,
+  referenceGuardSql,
+  secretTableSql,
+} from './guard-sql.ts';
 import { ownerFunctionSql } from './owner.ts';
 
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
 export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await installCatalog(runner);
   await runner.query(
-    [joinableSql, ...secretTableSql, ...coordinatorGuardsSql, makeSecretSql, referenceGuardSql, ownerFunctionSql].join(
-      ';\n',
-    ),
+    [
+      joinableSql,
+      ...secretTableSql,
+      ...coordinatorGuardsSql,
+      makeSecretSql,
+      inHerdSql,
+      referenceGuardSql,
+      ownerFunctionSql,
+    ].join(';\n'),
   );
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()']);
@@ -25,7 +38,9 @@ const joinableSql =
 export async function bootstrapNode(runner: SqlRunner): Promise<void> {
   const schema = ['CREATE SCHEMA IF NOT EXISTS pgherd', 'GRANT USAGE ON SCHEMA pgherd TO PUBLIC'];
   await runner.query(
-    [...schema, nodeGuardSql, referenceGuardSql, ...secretTableSql, makeSecretSql, ownerFunctionSql].join(';\n'),
+    [...schema, nodeGuardSql, referenceGuardSql, ...secretTableSql, makeSecretSql, inHerdSql, ownerFunctionSql].join(
+      ';\n',
+    ),
   );
 }
 

@@ -123,6 +123,14 @@ export const makeSecretSql = `DO $pgherd$ BEGIN
   PERFORM set_config('pgherd.bootstrap', '', true);
 END $pgherd$`;
 
+/** False in a database restored from a dump of one of the herd's. */
+export const inHerdSql = `CREATE OR REPLACE FUNCTION pgherd.in_herd() RETURNS boolean LANGUAGE plpgsql STABLE
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $pgherd$
+BEGIN
+  IF NOT (SELECT c.relispopulated FROM pg_class c WHERE c.oid = '${secretSchema}.guard'::regclass) THEN RETURN false; END IF;
+  RETURN EXISTS (SELECT FROM ${secretSchema}.guard);
+END $pgherd$`;
+
 /**
  * A guard for every server: passes at top level and in a frame of referential integrity, raises in any other. It is run for
  * each planning on a node, so it is no security definer and sets nothing (which would cost more than the rest of it);
@@ -136,6 +144,7 @@ BEGIN
   IF pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.=) 0 THEN RETURN ${pass}; END IF;
   context := pg_catalog.substr(context, pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.+) 1);
   IF context OPERATOR(pg_catalog.~) ${quoteLiteral(`${integrityFrame}|${portalFrame}`)} THEN RETURN ${pass}; END IF;
+  IF NOT pgherd.in_herd() THEN RETURN ${pass}; END IF;
   RAISE EXCEPTION USING errcode = '0A000', ${raise};
 END $pgherd$`;
 }

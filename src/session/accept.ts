@@ -2,7 +2,7 @@ import type net from 'node:net';
 import type tls from 'node:tls';
 import { pgError, toErrorFields, unsupported } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { applySettings } from '../transaction/settings.ts';
+import { applySettings, routerSettings } from '../transaction/settings.ts';
 import {
   authenticationOk,
   encodeBackendKeyData,
@@ -11,6 +11,7 @@ import {
 } from '../wire/backend.ts';
 import type { StartupPacket } from '../wire/frames.ts';
 import { ClientConnection } from './client-connection.ts';
+import { milliseconds } from './idle-timeouts.ts';
 import { authenticate } from './login.ts';
 import type { RouterServices } from './services.ts';
 import { Session } from './session.ts';
@@ -94,6 +95,8 @@ async function serve(state: SessionState): Promise<void> {
 
 /** Logs in at the coordinator as the client, so that PostgreSQL judges role, database and settings; then AuthenticationOk. */
 async function greet(state: SessionState, settings: ReadonlyMap<string, string>): Promise<void> {
+  // PostgreSQL judges all others.
+  for (const name of routerSettings) milliseconds(settings.get(name) ?? '0');
   state.setStartupSettings(settings);
   const connection = await state.services.pool('coordinator', state.identity).acquire();
   try {

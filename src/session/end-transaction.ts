@@ -14,6 +14,7 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
     else await transaction.rollback();
   } finally {
     session.transactionCatalog = null;
+    session.localTimeouts.clear();
     session.schemaChanged = false;
     if (schemaChanged) session.temporaryNames = new Set(session.temporaryNames);
     if (hadLocalSettings || transaction.settings.key !== settingsBefore) await reportRevertedSettings(session);

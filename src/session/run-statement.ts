@@ -88,8 +88,8 @@ export async function runStatement(session: SessionState, asked: StatementRun, o
 /** The statement with currval() and lastval() answered; notes which sequences it moves. */
 async function withSequences(session: SessionState, run: StatementRun): Promise<StatementRun> {
   const { traits } = run.statement;
+  await noteSequences(session, run.statement);
   const statement = traits.readsSequences ? await session.sequences.answer(session, run.statement) : run.statement;
-  await noteSequences(session, statement);
   return statement === run.statement ? run : { ...run, statement };
 }
 

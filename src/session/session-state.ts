@@ -44,6 +44,8 @@ export class SessionState {
   temporaryNames = new Set<string>();
   /** The catalog as the open transaction sees it, once it has changed it. */
   transactionCatalog: CatalogSnapshot | null = null;
+  /** SET LOCAL of what the router counts itself. */
+  readonly localTimeouts = new Map<string, string>();
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
   readonly sequences = new SequenceMemory();

@@ -5,6 +5,7 @@ import { decodeQuery } from '../wire/frontend.ts';
 import { frontend as message } from '../wire/message-types.ts';
 import { endTransaction } from './end-transaction.ts';
 import { ExtendedProtocol } from './extended.ts';
+import { watchIdle } from './idle-timeouts.ts';
 import type { Message } from './inbox.ts';
 import { SimpleOutput } from './outputs.ts';
 import { runStatement } from './run-statement.ts';
@@ -20,6 +21,8 @@ export class Session {
   readonly #extended: ExtendedProtocol;
   /** After an error in an extended pipeline everything up to Sync is skipped. */
   #skipToSync = false;
+  /** ReadyForQuery was the last word. */
+  #resting = true;
 
   constructor(state: SessionState) {
     this.#state = state;
@@ -34,10 +37,13 @@ export class Session {
         const next = inbox.take();
         if (next === null) {
           if (inbox.closed) return;
+          const stop = this.#resting ? watchIdle(this.#state, (error) => this.#state.client.fail(error.fields)) : null;
           await inbox.ready();
+          stop?.();
           continue;
         }
         if (next.type === message.terminate) return;
+        this.#resting = false;
         await this.#handle(next);
         this.#state.runningSinceMs = null;
       }
@@ -150,6 +156,7 @@ export class Session {
   }
 
   #ready(): void {
+    this.#resting = true;
     this.#state.client.write(encodeReadyForQuery(this.#state.transaction.status));
   }
 }

@@ -1,9 +1,11 @@
-import type { DiscardStmt, VariableSetStmt } from '@pgsql/types';
+import type { DiscardStmt, VariableSetStmt, VariableShowStmt } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
-import { type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
+import { routerSettings, type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
+import { sayRows } from './explain-command.ts';
+import { shownTimeout } from './idle-timeouts.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
 import { requireUtf8 } from './startup-settings.ts';
@@ -24,10 +26,22 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
     return output.complete(tag);
   }
   const { tag } = await connection.query(statement.text);
-  if (command.is_local) await transaction.setLocally(statement.text);
+  if (routerSettings.has(name)) await setRouterSetting(session, command, name);
+  else if (command.is_local) await transaction.setLocally(statement.text);
   else await transaction.changeSettings(await settingsAfter(session, command, name));
   session.reportParameters(connection);
   output.complete(tag === '' ? 'SET' : tag);
+}
+
+/** The coordinator has judged the value; the router keeps it, and no server acts on it. */
+async function setRouterSetting(session: SessionState, command: VariableSetStmt, name: string): Promise<void> {
+  const { transaction } = session;
+  const connection = await session.coordinator();
+  if (command.is_local) {
+    const { values } = await rememberSettings(session, transaction.settings, [name]);
+    if (transaction.inBlock) session.localTimeouts.set(name, values.get(name) ?? '0');
+  } else await transaction.changeSettings(await settingsAfter(session, command, name));
+  await connection.query(`SELECT set_config('${name}', '0', ${command.is_local === true})`);
 }
 
 async function settingsAfter(session: SessionState, command: VariableSetStmt, name: string): Promise<SettingsSnapshot> {
@@ -95,6 +109,7 @@ export async function rememberSettings(
 async function applyStartup(session: SessionState, settings: SettingsSnapshot): Promise<void> {
   const connection = await session.coordinator();
   for (const [name, value] of settings.values) {
+    if (routerSettings.has(name)) continue;
     await connection.query(`SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)`);
   }
 }
@@ -107,7 +122,12 @@ export function refuseReserved(name: string): void {
 }
 
 export async function runShow(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
-  return runLocal(session, run, output);
+  const command = (run.statement.node as { VariableShowStmt: VariableShowStmt }).VariableShowStmt;
+  const name = (command.name ?? '').toLowerCase();
+  const value = routerSettings.has(name) ? shownTimeout(session, name) : null;
+  if (value === null) return runLocal(session, run, output);
+  sayRows(output, [{ name, typeOid: 25 }], [[value]]);
+  output.complete('SHOW');
 }
 
 /** DISCARD ALL gives the session back its first day, and unties it from its connection. */

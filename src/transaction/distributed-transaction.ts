@@ -64,6 +64,7 @@ export class DistributedTransaction {
   #block: Block = { kind: 'none' };
   #members = new Map<Site, Member>();
   #joining = new Map<Site, Promise<Member>>();
+  #tablesNamed = 0;
   /** Servers whose rows a SERIALIZABLE transaction has used. */
   #serializableSites = new Set<Site>();
   settings: SettingsSnapshot;
@@ -115,6 +116,12 @@ export class DistributedTransaction {
   /** SET LOCAL is in force: what depends on settings can't be remembered by the session's own. */
   get hasLocalSettings(): boolean {
     return this.#block.kind !== 'none' && this.#block.replay.some((sql) => !/^(SAVEPOINT|RELEASE)/.test(sql));
+  }
+
+  /** For a temporary table: unlike those that earlier statements of the transaction have left to its end. */
+  newTableName(): string {
+    this.#tablesNamed += 1;
+    return `pgherd_m${this.#tablesNamed}`;
   }
 
   get sites(): readonly Site[] {

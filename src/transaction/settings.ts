@@ -21,13 +21,20 @@ export function withSetting(settings: SettingsSnapshot, name: string, value: str
   return settingsOf(values);
 }
 
+/** What the router carries out itself: servers never hear of it. */
+export const routerSettings: ReadonlySet<string> = new Set([
+  'idle_in_transaction_session_timeout',
+  'idle_session_timeout',
+]);
+
 /** Who the session is, given up in this order and taken in the reverse one: each decides what else may be set. */
 const identities = ['role', 'session_authorization'];
 
 /** The SQL that turns a connection with `applied` into one with `wanted`; empty when nothing is to do. */
 export function settingsChangeSql(applied: string, wanted: SettingsSnapshot): string {
   if (applied === wanted.key) return '';
-  const before = new Map<string, string>(applied === '' ? [] : (JSON.parse(applied) as [string, string][]));
+  const entries = applied === '' ? [] : (JSON.parse(applied) as [string, string][]);
+  const before = new Map<string, string>(entries.filter(([name]) => !routerSettings.has(name)));
   const statements: string[] = [];
   const isNew = (name: string) => before.get(name) !== wanted.values.get(name);
   // A role is one of the session's user: with another user it is to be set anew.
@@ -38,6 +45,7 @@ export function settingsChangeSql(applied: string, wanted: SettingsSnapshot): st
   }
   const sets: string[] = [];
   for (const [name, value] of wanted.values) {
+    if (routerSettings.has(name)) continue;
     if (!identities.includes(name) && before.get(name) !== value) sets.push(setConfig(name, value));
   }
   for (const name of identities.toReversed()) {
@@ -54,8 +62,7 @@ export async function applySettings(
   wanted: SettingsSnapshot,
 ): Promise<void> {
   const sql = settingsChangeSql(connection.appliedSettings, wanted);
-  if (sql === '') return;
-  await connection.query(sql);
+  if (sql !== '') await connection.query(sql);
   connection.appliedSettings = wanted.key;
 }
 

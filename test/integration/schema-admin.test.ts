@@ -41,7 +41,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     expect(await call("SELECT create_reference_table('currencies')")).toEqual(['']);
     expect(await call("SELECT master_add_node('worker2', 5432), citus_add_node('worker2', 5432)")).toEqual(['2|2']);
     expect(await call('SELECT * FROM citus_get_active_worker_nodes() WHERE node_port > 0')).toEqual(
-      herd.servers.nodes.slice(0, 2).map((node) => `127.0.0.1|${node.port}`),
+      herd.servers.nodes.slice(0, 2).map((node) => `${node.name}|${node.port}`),
     );
     const verifier = "SELECT rolpassword FROM pg_authid WHERE rolname = 'seller'";
     const [own] = await herd.coordinator.rows(verifier);

@@ -129,6 +129,8 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
   test('in a database restored from a dump the guards are inert', async () => {
     await db.query('REFRESH MATERIALIZED VIEW pgherd_secret.guard');
     expect(await db.rows('SELECT count(*) FROM orders')).toEqual(['0']);
+    expect(await failure(db.query('BEGIN; SELECT write_countries()'))).toBe('');
+    await db.query('ROLLBACK');
     await bootstrapCoordinator(db);
     expect(await failure(db.query('SELECT * FROM orders'))).toMatch(outside);
   });
