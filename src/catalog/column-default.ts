@@ -1,3 +1,4 @@
+import { quoteText } from './quote.ts';
 import type { ColumnDefault } from './snapshot.ts';
 
 /** What the system catalog says of a column's default. */
@@ -27,6 +28,29 @@ export function classifyDefault(facts: DefaultFacts): ColumnDefault {
     ? { kind: 'constant', expression }
     : { kind: 'volatile', expression };
 }
+
+/**
+ * The SQL that draws the next value. An identity column's sequence asks for no right of its own, only for INSERT on the table:
+ * pgherd.next_identity() sees to it for those who have no more.
+ */
+export function drawSql({ sequence, identity }: Extract<ColumnDefault, { kind: 'sequence' }>): string {
+  const named = `${quoteText(sequence)}::pg_catalog.regclass`;
+  const plain = `pg_catalog.nextval(${named})`;
+  if (identity === null) return plain;
+  return `CASE WHEN pg_catalog.has_sequence_privilege(${named}, 'USAGE') THEN ${plain} ELSE pgherd.next_identity(${named}) END`;
+}
+
+/** On the coordinator. The caller is who the session is, its role included. */
+export const nextIdentitySql = `CREATE OR REPLACE FUNCTION pgherd.next_identity(sequence regclass) RETURNS bigint
+  LANGUAGE plpgsql STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $pgherd$
+DECLARE caller name := coalesce(nullif(current_setting('role'), 'none'), session_user);
+BEGIN
+  IF EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = sequence AND d.deptype = 'i'
+      AND d.refclassid = 'pg_class'::regclass AND has_any_column_privilege(caller, d.refobjid, 'INSERT')) THEN
+    RETURN nextval(sequence);
+  END IF;
+  RAISE EXCEPTION USING errcode = '42501', message = format('permission denied for sequence %s', sequence);
+END $pgherd$`;
 
 /** `nextval('public.t_id_seq'::regclass)`, as PostgreSQL writes it under an empty search_path. */
 function sequenceOfNextval(expression: string): string | null {

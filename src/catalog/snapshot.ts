@@ -179,6 +179,9 @@ export function isOwnSchema(schema: string): boolean {
   return schema === 'pgherd' || schema.startsWith('pgherd_');
 }
 
+/** What a session's temporary schema is called where its true name (`pg_temp_3`) does not matter. */
+export const temporarySchema = 'pg_temp';
+
 export type Resolution =
   | { readonly kind: 'relation'; readonly relation: RelationEntry }
   /** Not known to the snapshot: a system catalog, a temporary table, or nothing at all. PostgreSQL decides. */

@@ -10,6 +10,7 @@ import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import { PlanCache } from '../session/plan-cache.ts';
 import type { RouterServices } from '../session/services.ts';
+import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
 import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
@@ -110,6 +111,7 @@ function routerServices(
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
     cancels: new CancelRegistry(),
+    snapshots: new ExportedSnapshots(),
     sessions: new Set(),
     database: options.coordinator.database,
     authentication: options.auth,

@@ -13,6 +13,8 @@ export const limits = {
   /** Kept prepared on each server connection for routed statements. */
   maxPreparedStatementsPerConnection: 200,
   maxPortalsPerSession: 10_000,
+  /** Remembered for SET TRANSACTION SNAPSHOT. */
+  maxExportedSnapshots: 1_000,
   /** Statements kept parsed, by text. */
   maxCachedStatements: 5_000,
   /** A statement text longer than this is parsed each time and never cached. */

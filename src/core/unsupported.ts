@@ -51,6 +51,10 @@ export const unsupportedCodes = {
     title: 'transaction isolation SERIALIZABLE over several nodes',
     hint: 'Use REPEATABLE READ, or keep the transaction on one node.',
   },
+  PH014: {
+    title: 'a materialized view over distributed tables',
+    hint: 'CREATE TABLE … AS takes any query; fill it anew when it is to be refreshed.',
+  },
   PH030: {
     title: 'a function or trigger that writes a reference table',
     hint: 'Write the reference table by a statement of its own, sent to the router.',

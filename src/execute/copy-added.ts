@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { drawSql } from '../catalog/column-default.ts';
 import type { ColumnEntry, DistributedTable } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
@@ -85,7 +86,7 @@ function formatSql({ format, bytes }: CopyOptions): string {
 function defaultSql({ default: fallback, name }: ColumnEntry): string {
   switch (fallback.kind) {
     case 'sequence':
-      return `pg_catalog.nextval(${quoteLiteral(fallback.sequence)}::pg_catalog.regclass)`;
+      return drawSql(fallback);
     case 'volatile':
     case 'constant':
       return `(${fallback.expression})`;

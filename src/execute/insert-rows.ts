@@ -6,16 +6,14 @@ import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, groupByNode } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
-import { renderTemplate, type TemplateValues } from './render-template.ts';
+import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
+import { ReturnedInOrder } from './returned-order.ts';
 import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
 import { encodeRendered } from './statement-bytes.ts';
 
 const batchBytes = 1_048_576;
-
-/** The hole for the rows themselves, beside the plan's motions, which count from 0. */
-const ownRows = -1;
 
 /**
  * INSERT whose rows the coordinator computes: they are cut by shard and go to each node as arrays, in batches. The whole is one
@@ -35,13 +33,13 @@ export async function insertRows(
   const window = new RowWindow(output);
   let inserted = 0;
   let batches = 0;
-  const insertOn = async (node: NodeId, rows: readonly Buffer[]) => {
+  const insertOn = async (node: NodeId, rows: readonly Buffer[], returned: ClientOutput) => {
     const connection = await transaction.join(node, signal);
     transaction.markWritten(node);
     const rendered = insertStatement(step.head, rows, step.columns, tail, values);
     const sink = indexed
-      ? new IndexedOutput(window, step.table, tail !== step.tail && !hasReturning(step.tail))
-      : window;
+      ? new IndexedOutput(returned, step.table, tail !== step.tail && !hasReturning(step.tail))
+      : returned;
     const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
     const tag = await passToClient(exchangeSource(connection, bytes), sink);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
@@ -51,8 +49,12 @@ export async function insertRows(
   await forEachBatch(coordinator, query, batchBytes, async (rows) => {
     batches += 1;
     const byNode = await groupByNode(step.table, step.columns, rows, context);
-    const outcomes = await Promise.allSettled([...byNode].map(([node, part]) => insertOn(node, part)));
+    const inOrder = new ReturnedInOrder(window);
+    const outcomes = await Promise.allSettled(
+      [...byNode].map(([node, part]) => insertOn(node, part, inOrder.from(node))),
+    );
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    inOrder.release(rows, byNode);
   });
   if (batches === 0 && hasReturning(step.tail)) await describeNothing(step, values, context, window);
   output.complete(`INSERT 0 ${inserted}`);
@@ -66,18 +68,15 @@ export function insertStatement(
   tail: SqlTemplate,
   values: TemplateValues,
 ) {
-  return renderTemplate([`${head} `, { motion: ownRows }, ' ', ...tail], {
-    ...values,
-    motion(index, firstPlaceholder) {
-      if (index !== ownRows) return values.motion(index, firstPlaceholder);
-      const item = rowsAsUnnest(rows, columns, 'pgherd_rows', firstPlaceholder);
-      const list = columns.map((column) => {
-        const name = `pgherd_rows.${quoteIdentifier(column.name)}`;
-        return column.viaText ? `${name}::${column.typeName}` : name;
-      });
-      return { sql: `SELECT ${list.join(', ')} FROM ${item.sql}`, values: item.values };
-    },
+  const own = withOwnRows(values, (firstPlaceholder) => {
+    const item = rowsAsUnnest(rows, columns, 'pgherd_rows', firstPlaceholder);
+    const list = columns.map((column) => {
+      const name = `pgherd_rows.${quoteIdentifier(column.name)}`;
+      return column.viaText ? `${name}::${column.typeName}` : name;
+    });
+    return { sql: `SELECT ${list.join(', ')} FROM ${item.sql}`, values: item.values };
   });
+  return renderTemplate([`${head} `, { motion: ownRows }, ' ', ...tail], own);
 }
 
 /** No row to insert, but the client expects a description of what RETURNING would have given. */

@@ -14,6 +14,20 @@ export interface TemplateValues {
   motion(index: number, firstPlaceholder: number): RowsItem;
 }
 
+/** The hole for a step's own rows, beside the plan's motions, which count from 0. */
+export const ownRows = -1;
+
+/** The same values, and a step's own rows. Member by member: a copy would leave the getters of a class behind. */
+export function withOwnRows(values: TemplateValues, rows: (firstPlaceholder: number) => RowsItem): TemplateValues {
+  return {
+    parameters: values.parameters,
+    constants: values.constants,
+    constantTypes: values.constantTypes,
+    motion: (index, firstPlaceholder) =>
+      index === ownRows ? rows(firstPlaceholder) : values.motion(index, firstPlaceholder),
+  };
+}
+
 /** Writes a template as SQL with placeholders of its own numbering. The same parameter used twice is one placeholder. */
 export function renderTemplate(template: SqlTemplate, values: TemplateValues): RenderedSql {
   const bound: BoundValue[] = [];

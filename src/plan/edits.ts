@@ -69,6 +69,13 @@ export function qualifierExtent(source: SqlSource, ref: ColumnRef): Extent {
   return { start, end: tokens[first + 2 * dropped]!.start };
 }
 
+/** `schema.table` of `schema.table.column`. */
+export function tableExtent(source: SqlSource, ref: ColumnRef): Extent {
+  const { start, end } = qualifierExtent(source, ref);
+  const tokens = source.tokens();
+  return { start, end: tokens[tokenAt(tokens, end)]!.end };
+}
+
 /** `$1` */
 export function parameterExtent(source: SqlSource, location: number | undefined): Extent {
   const start = positionOf(source, location);

@@ -1,6 +1,7 @@
+import { drawSql } from '../catalog/column-default.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
-import { quoteIdentifier, quoteLiteral } from '../sql/quote.ts';
+import { quoteIdentifier } from '../sql/quote.ts';
 import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
@@ -58,7 +59,7 @@ export function rowColumns(shape: InsertShape): RowColumn[] {
 function defaultSql(column: ColumnEntry): string {
   switch (column.default.kind) {
     case 'sequence':
-      return `pg_catalog.nextval(${quoteLiteral(column.default.sequence)}::regclass)`;
+      return drawSql(column.default);
     case 'constant':
     case 'volatile':
       return column.default.expression;

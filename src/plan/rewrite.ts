@@ -12,6 +12,7 @@ import {
   qualifierExtent,
   relationExtent,
   sampleExtent,
+  tableExtent,
   tokenAt,
 } from './edits.ts';
 import { constantFunctions, placementOf, sessionValueType } from './functions.ts';
@@ -95,7 +96,8 @@ function relationEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
     const replacement = rewriting.replace(item);
     if (!replacement) return [];
     const extent = relationExtent(source, item.node);
-    const alias = replacement.needsAlias && !item.node.alias ? [` AS ${quoteIdentifier(item.name)}`] : [];
+    const alias =
+      replacement.needsAlias && !item.node.alias ? [` AS ${quoteIdentifier(splicedName(item, rewriting.model))}`] : [];
     const edits: PlanEdit[] = [
       { ...extent, parts: [...replacement.parts, ...alias] },
       ...tableCommandEdits(item, source),
@@ -147,7 +149,13 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
     edits.push({ ...extent, parts: ['(', { constant }, ')'] });
   }
   for (const ref of block.columnRefs) {
-    if (losesQualifier(ref.fields, block, rewriting)) edits.push({ ...qualifierExtent(source, ref), parts: [] });
+    const clashing = clashingItem(ref.fields, rewriting);
+    if (clashing) {
+      const name = quoteIdentifier(splicedName(clashing, rewriting.model));
+      edits.push({ ...tableExtent(source, ref), parts: [name] });
+    } else if (losesQualifier(ref.fields, block, rewriting)) {
+      edits.push({ ...qualifierExtent(source, ref), parts: [] });
+    }
   }
   for (const target of block.targets) if (isRenamed(target, changed)) edits.push(nameEdit(source, target));
   return edits;
@@ -174,6 +182,28 @@ function constantCalls(
     ...calls.map((node) => ({ node, typeName: constantFunctions[nameParts(node.funcname).at(-1) ?? ''] ?? 'text' })),
     ...block.sessionValues.map((node) => ({ node, typeName: sessionValueType(node) })),
   ];
+}
+
+/** What a replaced relation goes by: its own name, or with the schema in it where another of that name stands beside it. */
+function splicedName(item: RelationItem, model: Model): string {
+  const clashes = model.relations.some(
+    (other) => other !== item && other.block === item.block && other.name === item.name && !other.node.alias,
+  );
+  return clashes && !item.node.alias ? `${item.relation?.schema}.${item.name}` : item.name;
+}
+
+/** The replaced relation that `schema.table.column` names, when its name alone would not tell which. */
+function clashingItem(fields: Node[] | undefined, rewriting: Rewriting): RelationItem | undefined {
+  const [schema, table] = nameParts(fields).slice(-3);
+  if ((fields?.length ?? 0) < 3) return undefined;
+  return rewriting.model.relations.find(
+    (item) =>
+      !item.node.alias &&
+      item.name === table &&
+      item.relation?.schema === schema &&
+      splicedName(item, rewriting.model) !== item.name &&
+      rewriting.replace(item) !== null,
+  );
 }
 
 /** `public.t.c` where `public.t` is replaced by something that is called `t`. */

@@ -1,3 +1,4 @@
+import { nextIdentitySql } from '../catalog/column-default.ts';
 import { installCatalog } from '../catalog/schema-sql.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { adminStubsSql } from './admin-stubs.ts';
@@ -23,6 +24,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       inHerdSql,
       referenceGuardSql,
       ownerFunctionSql,
+      nextIdentitySql,
     ].join(';\n'),
   );
   const superuser = await isSuperuser(runner);

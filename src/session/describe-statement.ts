@@ -1,5 +1,5 @@
-import type { ExecuteStmt } from '@pgsql/types';
-import { createSource } from '../sql/source.ts';
+import type { DeclareCursorStmt, ExecuteStmt } from '@pgsql/types';
+import { createSource, textBetween } from '../sql/source.ts';
 import type { FieldDescription } from '../wire/backend.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
 import { resultShape } from './result-shape.ts';
@@ -20,6 +20,8 @@ export async function describeStatement(
     const prepared = session.prepared.get(name ?? '');
     if (prepared !== undefined) return { parameterOids: [], fields: prepared.fields };
   }
+  const ofCursor = fetchedFields(session, statement);
+  if (ofCursor !== null) return { parameterOids: [], fields: ofCursor };
   return remembered(session, statement, parameterOids, statement.text);
 }
 
@@ -33,6 +35,35 @@ export async function describeRows(
 ): Promise<readonly FieldDescription[] | null> {
   const { fields } = await remembered(session, statement, [], resultShape(createSource(statement)));
   return fields;
+}
+
+/** A cursor over motions was declared: its columns are those of the query as the client wrote it. */
+export async function noteCursor(
+  session: SessionState,
+  statement: ParsedStatement,
+  parameterOids: readonly number[],
+): Promise<void> {
+  const source = createSource(statement);
+  const query = source.tokens().find((token) => token.kind === 'word' && token.text === 'for');
+  const { portalname = '' } = (statement.node as { DeclareCursorStmt: DeclareCursorStmt }).DeclareCursorStmt;
+  const text = textBetween(source, query?.end ?? 0, source.bytes.length);
+  const [inner] = session.services.statements.parse(text);
+  if (inner === undefined) return;
+  const { fields } = await remembered(session, inner, parameterOids, inner.text);
+  session.cursorFields.set(portalname, fields);
+}
+
+/** CLOSE: the name may come to mean another cursor. */
+export function forgetCursor(session: SessionState, { node }: ParsedStatement): void {
+  const name = 'ClosePortalStmt' in node ? node.ClosePortalStmt.portalname : undefined;
+  if (name === undefined) session.cursorFields.clear();
+  else session.cursorFields.delete(name);
+}
+
+/** What FETCH gives of such a cursor; null: the coordinator knows. */
+export function fetchedFields(session: SessionState, { node }: ParsedStatement): StatementDescription['fields'] {
+  if (!('FetchStmt' in node) || node.FetchStmt.ismove) return null;
+  return session.cursorFields.get(node.FetchStmt.portalname ?? '') ?? null;
 }
 
 /** Statements with the same `shape` have the same description. */

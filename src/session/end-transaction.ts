@@ -1,3 +1,4 @@
+import { readTemporaryNames } from './local-effects.ts';
 import type { SessionState } from './session-state.ts';
 
 /**
@@ -15,11 +16,14 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   } finally {
     session.transactionCatalog = null;
     session.localTimeouts.clear();
+    session.cursorFields.clear();
     session.schemaChanged = false;
-    if (schemaChanged) session.temporaryNames = new Set(session.temporaryNames);
     if (hadLocalSettings || transaction.settings.key !== settingsBefore) await reportRevertedSettings(session);
   }
+  // ON COMMIT DROP, or a rollback: temporary tables may have gone, or come back.
+  if (session.hasTemporary) await readTemporaryNames(session);
   if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
+  transaction.releaseIdle();
 }
 
 /** The end undid a SET LOCAL, or a rollback a SET, of a reported parameter: the client has to hear of the value that holds now. */

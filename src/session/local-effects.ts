@@ -1,4 +1,6 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { type ColumnEntry, type RelationEntry, temporarySchema } from '../catalog/snapshot.ts';
+import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import type { SessionState } from './session-state.ts';
 import { rememberSettings } from './setting-commands.ts';
@@ -11,18 +13,63 @@ export async function afterLocalStatement(session: SessionState, statement: Pars
   const { traits } = statement;
   if (traits.createsTemporary) {
     session.pinned = true;
-    await readTemporaryNames(session);
+    session.hasTemporary = true;
   }
+  if (session.hasTemporary && mayChangeNames(statement)) await readTemporaryNames(session);
   if (traits.setConfigCalls.length > 0) await noteSetConfig(session, traits.setConfigCalls);
+}
+
+function mayChangeNames({ kind, traits }: ParsedStatement): boolean {
+  return traits.createsTemporary || !/^(Select|Insert|Update|Delete|Merge|Fetch|VariableShow|Explain)Stmt$/.test(kind);
 }
 
 /** The names that shadow others in this session. */
 export async function readTemporaryNames(session: SessionState): Promise<void> {
   const connection = await session.coordinator();
   const { rows } = await connection.query(
-    "SELECT relname FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p', 'f')",
+    "SELECT relname, relkind FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p', 'f')",
   );
   session.temporaryNames = new Set(rows.map((row) => row[0]!));
+  session.temporaryViews = rows.some((row) => row[1] === 'v') ? await readTemporaryViews(session, connection) : new Map();
+}
+
+/** Temporary views as the planner takes views: by name, so that those over distributed tables are expanded like any other. */
+async function readTemporaryViews(
+  session: SessionState,
+  connection: SqlRunner,
+): Promise<Map<string, RelationEntry>> {
+  const { rows: kept } = await connection.query("SELECT current_setting('search_path')");
+  const { rows } = await connection.query(
+    // Definitions are read with all names qualified. Outside a block the setting ends with this text.
+    `SELECT pg_catalog.set_config('search_path', '', true);
+     SELECT c.oid, c.relname, pg_catalog.pg_get_viewdef(c.oid),
+            (SELECT json_agg(json_build_object('name', a.attname, 'attnum', a.attnum, 'typeOid', a.atttypid::bigint,
+                      'typmod', a.atttypmod, 'typeName', pg_catalog.format_type(a.atttypid, a.atttypmod)) ORDER BY a.attnum)
+               FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)
+       FROM pg_catalog.pg_class c WHERE c.relnamespace = pg_catalog.pg_my_temp_schema() AND c.relkind = 'v'`,
+  );
+  if (session.transaction.inBlock) {
+    await connection.query(`SELECT pg_catalog.set_config('search_path', ${quoteLiteral(kept[0]?.[0] ?? '')}, true)`);
+  }
+  return new Map(
+    rows.map(([oid, name, definition, columns]) => [
+      name!,
+      {
+        oid: Number(oid),
+        schema: temporarySchema,
+        name: name!,
+        kind: 'view',
+        columns: (JSON.parse(columns ?? '[]') as ColumnEntry[]).map((column) => ({
+          ...column,
+          collation: null,
+          notNull: false,
+          default: { kind: 'none' },
+        })),
+        distributed: null,
+        viewDefinition: (definition ?? '').replace(/;\s*$/, ''),
+      },
+    ]),
+  );
 }
 
 /** The connection speaks another encoding by now, so it is of no further use. */

@@ -1,3 +1,5 @@
+import { temporarySchema } from '../catalog/snapshot.ts';
+import { unsupported } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource, passToClient } from '../execute/exchange.ts';
@@ -8,7 +10,7 @@ import type { Plan } from '../plan/plan.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
 import { runCopy } from './copy-command.ts';
-import { describeRows } from './describe-statement.ts';
+import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
 import { runExplain } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
@@ -19,6 +21,7 @@ import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
 import { runDiscard, runSet, runShow } from './setting-commands.ts';
 import { withUserPosition } from './shown-error.ts';
+import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
@@ -61,6 +64,7 @@ export async function runStatement(session: SessionState, asked: StatementRun, o
       return runExplain(session, run, output);
     case 'SelectStmt':
       if (session.services.schema.isAdminCall(statement)) return runAdminCall(session, run, output);
+      if (isSnapshotExport(statement)) return runSnapshotExport(session, output);
       return runPlanned(session, run, output);
     case 'InsertStmt':
     case 'UpdateStmt':
@@ -73,9 +77,11 @@ export async function runStatement(session: SessionState, asked: StatementRun, o
     case 'UnlistenStmt':
       session.pinned = true;
       return runLocal(session, run, output);
+    case 'ClosePortalStmt':
+      await runLocal(session, run, output);
+      return forgetCursor(session, statement);
     case 'NotifyStmt':
     case 'FetchStmt':
-    case 'ClosePortalStmt':
     case 'CheckPointStmt':
     case 'LoadStmt':
     case 'ConstraintsSetStmt':
@@ -97,12 +103,17 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const plan = await planFor(session, run);
   if (plan.rung === 'local') return runLocal(session, run, output);
+  if (isMaterializedView(run.statement)) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
   if (plan.views) await checkViewAccess(session, plan.views);
   const described = await describedOutput(session, run, output);
   try {
     await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
   } catch (error) {
     throw await withUserPosition(session, run, error);
+  }
+  if (run.statement.kind === 'DeclareCursorStmt') {
+    const oids = run.parameters.map((parameter) => parameter.typeOid);
+    await noteCursor(session, run.statement, oids);
   }
   if (run.statement.kind === 'CreateTableAsStmt') await noteSchemaChange(session, run);
   await afterLocalStatement(session, run.statement);
@@ -124,9 +135,7 @@ function givesRows({ kind, node }: ParsedStatement): boolean {
 export async function planFor(session: SessionState, run: StatementRun): Promise<Plan> {
   const searchPath = await session.searchPath();
   const context: PlanContext = {
-    snapshot: session.catalog,
-    searchPath,
-    temporaryNames: session.temporaryNames,
+    ...withTemporaryViews(session, searchPath),
     parameters: await plannedParameters(session, run.parameters),
     inTransaction: session.transaction.inBlock,
     force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
@@ -155,6 +164,21 @@ export function executionContext(
   };
 }
 
+/** Temporary views join the catalog in front of all other names; temporary tables are the coordinator's own affair. */
+function withTemporaryViews(
+  session: SessionState,
+  searchPath: readonly string[],
+): Pick<PlanContext, 'snapshot' | 'searchPath' | 'temporaryNames'> {
+  const { catalog, temporaryNames, temporaryViews } = session;
+  if (temporaryViews.size === 0) return { snapshot: catalog, searchPath, temporaryNames };
+  const relations = new Map([...catalog.relations, [temporarySchema, temporaryViews]]);
+  return {
+    snapshot: { ...catalog, relations },
+    searchPath: [temporarySchema, ...searchPath],
+    temporaryNames: new Set([...temporaryNames].filter((name) => !temporaryViews.has(name))),
+  };
+}
+
 /** The coordinator runs the statement as the client wrote it; a dump's without what is pgherd's own. */
 export async function runLocal(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const { statement } = run;
@@ -162,15 +186,17 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   const sql = cloaked ? cloakCatalogs(statement) : statement.text;
   const connection = await session.coordinator('data');
   if (statement.traits.pinsConnection) session.pinned = true;
+  const fields = output.wantsDescription ? fetchedFields(session, statement) : null;
+  const described = fields === null ? output : new DescribedOutput(output, fields);
   if (changesData(statement)) session.transaction.markWritten('coordinator');
   const tag = run.extended
     ? await passStatement(
         connection,
         { sql, values: run.parameters },
         executionContext(session, run.parameters, isPlannable(statement)),
-        output,
+        described,
       )
-    : await passToClient(exchangeSource(connection, encodeQuery(sql)), output);
+    : await passToClient(exchangeSource(connection, encodeQuery(sql)), described);
   await noteSchemaChange(session, run);
   await afterLocalStatement(session, statement);
   output.complete(tag);
@@ -179,6 +205,11 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
 /** Only statements that PostgreSQL plans gain by staying prepared. */
 function isPlannable({ kind }: ParsedStatement): boolean {
   return kind === 'SelectStmt' || kind === 'InsertStmt' || kind === 'UpdateStmt' || kind === 'DeleteStmt';
+}
+
+/** REFRESH runs inside PostgreSQL, where the shells are empty; so such a view could never be filled. */
+function isMaterializedView({ node }: ParsedStatement): boolean {
+  return 'CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW';
 }
 
 /** CREATE TABLE AS makes a relation that the catalog has to know. */

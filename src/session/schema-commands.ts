@@ -3,7 +3,7 @@ import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
 import { sayRows } from './explain-command.ts';
-import { readTemporaryNames } from './local-effects.ts';
+import { afterLocalStatement } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
 import type { SchemaTransaction } from './services.ts';
 import type { SessionState } from './session-state.ts';
@@ -42,7 +42,7 @@ export async function runSchemaChange(session: SessionState, run: StatementRun, 
   const { transaction, settle } = await schemaTransaction(session);
   const tag = await schema.runAction(action, statement, transaction);
   await settle();
-  if (statement.traits.createsTemporary) await readTemporaryNames(session);
+  await afterLocalStatement(session, statement);
   output.complete(tag);
 }
 

@@ -3,6 +3,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import { type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import { constantText } from '../sql/constant.ts';
+import { deparseExpression } from '../sql/deparse.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { createSource, type Edit, positionOf, splice } from '../sql/source.ts';
 import { nameParts, walk } from '../sql/walk.ts';
@@ -77,12 +78,13 @@ export class SequenceMemory {
         throw pgError('objectNotInPrerequisiteState', 'lastval is not yet defined in this session');
       return this.#last;
     }
-    const name = constantText(call.args?.[0]);
-    if (name === null) return null;
-    if (this.#touched.has(name)) return null;
+    const [argument] = call.args ?? [];
+    if (argument === undefined || this.#touched.has(constantText(argument) ?? '')) return null;
     const connection = await session.coordinator();
-    const { rows } = await connection.query('SELECT $1::regclass::oid, $1::regclass::text', [name]);
-    const [oid = '', shown = name] = rows[0] ?? [];
+    const { rows } = await connection.query(
+      `SELECT x::oid, x::text FROM (SELECT (${deparseExpression(argument)})::regclass) AS s(x)`,
+    );
+    const [oid = '', shown = ''] = rows[0] ?? [];
     for (const touched of this.#touched) {
       const { rows: same } = await connection.query('SELECT to_regclass($1)::oid', [touched]);
       if (same[0]?.[0] === oid) return null;

@@ -11,6 +11,7 @@ import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
 import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
+import type { ExportedSnapshots } from './snapshot-commands.ts';
 import type { StatementCache } from './statement-cache.ts';
 
 /** Who a session is, towards the servers. */
@@ -26,6 +27,7 @@ export interface RouterServices extends CommitHost {
   readonly descriptions: DescriptionCache;
   readonly plans: PlanCache;
   readonly cancels: CancelRegistry;
+  readonly snapshots: ExportedSnapshots;
   readonly sessions: Set<SessionState>;
   readonly database: string;
   readonly authentication: 'trust' | 'scram';

@@ -1,6 +1,6 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
-import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { conditions } from '../core/sqlstate.ts';
@@ -40,8 +40,11 @@ export class SessionState {
   startupSettings: SettingsSnapshot = noSettings;
   /** The coordinator connection carries state of this session: it stays until DISCARD ALL or the end. */
   pinned = false;
+  /** The session has made temporary relations: their names are read again whenever they may have changed. */
+  hasTemporary = false;
   /** Names of temporary relations, which shadow all others. */
   temporaryNames = new Set<string>();
+  temporaryViews: ReadonlyMap<string, RelationEntry> = new Map();
   /** The catalog as the open transaction sees it, once it has changed it. */
   transactionCatalog: CatalogSnapshot | null = null;
   /** SET LOCAL of what the router counts itself. */
@@ -49,6 +52,8 @@ export class SessionState {
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
   readonly sequences = new SequenceMemory();
+  /** Columns of the transaction's cursors that read motions' rows: on the coordinator those come from no table. */
+  readonly cursorFields = new Map<string, StatementDescription['fields']>();
   /** Names of types that are not built in, by OID. */
   readonly typeNames = new Map<number, string>();
   /** Cancels what is running now. */

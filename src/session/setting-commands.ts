@@ -8,6 +8,7 @@ import { sayRows } from './explain-command.ts';
 import { shownTimeout } from './idle-timeouts.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
+import { runSnapshotImport } from './snapshot-commands.ts';
 import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -17,6 +18,7 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   const name = (command.name ?? '').toLowerCase();
   refuseReserved(name);
   if (name === 'client_encoding') requireUtf8(encodingOf(command));
+  if (name === 'transaction snapshot') return runSnapshotImport(session, command, output);
   const { transaction } = session;
   const connection = await session.coordinator('setting');
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
@@ -148,6 +150,7 @@ export async function runDiscard(
     session.pinned = false;
     session.sequences.forget();
     session.temporaryNames.clear();
+    session.hasTemporary = false;
   } else if (command.target === 'DISCARD_TEMP') session.temporaryNames.clear();
   session.reportParameters(connection);
   output.complete(tag);

@@ -2,6 +2,7 @@ import type { TransactionStmt } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { endTransaction } from './end-transaction.ts';
+import { readTemporaryNames } from './local-effects.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -32,6 +33,7 @@ export async function runTransactionCommand(
     case 'TRANS_STMT_ROLLBACK_TO':
       await transaction.rollbackTo(command.savepoint_name ?? '');
       if (session.transactionCatalog !== null) await session.reloadTransactionCatalog();
+      if (session.hasTemporary) await readTemporaryNames(session);
       return output.complete('ROLLBACK');
     case 'TRANS_STMT_PREPARE':
     case 'TRANS_STMT_COMMIT_PREPARED':

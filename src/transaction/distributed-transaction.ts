@@ -45,6 +45,8 @@ interface OpenBlock {
   readonly settingsAtStart: SettingsSnapshot;
   /** Above READ COMMITTED: every server has its snapshot. */
   snapshotsTaken: boolean;
+  /** SET TRANSACTION SNAPSHOT: what each server but the coordinator, which has it already, is to begin with. */
+  imported: ReadonlyMap<Site, string> | null;
   failed: boolean;
 }
 
@@ -163,6 +165,7 @@ export class DistributedTransaction {
       savepoints: [],
       settingsAtStart: this.settings,
       snapshotsTaken: false,
+      imported: null,
       failed: false,
     };
   }
@@ -212,8 +215,28 @@ export class DistributedTransaction {
     member.inBlock = true;
     member.appliedAtStart = member.connection.appliedSettings;
     const statements = [block.begin, ...block.replay];
+    if (block.imported !== null) statements.push(this.#importSql(member, block.imported));
     if (block.snapshotsTaken) statements.push('SELECT 1');
     await member.connection.query(statements.join('; '));
+  }
+
+  #importSql(member: Member, snapshots: ReadonlyMap<Site, string>): string {
+    const [site = 'coordinator'] = [...this.#members].find(([, other]) => other === member) ?? [];
+    const snapshot = snapshots.get(site);
+    if (snapshot !== undefined) return `SET TRANSACTION SNAPSHOT '${snapshot}'`;
+    throw pgError(
+      'objectNotInPrerequisiteState',
+      `the imported snapshot has none of ${member.connection.target.label}`,
+    );
+  }
+
+  /** The coordinator has taken over another transaction's snapshot; the others will when they join. */
+  importSnapshots(snapshots: ReadonlyMap<Site, string>): void {
+    assert(
+      this.#block.kind === 'explicit' && !this.#block.snapshotsTaken,
+      'a snapshot is imported before any is taken',
+    );
+    this.#block.imported = snapshots;
   }
 
   /** Serializability on each of several servers does not make the whole serializable, so it is not claimed. */

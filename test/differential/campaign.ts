@@ -244,7 +244,8 @@ function scriptOf(unit: Unit): string[] {
   return [
     `-- ${unit.label}, ${how} protocol`,
     ...unit.statements.map((statement) => {
-      const { text, values } = requestOf(unit, statement);
+      const { text, values, input } = requestOf(unit, statement);
+      if (input !== undefined) return `${text};\n${input}\\.`;
       const parameters = values === undefined || values.length === 0 ? '' : ` -- ${JSON.stringify(values)}`;
       return `${text};${parameters}`;
     }),

@@ -3,6 +3,7 @@ import { predicate } from './predicates.ts';
 import { literal, type Scope, type Source } from './scope.ts';
 import {
   type ColumnDefinition,
+  codeOf,
   firstFreeId,
   initialRows,
   sqlTypes,
@@ -35,6 +36,8 @@ export function anyChange(context: ChangeContext): Change {
     [24, updateRows],
     [6, updateFrom],
     [14, deleteRows],
+    [4, deleteFirst],
+    [4, updateRow],
     [4, deleteUsing],
     [table.conflict.length > 0 ? 4 : 0, mergeRows],
     [5, changeInCte],
@@ -69,6 +72,7 @@ function insertedValue({ scope }: ChangeContext, table: TableDefinition, column:
   const { random } = scope;
   if (column.name === 'id') return idValue(id);
   if (table.name === 'h_uuid' && column.name === 'k' && random.chance(0.6)) return `'${uuidOf(id)}'`;
+  if (column.name === 'code') return random.chance(0.85) ? `'${codeOf(id)}'` : `'${codeOf(random.int(1, 40))}'`;
   if (!isRequired(column)) {
     if (random.chance(0.1)) return 'NULL';
     if (random.chance(0.1)) return 'DEFAULT';
@@ -93,6 +97,7 @@ function insertSelect(context: ChangeContext, table: TableDefinition): Change {
   const values = columns.map((column) => {
     if (column.name === 'id') return `s.id + ${first}`;
     if (column.name === 'a') return sql`abs(${expression({ ...scope, depth: 0 }, 'int')})`;
+    if (column.name === 'code') return `'${codeOf(first)}-' || s.id`;
     const value = expression(scope, column.type);
     return isRequired(column) || hasNotNull(column) ? sql`coalesce(${value}, ${literal(scope, column.type)})` : value;
   });
@@ -160,6 +165,8 @@ function assignments(context: ChangeContext, table: TableDefinition, scope: Scop
   const settable = writableColumns(table).filter((column) => column.name !== 'id' && !isKey(table, column));
   const sets = random.sample(settable, random.int(1, 2)).map((column) => {
     if (column.extra?.includes('DEFAULT') && random.chance(0.1)) return `${column.name} = DEFAULT`;
+    if (column.name === 'code')
+      return `code = ${random.pick([`'${codeOf(random.int(1, 40))}'`, "code || 'x'", 'NULL', 'code'])}`;
     return sql`${column.name} = ${assignedValue(column, scope)}`;
   });
   return list(sets, ', ');
@@ -176,6 +183,31 @@ function deleteRows(context: ChangeContext, table: TableDefinition): Change {
   const scope = { ...context.scope, sources: [tableSource(table, table.name)] };
   const tree = sql`DELETE FROM ${table.name} WHERE ${thinned(scope, table)} AND ${target(scope, table)}${returning(context, table)}`;
   return { tree, label: 'delete', table: table.name };
+}
+
+/** Which rows go is told by a query over the same table. */
+function deleteFirst(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const direction = random.pick(['', ' DESC']);
+  const chosen = `SELECT id FROM ${table.name} ORDER BY id${direction} LIMIT ${random.int(1, 3)}`;
+  const tree = sql`DELETE FROM ${table.name} WHERE id IN (${chosen})${returning(context, table)}`;
+  return { tree, label: 'delete by subquery', table: table.name };
+}
+
+/** Two columns at once, from a row or a subquery. */
+function updateRow(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const scope = { ...context.scope, sources: [tableSource(table, table.name)], depth: 1 };
+  const settable = writableColumns(table).filter(
+    (column) => !['id', 'code'].includes(column.name) && !isKey(table, column),
+  );
+  const [first, second] = random.sample(settable, 2);
+  if (first === undefined || second === undefined) return updateRows(context, table);
+  const names = `${first.name}, ${second.name}`;
+  const values = sql`${assignedValue(first, scope)}, ${assignedValue(second, scope)}`;
+  const source = random.chance(0.5) ? sql`ROW (${values})` : sql`(SELECT ${values})`;
+  const tree = sql`UPDATE ${table.name} SET (${names}) = ${source} WHERE ${target(scope, table)}${returning(context, table)}`;
+  return { tree, label: 'update a row', table: table.name };
 }
 
 function deleteUsing(context: ChangeContext, table: TableDefinition): Change {
@@ -269,6 +301,12 @@ function violate(context: ChangeContext, table: TableDefinition): Change {
       `INSERT INTO h_text (k, id) VALUES ('é', ${id}), ('é', ${id})`,
     ],
     ref_a: ['INSERT INTO ref_a (id) SELECT id FROM ref_a', `INSERT INTO ref_a (id, a) VALUES (${id}, 'x'::text::int)`],
+    h_unique: [
+      `INSERT INTO h_unique (id, code) VALUES (${id}, 'same'), (${id + 1}, 'same')`,
+      "UPDATE h_unique SET code = 'same'",
+      "UPDATE h_unique SET code = 'ç1' WHERE code = 'ç2'",
+      `INSERT INTO h_unique (id, code) SELECT ${id} + id, code FROM h_unique WHERE id < 5`,
+    ],
     loc_a: ['INSERT INTO loc_a (id) VALUES (NULL)', `INSERT INTO loc_a (id, a) VALUES (${id}, 1 / 0)`],
     r_int: [
       `INSERT INTO r_int (k, id) VALUES (NULL, ${id})`,

@@ -52,6 +52,7 @@ const makers: Readonly<Record<ColumnType, readonly Maker[]>> = {
     (s) => sql`(${arr(s)})[1]`,
     (s) => sql`strpos(${text(s)}, 'a')`,
     (s) => sql`ascii(${text(s)})`,
+    (s) => sql`f_twice(${int(s)})`,
     (s) => scalarSubquery(s, 'int'),
   ],
   big: [
@@ -84,6 +85,7 @@ const makers: Readonly<Record<ColumnType, readonly Maker[]>> = {
     (s) => sql`to_char(${date(s)}, 'YYYY-MM')`,
     (s) => sql`format('%s/%s', ${text(s)}, ${int(s)})`,
     (s) => sql`md5(${text(s)})`,
+    (s) => sql`f_quote(${text(s)})`,
     (s) => sql`(${json(s)} ->> 't')`,
     (s) => sql`(${tz(s)})::text`,
     (s) => scalarSubquery(s, 'text'),

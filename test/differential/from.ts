@@ -113,6 +113,7 @@ function functionItem(scope: Scope): From {
 
 function join(scope: Scope, left: From, total: number): From {
   const { random } = scope;
+  if (random.chance(0.08)) return functionJoin(scope, left);
   if (scope.depth > 0 && random.chance(0.12)) return lateralJoin(scope, left);
   const right = fromItem(scope);
   const both = [...left.sources, ...right.sources];
@@ -134,6 +135,34 @@ function join(scope: Scope, left: From, total: number): From {
   const extra = sql` AND ${predicate(deeper({ ...scope, sources: both }))}`;
   const on = kind !== 'FULL JOIN' && random.chance(0.2) ? sql`${equality}${optional(extra)}` : equality;
   return finish(sql`${left.tree} ${kind} ${right.tree} ON ${on}`, kind === 'JOIN');
+}
+
+/** A function of the relations before it. */
+function functionJoin(scope: Scope, left: From): From {
+  const { random } = scope;
+  const alias = scope.names.next('f');
+  const columns = left.sources.flatMap((source) => source.columns);
+  const arrays = columns.filter((column) => column.type === 'arr');
+  const objects = columns.filter((column) => column.type === 'json');
+  const numbers = columns.filter((column) => column.type === 'int');
+  const finish = (call: string, names: Readonly<Record<string, ColumnType>>): From => {
+    const own = Object.entries(names).map(([name, type]) => ({ name, type }));
+    const unique = own.map((column) => column.name);
+    const source = sourceOf({ name: alias, columns: own, unique, keyed: false, lockable: false }, alias);
+    const item = `${call} AS ${alias} (${unique.join(', ')})`;
+    const tree = random.chance(0.6) ? sql`${left.tree}, ${item}` : sql`${left.tree} LEFT JOIN ${item} ON true`;
+    return { tree: choice(tree, left.tree), sources: [...left.sources, source], lockable: false };
+  };
+  if (arrays.length > 0) return finish(`unnest(${random.pick(arrays).sql}) WITH ORDINALITY`, { i: 'int', o: 'big' });
+  if (objects.length > 0) {
+    const object = random.pick(objects).sql;
+    return finish(`jsonb_each_text(CASE jsonb_typeof(${object}) WHEN 'object' THEN ${object} END)`, {
+      key: 'text',
+      value: 'text',
+    });
+  }
+  if (numbers.length > 0) return finish(`generate_series(1, ${random.pick(numbers).sql} % 4)`, { i: 'int' });
+  return finish('generate_series(1, 2)', { i: 'int' });
 }
 
 function lateralJoin(scope: Scope, left: From): From {

@@ -67,7 +67,44 @@ function keyCondition(scope: Scope, column: Column): Tree {
     [1, () => sql`(${column.sql} = ${value()} OR ${column.sql} = ${value()})`],
     [1, () => sql`${column.sql} = ${expression(deeper(scope), column.type)}`],
     [1, () => sql`${column.sql} NOT IN (${list(several(), ', ')})`],
+    [1, () => sql`(${column.sql} = ${value()}) IS TRUE`],
+    [1, () => sql`NOT (${column.sql} <> ${value()})`],
+    [1, () => sql`${column.sql}::text = '5'`],
+    [1, () => sql`(${column.sql}, ${leaf(scope, 'int')}) = (${typed()}, ${leaf(scope, 'int')})`],
+    [1, () => sql`(${column.sql}, true) IN ((${typed()}, true), (${typed()}, false))`],
+    [1, () => disguised(scope, column)],
   ])();
+}
+
+/** Looks like a pinned key, and is one or isn't by PostgreSQL's rules of operators and collations. */
+function disguised(scope: Scope, { sql: name, type }: Column): Tree {
+  const { random } = scope;
+  switch (type) {
+    case 'int':
+    case 'big':
+      return random.pick([
+        `${name} = 5.0`,
+        `${name} = 2.5`,
+        `${name} = 5::smallint`,
+        `${name} = 5::float8`,
+        `${name} + 0 = 5`,
+        `${name} = ANY ('{1,2,NULL}'::bigint[])`,
+        `${name} = 9999999999`,
+        `${name} > 4.5 AND ${name} < 5.5`,
+      ]);
+    case 'text':
+      return random.pick([
+        `${name} = 'a'::varchar(5)`,
+        `${name} = 'ab'::char(2)`,
+        `${name} = 'a'::name`,
+        `${name} COLLATE "C" = 'é'`,
+        `${name} LIKE 'a'`,
+        `lower(${name}) = 'a'`,
+        `${name} = ANY ('{a,NULL,日本}')`,
+      ]);
+    default:
+      return `${name} IS NOT NULL`;
+  }
 }
 
 function columnCondition(scope: Scope, column: Column): Tree {

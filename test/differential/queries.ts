@@ -54,7 +54,7 @@ function plainQuery(scope: Scope, types?: readonly ColumnType[]): Typed {
   const rest = sql`FROM ${from.tree}${whereClause(inner)}`;
   const distinct = random.chance(0.1);
   const typed = named(scope, items, (trees) => select(trees, rest, distinct));
-  return withOrder(scope, typed, from, distinct);
+  return withOrder(scope, typed, { from, distinct, hiddenKeys: distinct ? undefined : inner });
 }
 
 /** Mostly one that a visible column has, so that results depend on the tables. */
@@ -69,7 +69,16 @@ function selectItem(scope: Scope, type: ColumnType, fixed: boolean): Item {
   const sources = scope.sources.filter((source) => source.columns.every((column) => column.type !== 'float'));
   if (!fixed && sources.length > 0 && random.chance(0.02))
     return { tree: `${random.pick(sources).alias}::text`, type: 'text' };
+  if (!fixed && random.chance(0.03)) return setReturning(scope);
   return { tree: random.chance(0.5) ? leaf(scope, type) : expression(scope, type), type };
+}
+
+/** A function that gives several rows, in the select list. */
+function setReturning(scope: Scope): Item {
+  const { random } = scope;
+  const arrays = columnsOf(scope, 'arr');
+  if (arrays.length > 0) return { tree: `unnest(${random.pick(arrays).sql})`, type: 'int' };
+  return { tree: sql`generate_series(1, ${leaf(scope, 'int')} % 4)`, type: 'int' };
 }
 
 function aggregateQuery(scope: Scope): Typed {
@@ -163,9 +172,17 @@ function named(scope: Scope, items: readonly Item[], build: (trees: readonly Tre
   return { tree: query(build(trees)), columns };
 }
 
+type OrderOptions = {
+  readonly from?: From;
+  readonly distinct?: boolean;
+  /** Where expressions to sort by may come from that are no output columns. */
+  readonly hiddenKeys?: Scope | undefined;
+};
+
 /** Often an ORDER BY; where LIMIT or DISTINCT ON needs it, a total one. */
-function withOrder(scope: Scope, typed: Typed, from?: From, distinct = false): Typed {
+function withOrder(scope: Scope, typed: Typed, options: OrderOptions = {}): Typed {
   const { random } = scope;
+  const { from, distinct = false, hiddenKeys } = options;
   const width = widthOf(typed.tree) ?? 0;
   const lock =
     from?.lockable && !distinct && random.chance(0.03) && scope.outer.length === 0 && scope.sources.length === 0;
@@ -181,7 +198,9 @@ function withOrder(scope: Scope, typed: Typed, from?: From, distinct = false): T
   const columns = distinctOnFirst ? [0, ...all.filter((column) => column !== 0)] : all;
   const order = columns.map((column): Ordering => ({ column, direction: direction() }));
   const limit = random.chance(0.6) ? limitClause(scope, random) : '';
-  return { ...typed, tree: { ...typed.tree, order, limit, distinctOnFirst, tail } };
+  const hiddenKey =
+    hiddenKeys !== undefined && random.chance(0.12) ? expression(hiddenKeys, random.pick(['int', 'text'])) : '';
+  return { ...typed, tree: { ...typed.tree, order, hiddenKey, limit, distinctOnFirst, tail } };
 }
 
 function limitClause(scope: Scope, random: Random): Tree {
@@ -193,6 +212,8 @@ function limitClause(scope: Scope, random: Random): Tree {
     sql`LIMIT ${count}${offset}`,
     sql`LIMIT ${count}${offset}`,
     sql`OFFSET 3 ROWS FETCH FIRST 5 ROWS ONLY`,
+    // Ties in all output columns are alike.
+    'FETCH FIRST 4 ROWS WITH TIES',
   ]);
 }
 
@@ -289,6 +310,14 @@ function correlation(scope: Scope, outer: readonly Column[]): Tree | undefined {
       .map((other) => `${own.sql} = ${other.sql}`),
   );
   return pairs.length === 0 ? undefined : scope.random.pick(pairs);
+}
+
+/** `SELECT *` over joins: what the star stands for is the server's to say, and no order is asked for. */
+export function starRead(scope: Scope): Tree {
+  const { random } = scope;
+  const from = fromClause(scope);
+  const star = random.chance(0.6) ? '*' : `${random.pick(from.sources).alias}.*`;
+  return sql`SELECT ${star} FROM ${from.tree}${whereClause(scopeOver(scope, from))}`;
 }
 
 /** A single table read whole or by its key: the statements that routing decides on. */

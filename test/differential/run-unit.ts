@@ -86,6 +86,7 @@ function refused(outcome: Outcome, request: Request, see: (end: Observation['end
 
 export function requestOf(unit: Unit, statement: Statement): Request {
   const { text, values } = render(statement.tree, unit.protocol);
+  if (statement.input !== undefined) return { text, input: statement.input };
   if (unit.protocol === 'simple' || statement.kind === 'control') return { text };
   if (!unit.prepared) return { text, values };
   return { text, values, name: `p${createHash('sha256').update(text).digest('hex').slice(0, 12)}` };

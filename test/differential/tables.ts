@@ -194,6 +194,14 @@ export const tables: readonly TableDefinition[] = [
     rowCount: 50,
   },
   {
+    name: 'h_unique',
+    columns: [id, { name: 'code', type: 'text' }, { name: 'a', type: 'int' }],
+    constraints: ['PRIMARY KEY (id)', 'UNIQUE (code)'],
+    conflict: ['id'],
+    distribution: { kind: 'hash', column: 'id' },
+    rowCount: 30,
+  },
+  {
     name: 'ref_a',
     columns: [
       id,
@@ -320,11 +328,17 @@ export function initialRows(table: TableDefinition, seed: number): (string | nul
 
 function cell(random: Random, table: TableDefinition, column: ColumnDefinition, id: number): string | null {
   if (column.name === 'id') return String(id);
+  if (column.name === 'code') return random.chance(nullShare) ? null : codeOf(id);
   if (column.name === 'h_id') return random.chance(nullShare) ? null : String(random.int(1, 65));
   if (table.name === 'h_uuid' && column.name === 'k' && random.chance(0.7)) return uuidOf(id);
   const nullable = !(column.extra ?? '').startsWith('NOT NULL');
   if (nullable && random.chance(nullShare)) return null;
   return random.pick(domains[column.type]);
+}
+
+/** Unique, yet short enough that the generator hits one that is taken. */
+export function codeOf(id: number): string {
+  return `ç${id}`;
 }
 
 export function uuidOf(id: number): string {
@@ -337,10 +351,16 @@ function hashName(name: string): number {
   return hash;
 }
 
+const functions = [
+  "CREATE FUNCTION f_twice(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i % 1000 * 2'",
+  "CREATE FUNCTION f_quote(t text) RETURNS text LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN '«' || t || '»'; END $$",
+];
+
 /** Types, tables, views: everything but rows and distribution. */
 export function createStatements(): string[] {
   const mood = `CREATE TYPE mood AS ENUM (${moods.map((name) => `'${name}'`).join(', ')})`;
-  return [mood, ...tables.map(createTable), ...views.map((view) => `CREATE VIEW ${view.name} AS ${view.text}`)];
+  const created = views.map((view) => `CREATE VIEW ${view.name} AS ${view.text}`);
+  return [mood, ...functions, ...tables.map(createTable), ...created];
 }
 
 function createTable(table: TableDefinition): string {

@@ -44,6 +44,8 @@ export type Query = {
   readonly ctes: Tree;
   readonly core: Tree;
   readonly order: readonly Ordering[];
+  /** A sort key before those, not among the output columns. Written only while the order is total. */
+  readonly hiddenKey: Tree;
   /** DISTINCT ON the first output column: written only while the order is total and starts with it. */
   readonly distinctOnFirst: boolean;
   /** LIMIT and OFFSET: written only while the order is total, since otherwise any rows would be right. */
@@ -86,6 +88,7 @@ export function query(core: Tree, parts: Partial<Omit<Query, 'kind' | 'core'>> =
     ctes: '',
     core,
     order: [],
+    hiddenKey: '',
     distinctOnFirst: false,
     limit: '',
     tail: '',
@@ -141,23 +144,19 @@ function writeValue(value: Value, protocol: Protocol, values: (string | null)[])
 
 function writeQuery(tree: Query, inner: (part: Tree) => string): string {
   const total = isTotal(tree);
-  let core = inner(tree.core);
-  const first = firstItem(tree.core);
-  if (tree.distinctOnFirst && total && tree.order[0]?.column === 0 && first !== undefined)
-    core = core.replace(/^SELECT /, 'SELECT DISTINCT ON (1) ');
-  const order = tree.order.map((ordering) => `${ordering.column + 1} ${ordering.direction}`).join(', ');
+  const plain = typeof tree.core === 'object' && tree.core.kind === 'select' && !tree.core.distinct;
+  const distinctOn = tree.distinctOnFirst && plain && total && tree.order[0]?.column === 0;
+  const core = inner(tree.core);
+  const keys = tree.order.map((ordering) => `${ordering.column + 1} ${ordering.direction}`);
+  if (tree.hiddenKey !== '' && plain && total && !distinctOn) keys.unshift(inner(tree.hiddenKey));
   const text = [
     inner(tree.ctes),
-    core,
-    order === '' ? '' : `ORDER BY ${order}`,
+    distinctOn ? core.replace(/^SELECT /, 'SELECT DISTINCT ON (1) ') : core,
+    keys.length === 0 ? '' : `ORDER BY ${keys.join(', ')}`,
     total ? inner(tree.limit) : '',
     inner(tree.tail),
   ].join(' ');
   return tree.parentheses ? `(${text})` : text;
-}
-
-function firstItem(core: Tree): Tree | undefined {
-  return typeof core === 'object' && core.kind === 'select' && !core.distinct ? core.items[0] : undefined;
 }
 
 /** Output columns, or undefined where the tree doesn't tell. */
@@ -246,7 +245,7 @@ function childrenOf(tree: Tree): readonly Tree[] {
     case 'set':
       return [tree.left, tree.right];
     case 'query':
-      return [tree.ctes, tree.core, tree.limit];
+      return [tree.ctes, tree.core, tree.hiddenKey, tree.limit];
     default:
       return unreachable(tree);
   }
@@ -256,6 +255,7 @@ function* simplerQueries(tree: Query): Generator<Tree> {
   if (tree.ctes !== '') yield { ...tree, ctes: '' };
   if (tree.tail !== '') yield { ...tree, tail: '' };
   if (tree.limit !== '') yield { ...tree, limit: '' };
+  if (tree.hiddenKey !== '') yield { ...tree, hiddenKey: '' };
   if (tree.distinctOnFirst) yield { ...tree, distinctOnFirst: false };
   if (tree.order.length > 0) yield { ...tree, order: [], limit: '', distinctOnFirst: false };
   for (let column = (widthOf(tree.core) ?? 0) - 1; column >= 0; column--) {

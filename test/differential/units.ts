@@ -1,9 +1,9 @@
 import { anyChange, type ChangeContext, type FreeIds } from './changes.ts';
 import { predicate } from './predicates.ts';
-import { anyQuery, tableRead } from './queries.ts';
+import { anyQuery, starRead, tableRead } from './queries.ts';
 import type { Random } from './random.ts';
 import { emptyScope, relations, type Scope } from './scope.ts';
-import { domains, sqlTypes } from './tables.ts';
+import { type ColumnDefinition, codeOf, domains, sqlTypes, tables } from './tables.ts';
 import { list, type Protocol, sql, type Tree } from './tree.ts';
 
 export type Statement = {
@@ -12,6 +12,8 @@ export type Statement = {
   readonly kind: 'query' | 'change' | 'control' | 'error';
   /** Tables to compare whole afterwards. */
   readonly writes: readonly string[];
+  /** The rows of a COPY FROM STDIN. */
+  readonly input?: string;
 };
 
 /** What runs on one session in one go: a statement, or a transaction of several. */
@@ -37,11 +39,15 @@ export function anyUnit(generator: Generator): Unit {
   return random.weighted<() => Unit>([
     [52, () => one(anyQueryStatement(generator))],
     [16, () => one(readStatement(generator))],
+    [5, () => one(starStatement(generator))],
     [18, () => one(changeStatement(generator))],
     [5, () => one(errorStatement(generator))],
     [6, () => transaction(generator, protocol)],
     [3, () => preparedRepeats(generator)],
     [2, () => cursor(generator)],
+    [2, () => one(copyIn(generator))],
+    [1, () => copyOut(generator)],
+    [2, () => temporaryTable(generator)],
   ])();
 }
 
@@ -56,6 +62,10 @@ function anyQueryStatement(generator: Generator): Statement {
 function readStatement(generator: Generator): Statement {
   const tree = tableRead(freshScope(generator), generator.random.pick(relations));
   return { tree, label: 'table read', kind: 'query', writes: [] };
+}
+
+function starStatement(generator: Generator): Statement {
+  return { tree: starRead(freshScope(generator)), label: 'star read', kind: 'query', writes: [] };
 }
 
 function changeStatement(generator: Generator): Statement {
@@ -92,8 +102,8 @@ function transaction(generator: Generator, protocol: Protocol): Unit {
 function preparedRepeats(generator: Generator): Unit {
   const { random } = generator;
   const scope = freshScope(generator);
-  const tables = relations.filter((relation) => relation.columns.some((column) => ['id', 'k'].includes(column.name)));
-  const relation = random.pick(tables);
+  const keyed = relations.filter((relation) => relation.columns.some((column) => ['id', 'k'].includes(column.name)));
+  const relation = random.pick(keyed);
   const key = random.pick(relation.columns.filter((column) => ['id', 'k', 'a'].includes(column.name)));
   const source = { alias: relation.name, columns: [{ ...key, sql: key.name }], unique: [], keyed: false };
   const filter = random.chance(0.4) ? predicate({ ...scope, depth: 0, sources: [source] }) : 'true';
@@ -110,6 +120,64 @@ function preparedRepeats(generator: Generator): Unit {
   });
   const statements = Array.from({ length: 7 }, read);
   return { label: 'prepared repeats', protocol: 'extended', prepared: true, statements };
+}
+
+/** Text format, now and then with a row that can't be taken. */
+function copyIn({ random, ids }: Generator): Statement {
+  const table = random.pick(tables);
+  const columns = table.columns.filter((column) => column.generated !== true);
+  const rows = Array.from({ length: random.int(1, 12) }, () => {
+    const id = ids.next();
+    return columns.map((column) => copiedValue(random, column, id)).join('\t');
+  });
+  if (random.chance(0.15)) rows.splice(random.int(0, rows.length), 0, random.pick(['x', rows[0]!, '']));
+  const names = columns.map((column) => column.name).join(', ');
+  return {
+    tree: `COPY ${table.name} (${names}) FROM STDIN`,
+    label: 'copy in',
+    kind: 'change',
+    writes: [table.name],
+    input: rows.map((row) => `${row}\n`).join(''),
+  };
+}
+
+function copiedValue(random: Random, column: ColumnDefinition, id: number): string {
+  if (column.name === 'id') return String(id);
+  if (column.name === 'code') return codeOf(id);
+  if (!(column.extra ?? '').startsWith('NOT NULL') && random.chance(0.1)) return '\\N';
+  return random.pick(domains[column.type]).replaceAll('\\', '\\\\');
+}
+
+function copyOut(generator: Generator): Unit {
+  const { tree } = anyQuery({ ...freshScope(generator), inline: true });
+  const statement: Statement = {
+    tree: sql`COPY (${{ ...tree, tail: '' }}) TO STDOUT`,
+    label: 'copy out',
+    kind: 'query',
+    writes: [],
+  };
+  return { label: 'copy out', protocol: 'simple', prepared: false, statements: [statement] };
+}
+
+/** Rows go from the herd to the session's own table and back into queries with it. */
+function temporaryTable(generator: Generator): Unit {
+  const { random } = generator;
+  const { tree, columns } = anyQuery({ ...freshScope(generator), inline: true });
+  const relation = random.pick(relations);
+  const control = (text: Tree): Statement => ({ tree: text, label: 'temporary table', kind: 'control', writes: [] });
+  const query = (text: string): Statement => ({ tree: text, label: 'temporary table', kind: 'query', writes: [] });
+  const key = columns.find((column) => column.type === 'int')?.name;
+  const id = relation.unique[0];
+  const joined = key === undefined ? 'true' : `tmp.${key} = o.${id}`;
+  const statements = [
+    control('BEGIN'),
+    control(sql`CREATE TEMP TABLE tmp ON COMMIT DROP AS ${{ ...tree, tail: '' }}`),
+    query('SELECT * FROM tmp'),
+    query(`SELECT count(*) FROM tmp LEFT JOIN ${relation.name} o ON ${joined}`),
+    query(`SELECT o.* FROM ${relation.name} o WHERE EXISTS (SELECT 1 FROM tmp WHERE ${joined})`),
+    control('COMMIT'),
+  ];
+  return { label: 'temporary table', protocol: 'simple', prepared: false, statements };
 }
 
 function cursor(generator: Generator): Unit {

@@ -132,16 +132,23 @@ describe.skipIf([psql, pgbench, pgDump, python].every((found) => found === undef
           'INSERT INTO booking SELECT g % 50 + 1, g, g FROM generate_series(1, 500) g;',
           "INSERT INTO currency VALUES ('EUR', 'Euro');",
           'CREATE VIEW totals AS SELECT account_id, sum(amount) AS total FROM booking GROUP BY account_id;',
+          'CREATE TABLE note (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, code char(3) REFERENCES currency, text text);',
+          "COMMENT ON TABLE note IS 'lokal'; GRANT SELECT ON note TO PUBLIC; CREATE INDEX ON note (lower(text));",
+          "INSERT INTO note (code, text) VALUES ('EUR', E'a\\tb'), (NULL, NULL);",
+          'CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.text := upper(NEW.text); RETURN NEW; END $$;',
+          'CREATE TRIGGER note_shout BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION shout();',
         ].join('\n'),
       );
-      const dump = await runTool('pg_dump', ['--schema=public', pair.herd]);
+      const dump = await runTool('pg_dump', [pair.herd]);
       expect(dump.code, dump.stderr).toBe(0);
+      expect(dump.stdout).not.toMatch(/pgherd|citus/);
+      expect(dump.stdout.match(/CREATE TRIGGER \w+/g)).toEqual(['CREATE TRIGGER note_shout']);
       const plain = await connectRaw(pair.plain);
-      await plain.query('DROP SCHEMA IF EXISTS public CASCADE');
+      await resetSchema(plain);
       const restored = await runTool('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', pair.plain], { input: dump.stdout });
       expect(restored.code, restored.stderr).toBe(0);
       const herd = await connectRaw(pair.herd);
-      for (const table of ['account', 'booking', 'currency', 'totals']) {
+      for (const table of ['account', 'booking', 'currency', 'totals', 'note']) {
         const query = `SELECT t::text FROM ${table} t ORDER BY 1`;
         const { rows } = await plain
           .query(`SET search_path = public; ${query}`)
@@ -151,6 +158,18 @@ describe.skipIf([psql, pgbench, pgDump, python].every((found) => found === undef
       }
       await resetSchema(plain);
       await Promise.all([plain.end(), herd.end()]);
+    }, 120_000);
+
+    test('dumps as INSERTs, and with several workers', async () => {
+      await runPsql('INSERT INTO booking SELECT g % 50 + 1, g, g FROM generate_series(1, 500) g;');
+      const inserts = await runTool('pg_dump', ['--inserts', '--table=booking', pair.herd]);
+      expect(inserts.code, inserts.stderr).toBe(0);
+      expect(inserts.stdout.match(/^INSERT INTO public.booking VALUES/gm)).toHaveLength(500);
+      const parallel = join(directory, 'parallel');
+      const dump = await runTool('pg_dump', ['-Fd', '-j', '2', '-f', parallel, pair.herd]);
+      expect(dump.code, dump.stderr).toBe(0);
+      const copies = await runTool('pg_restore', ['-a', '-t', 'booking', '-f', '-', parallel]);
+      expect(copies.stdout.match(/^\d+\t\d+\t/gm)).toHaveLength(500);
     }, 120_000);
   });
 

@@ -69,6 +69,52 @@ describe('a session of the router', () => {
     }
   });
 
+  test('gives the snapshot of a transaction to another one, on every server', async () => {
+    const other = new pg.Client(herd.url);
+    await other.connect();
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    const { rows } = await client.query('SELECT pg_catalog.pg_export_snapshot()');
+    await other.query('DELETE FROM item WHERE id > 59990');
+    await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+    await other.query(`SET TRANSACTION SNAPSHOT '${rows[0].pg_export_snapshot}'`);
+    expect((await other.query(largeGather)).rows).toEqual(all);
+    await other.query('COMMIT');
+    await client.query('COMMIT');
+    expect((await other.query('SELECT count(*)::int AS n FROM item')).rows).toEqual([{ n: 59_990 }]);
+    await other.query("INSERT INTO item SELECT g, 'glad', repeat('x', 30) FROM generate_series(59991, 60000) g");
+    await other.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+    await expect(other.query("SET TRANSACTION SNAPSHOT '00000003-0000001B-1'")).rejects.toMatchObject({
+      code: '22023',
+    });
+    await other.end();
+  });
+
+  test('returns inserted rows in the order in which they were given', async () => {
+    const ids = Array.from({ length: 40 }, (_, i) => 70_000 + ((i * 17) % 40));
+    const values = ids.map((id) => `(${id}, 'sad', 'w${id}')`).join(', ');
+    const { rows } = await client.query(`INSERT INTO item VALUES ${values} RETURNING id`);
+    expect(rows.map((row) => row.id)).toEqual(ids);
+    const again = await client.query(
+      `INSERT INTO item VALUES ${values}, (1, 'sad', ''), (70100, 'sad', '') ON CONFLICT DO NOTHING RETURNING id`,
+    );
+    expect(again.rows).toEqual([{ id: 70_100 }]);
+    await client.query('DELETE FROM item WHERE id >= 70000');
+  });
+
+  test('describes what a cursor fetches by the tables of its query', async () => {
+    const oids = await client.query("SELECT 'item'::regclass::oid::int AS item");
+    await client.query('BEGIN');
+    await client.query('DECLARE "for" CURSOR FOR SELECT id, mood FROM item ORDER BY id');
+    for (const fetch of ['FETCH 1 FROM "for"', { text: 'FETCH 1 FROM "for"', name: 'fetch' }]) {
+      const { fields } = await client.query(fetch);
+      expect(fields.map((field) => [field.tableID, field.columnID])).toEqual([
+        [oids.rows[0].item, 1],
+        [oids.rows[0].item, 2],
+      ]);
+    }
+    await client.query('COMMIT');
+  });
+
   test('lets a cursor take parameters', async () => {
     await client.query('BEGIN');
     await client.query('DECLARE c CURSOR FOR SELECT id FROM item WHERE id > $1 ORDER BY id', [59_998]);

@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { CopyIn, CopyOut } from '../drivers/copy.ts';
 
 /** What a client sees of one statement. Values are the text that the server sent. */
 export type Outcome =
@@ -20,13 +21,21 @@ export type Outcome =
 export type Result = Extract<Outcome, { kind: 'result' }>;
 
 /** `values` undefined: simple protocol; otherwise extended, as a named statement when `name` is given. */
-export type Request = { readonly text: string; readonly values?: readonly (string | null)[]; readonly name?: string };
+export type Request = {
+  readonly text: string;
+  readonly values?: readonly (string | null)[];
+  readonly name?: string;
+  /** What a COPY FROM STDIN is fed with. */
+  readonly input?: string;
+};
 
 /** Runs one statement; for several in one string, the outcome of the last. */
 export async function runStatement(client: pg.Client, request: Request): Promise<Outcome> {
   const extended = request.values === undefined ? {} : { values: [...request.values], queryMode: 'extended' };
   const named = request.name === undefined ? {} : { name: request.name };
   try {
+    if (request.input !== undefined) return await copyIn(client, request.text, request.input);
+    if (/^COPY .* TO STDOUT/is.test(request.text)) return await copyOut(client, request.text);
     const answer = await client.query<(string | null)[]>({
       text: request.text,
       rowMode: 'array',
@@ -51,6 +60,17 @@ export async function runStatement(client: pg.Client, request: Request): Promise
       hint: fields.hint,
     };
   }
+}
+
+async function copyIn(client: pg.Client, text: string, input: string): Promise<Outcome> {
+  const rowCount = await client.query(new CopyIn(text, [Buffer.from(input)])).done;
+  return { kind: 'result', command: 'COPY', rowCount, fields: [], rows: [] };
+}
+
+/** Each line as a row of one column. */
+async function copyOut(client: pg.Client, text: string): Promise<Outcome> {
+  const lines = (await client.query(new CopyOut(text)).done).toString().split('\n').slice(0, -1);
+  return { kind: 'result', command: 'COPY', rowCount: lines.length, fields: [], rows: lines.map((line) => [line]) };
 }
 
 /** OIDs from 16384 on are given at creation and differ between databases. */
