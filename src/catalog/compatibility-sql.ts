@@ -23,14 +23,9 @@ export function compatibilitySql(schema: CompatibilitySchema): string {
   if (schema === 'pgherd') return [liveShardSizeSql, ...views].join(';\n');
   // Local to this transaction, and switched off again for what follows in it.
   const allow = (value: string) => `SELECT set_config('allow_system_table_mods', '${value}', true)`;
-  return [
-    liveShardSizeSql,
-    nameOperatorsSql,
-    allow('on'),
-    ...views,
-    initialPrivilegesSql(Object.keys(viewBodies)),
-    allow('off'),
-  ].join(';\n');
+  return [liveShardSizeSql, allow('on'), ...views, initialPrivilegesSql(Object.keys(viewBodies)), allow('off')].join(
+    ';\n',
+  );
 }
 
 /** pg_dump writes GRANTs on objects of pg_catalog unless they count as made by initdb. */
@@ -41,24 +36,6 @@ FROM pg_catalog.pg_class c
 WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relname = ANY (ARRAY[${views.map((name) => `'${name}'`).join(', ')}])
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_init_privs p
     WHERE p.objoid = c.oid AND p.classoid = 'pg_catalog.pg_class'::regclass AND p.objsubid = 0)`;
-
-/**
- * `table_name = 'orders'`: PostgreSQL would read the literal as an OID ("invalid input syntax for type oid"), for regclass has
- * no operators of its own. These take the literal as a name; as superuser only, for they must be found on any search_path.
- */
-const nameOperatorsSql = ['=', '<>']
-  .map((operator) => {
-    const name = operator === '=' ? 'regclass_eq_name' : 'regclass_ne_name';
-    return `
-CREATE OR REPLACE FUNCTION pg_catalog.${name}(regclass, text) RETURNS boolean
-  LANGUAGE sql STABLE STRICT PARALLEL SAFE AS 'SELECT $1::oid OPERATOR(pg_catalog.${operator}) $2::regclass::oid';
-DO $$ BEGIN
-  IF to_regoperator('pg_catalog.${operator}(regclass,text)') IS NULL THEN
-    CREATE OPERATOR pg_catalog.${operator} (LEFTARG = regclass, RIGHTARG = text, FUNCTION = pg_catalog.${name});
-  END IF;
-END $$`;
-  })
-  .join(';');
 
 const liveShardSizeSql = `
 CREATE OR REPLACE FUNCTION pgherd.live_shard_size_guard() RETURNS TABLE (shardid bigint, nodeid integer, bytes bigint)

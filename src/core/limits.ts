@@ -23,6 +23,8 @@ export const limits = {
   maxInlineMotionBytes: 1_048_576,
   /** The same for rows that are looked up row by row, which an index makes fast. */
   maxInlineLookupBytes: 16_384,
+  /** Rows that are sent to nodes within a statement. */
+  maxShippedBytes: 67_108_864,
   /** Unread output a client may pile up before the servers feeding it are paused. */
   clientHighWaterBytes: 1_048_576,
   /** Bytes that a COPY into the herd may have in flight to one node. */

@@ -30,14 +30,13 @@ export async function readTemporaryNames(session: SessionState): Promise<void> {
     "SELECT relname, relkind FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p', 'f')",
   );
   session.temporaryNames = new Set(rows.map((row) => row[0]!));
-  session.temporaryViews = rows.some((row) => row[1] === 'v') ? await readTemporaryViews(session, connection) : new Map();
+  session.temporaryViews = rows.some((row) => row[1] === 'v')
+    ? await readTemporaryViews(session, connection)
+    : new Map();
 }
 
 /** Temporary views as the planner takes views: by name, so that those over distributed tables are expanded like any other. */
-async function readTemporaryViews(
-  session: SessionState,
-  connection: SqlRunner,
-): Promise<Map<string, RelationEntry>> {
+async function readTemporaryViews(session: SessionState, connection: SqlRunner): Promise<Map<string, RelationEntry>> {
   const { rows: kept } = await connection.query("SELECT current_setting('search_path')");
   const { rows } = await connection.query(
     // Definitions are read with all names qualified. Outside a block the setting ends with this text.

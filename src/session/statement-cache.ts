@@ -1,6 +1,13 @@
 import { limits } from '../core/limits.ts';
 import { parseStatements, type RawStatement } from '../sql/parse.ts';
+import { castRelationLiterals } from '../sql/relation-literals.ts';
 import { readTraits, type StatementTraits } from './statement-traits.ts';
+
+function withRelationLiterals(raw: RawStatement): RawStatement {
+  if (!/citus_|pg_dist_/i.test(raw.text)) return raw;
+  const text = castRelationLiterals(raw);
+  return (text === null ? null : parseStatements(text)[0]) ?? raw;
+}
 
 export interface ParsedStatement extends RawStatement {
   readonly traits: StatementTraits;
@@ -19,11 +26,13 @@ export class StatementCache {
       this.#byText.set(text, known);
       return known;
     }
-    const parsed = parseStatements(text).map((raw) => ({
-      ...raw,
-      traits: readTraits(raw.node),
-      kind: Object.keys(raw.node)[0] ?? '',
-    }));
+    const parsed = parseStatements(text)
+      .map(withRelationLiterals)
+      .map((raw) => ({
+        ...raw,
+        traits: readTraits(raw.node),
+        kind: Object.keys(raw.node)[0] ?? '',
+      }));
     if (text.length <= limits.maxCachedStatementBytes) {
       this.#byText.set(text, parsed);
       if (this.#byText.size > limits.maxCachedStatements) {

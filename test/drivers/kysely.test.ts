@@ -2,7 +2,7 @@ import { type Generated, Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
-import { createDriverTables, endWithin } from './schema.ts';
+import { createDriverTables, emptyDriverTables, endWithin } from './schema.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -18,12 +18,13 @@ describe('Kysely', () => {
 
   beforeAll(async () => {
     pair = await startPair();
+    await createDriverTables(pair);
     db = new Kysely<Database>({
       dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: pair.herd, max: 3 }) }),
     });
   }, 120_000);
 
-  beforeEach(() => createDriverTables(pair), 60_000);
+  beforeEach(() => emptyDriverTables(pair), 60_000);
 
   afterAll(async () => {
     await endWithin(5000, db?.destroy());
@@ -119,6 +120,7 @@ describe('Kysely', () => {
     expect(rows).toEqual([{ note: 'leer' }]);
     await db.schema.createIndex('account_note').on('account').column('note').execute();
     await db.schema.dropIndex('account_note').execute();
+    await db.schema.alterTable('account').dropColumn('note').execute();
     await db.schema
       .createTable('plain')
       .addColumn('id', 'integer', (column) => column.primaryKey())

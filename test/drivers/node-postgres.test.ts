@@ -2,7 +2,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
 import { CopyIn, CopyOut } from './copy.ts';
-import { createDriverTables, endWithin } from './schema.ts';
+import { createDriverTables, emptyDriverTables, endWithin } from './schema.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -12,10 +12,11 @@ describe('node-postgres', () => {
 
   beforeAll(async () => {
     pair = await startPair();
+    await createDriverTables(pair);
     pool = new pg.Pool({ connectionString: pair.herd, max: 5 });
   }, 120_000);
 
-  beforeEach(() => createDriverTables(pair), 60_000);
+  beforeEach(() => emptyDriverTables(pair), 60_000);
 
   afterAll(async () => {
     await endWithin(5000, pool?.end());

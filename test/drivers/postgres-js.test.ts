@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import postgres from 'postgres';
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
-import { createDriverTables, endWithin } from './schema.ts';
+import { createDriverTables, emptyDriverTables, endWithin } from './schema.ts';
 
 vi.setConfig({ testTimeout: 20_000 });
 
@@ -13,10 +13,11 @@ describe('postgres.js', () => {
 
   beforeAll(async () => {
     pair = await startPair();
+    await createDriverTables(pair);
     sql = postgres(pair.herd, { max: 5, onnotice: () => {} });
   }, 120_000);
 
-  beforeEach(() => createDriverTables(pair), 60_000);
+  beforeEach(() => emptyDriverTables(pair), 60_000);
 
   afterAll(async () => {
     await endWithin(5000, sql?.end({ timeout: 5 }));

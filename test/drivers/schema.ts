@@ -23,6 +23,13 @@ export async function createDriverTables(pair: Pair): Promise<void> {
   await client.end();
 }
 
+/** As they were created: empty, and counting from one. */
+export async function emptyDriverTables(pair: Pair): Promise<void> {
+  const client: pg.Client = await connectRaw(pair.herd);
+  await client.query('TRUNCATE account, booking, currency RESTART IDENTITY');
+  await client.end();
+}
+
 /** A driver that hangs must not keep the servers from being stopped. */
 export async function endWithin(waitMs: number, ended: Promise<unknown> | undefined): Promise<void> {
   let timer: NodeJS.Timeout | undefined;

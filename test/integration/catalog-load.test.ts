@@ -388,7 +388,7 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
 
   test('says so when sizes are read past the router', async () => {
     await makeHerd();
-    await expect(client.query("SELECT * FROM citus_shards WHERE table_name = 'orders'")).rejects.toMatchObject({
+    await expect(client.query("SELECT * FROM citus_shards WHERE table_name = 'orders'::regclass")).rejects.toMatchObject({
       code: '0A000',
     });
     await expect(client.query('SELECT * FROM citus_tables')).rejects.toMatchObject({ code: '0A000' });
@@ -400,7 +400,7 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
       (${firstShardId}::bigint, 1, 8192::bigint), (${firstShardId + 1}, 2, 16384), (${firstShardId + 3}, 2, 100)) v (shardid, nodeid, bytes)`);
     expect(
       await rowsOf(
-        "SELECT shard_name, nodename, nodeport, shard_size FROM citus_shards WHERE table_name = 'orders' ORDER BY shardid",
+        "SELECT shard_name, nodename, nodeport, shard_size FROM citus_shards WHERE table_name = 'orders'::regclass ORDER BY shardid",
       ),
     ).toEqual([
       [`${leafSchema(0, 'public')}.orders`, 'worker1', '1001', '8192'],

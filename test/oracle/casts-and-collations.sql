@@ -98,3 +98,9 @@ SELECT pg_typeof(id), pg_typeof(i2 + i8), pg_typeof(n), pg_typeof(ar), pg_typeof
 SELECT 7 / 2, -7 / 2, 7 % -2, 7.0 / 2, 2 ^ 0.5, 1e308 * 10;
 SELECT id / 0 FROM k;
 SELECT id + 2147483647 FROM k;
+SELECT 1 = 'a'::text;
+SELECT id FROM k WHERE id = t;
+SELECT k.id FROM k JOIN byt ON k.id = byt.t;
+SELECT 'k'::regclass = 'k', 'k'::regclass::oid = 'k'::regclass, 'k'::regclass = 'k'::regclass;
+SELECT count(*) FROM pg_class WHERE oid = 'k'::regclass;
+SELECT 'k'::regclass = 'k'::name;

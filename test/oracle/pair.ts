@@ -15,6 +15,7 @@ export type Pair = {
 /**
  * Starts both, or takes running ones from `PGHERD_TEST_PLAIN_URL` and `PGHERD_TEST_HERD_URL`.
  * `PGHERD_TEST_UNDISTRIBUTED=1` distributes nothing: for a second server that is no herd, or to try the router alone.
+ * `PGHERD_TEST_VERSION=15` runs both on PostgreSQL 15.
  */
 export async function startPair(options: { version?: 18 | 15; nodes?: number } = {}): Promise<Pair> {
   const distributed = process.env['PGHERD_TEST_UNDISTRIBUTED'] !== '1';
@@ -23,8 +24,9 @@ export async function startPair(options: { version?: 18 | 15; nodes?: number } =
   if (plainUrl !== undefined && herdUrl !== undefined) {
     return { plain: plainUrl, herd: herdUrl, distributed, stop: async () => {} };
   }
-  const plain = await startPostgres(options.version === undefined ? {} : { version: options.version });
-  const herd = await startHerd(options);
+  const version = options.version ?? (process.env['PGHERD_TEST_VERSION'] === '15' ? 15 : 18);
+  const plain = await startPostgres({ version });
+  const herd = await startHerd({ ...options, version });
   return {
     plain: `postgres://postgres@${plain.host}:${plain.port}/postgres`,
     herd: herd.url,
