@@ -71,6 +71,11 @@ export class ConnectionPool {
   /** Gives a connection back. It must be outside any transaction and exchange; otherwise it is closed. */
   release(connection: ServerConnection): void {
     if (connection.closed) return;
+    if (connection.cancelling !== null) {
+      const again = () => this.release(connection);
+      connection.cancelling.then(again, again);
+      return;
+    }
     if (this.#closed || connection.tainted || !connection.idle || connection.transactionStatus !== 'I') {
       connection.close();
       return;

@@ -68,6 +68,8 @@ export class ServerConnection implements SqlRunner {
   appliedSettings = '';
   readonly preparedStatements = new StatementNames(limits.maxPreparedStatementsPerConnection);
   #lastPortalNumber = 0;
+  /** A cancel request that may not have reached the server yet: whoever uses the connection next must wait for it. */
+  cancelling: Promise<void> | null = null;
   /** Marked when the connection carries state that can't be undone cheaply: it is closed instead of pooled. */
   tainted = false;
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;
@@ -172,8 +174,16 @@ export class ServerConnection implements SqlRunner {
   }
 
   /** Asks the server, over a connection of its own, to cancel what this one is running. */
-  async cancel(): Promise<void> {
-    if (this.closed) return;
+  cancel(): Promise<void> {
+    if (this.closed) return Promise.resolve();
+    const cancelling = this.#requestCancel().finally(() => {
+      if (this.cancelling === cancelling) this.cancelling = null;
+    });
+    this.cancelling = cancelling;
+    return cancelling;
+  }
+
+  async #requestCancel(): Promise<void> {
     const socket = await connectSocket(this.target);
     await new Promise<void>((resolve) => {
       socket.on('close', () => resolve());

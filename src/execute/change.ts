@@ -132,7 +132,7 @@ export async function insertCopies(
 }
 
 /** Runs a change on the coordinator, whose answer the client gets, then on every node. */
-async function onCopies(
+export async function onCopies(
   sites: readonly Site[],
   context: ExecutionContext,
   output: ClientOutput,

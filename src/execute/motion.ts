@@ -1,5 +1,5 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
-import { PgError } from '../core/errors.ts';
+import { PgError, pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { MotionColumn } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
@@ -23,6 +23,8 @@ export interface SpillTable {
   readonly lookupColumns: readonly string[];
   /** Never inline: the final step needs a table (functional dependency on a key, a utility statement). */
   readonly always: boolean;
+  /** Never a table: the rows go on to nodes. */
+  readonly inlineOnly?: boolean;
   coordinator(): Promise<ServerConnection>;
 }
 
@@ -50,7 +52,8 @@ class Gathering {
     this.#sources = sources;
     this.#spill = spill;
     const looksUp = spill.lookupColumns.length > 0;
-    this.#maxInlineBytes = looksUp ? limits.maxInlineLookupBytes : limits.maxInlineMotionBytes;
+    const inline = looksUp ? limits.maxInlineLookupBytes : limits.maxInlineMotionBytes;
+    this.#maxInlineBytes = spill.inlineOnly ? limits.maxShippedBytes : inline;
   }
 
   async run(): Promise<MotionRows> {
@@ -102,6 +105,7 @@ class Gathering {
 
   async #openTable(): Promise<void> {
     try {
+      if (this.#spill.inlineOnly) throw tooManyToShip();
       const connection = await this.#spill.coordinator();
       // A read-only transaction can't make even a temporary table: its rows stay in memory.
       if (!this.#spill.always && (await isReadOnly(connection))) return;
@@ -123,6 +127,13 @@ class Gathering {
       for (const source of this.#sources) source.connection.resume();
     });
   }
+}
+
+/** Rows that every node would need in its statement. */
+export function tooManyToShip(): PgError {
+  return pgError('programLimitExceeded', 'the change needs too many rows of other tables on the nodes', {
+    hint: 'Restrict them, or change the rows in several statements.',
+  });
 }
 
 async function isReadOnly(connection: ServerConnection): Promise<boolean> {

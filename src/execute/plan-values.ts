@@ -1,12 +1,22 @@
 import { collectResult } from '../backend/collect-result.ts';
-import type { Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
+import { assert } from '../core/assert.ts';
+import { changedRows } from '../plan/change-first.ts';
+import type { GatherMotion, Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
+import { type AnswerSource, exchangeSource } from './exchange.ts';
 import { gatherRows, type MotionRows } from './motion.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
-import { sourcesOf } from './sources.ts';
+import { shippedRows, type TypedColumn } from './shipped-rows.ts';
+import { joinAll, sourcesOf } from './sources.ts';
 import { type BoundValue, encodeRendered } from './statement-bytes.ts';
 import { textTuples } from './text-tuples.ts';
+
+/** The rows that a change returned, as text. */
+export interface ChangedRows {
+  readonly rows: readonly Buffer[];
+  readonly columns: readonly TypedColumn[];
+}
 
 /** What the holes of a plan's templates stand for, as it becomes known while the plan runs. */
 export class PlanValues implements TemplateValues {
@@ -15,6 +25,7 @@ export class PlanValues implements TemplateValues {
   readonly #texts: (string | null)[] = [];
   readonly #motions: readonly Motion[];
   readonly #rows: MotionRows[] = [];
+  #changed: ChangedRows | null = null;
 
   constructor(constants: readonly PlanConstant[], motions: readonly Motion[], parameters: readonly BoundValue[]) {
     this.constantTypes = constants;
@@ -26,7 +37,16 @@ export class PlanValues implements TemplateValues {
     return this.#texts;
   }
 
+  /** What a change in WITH returned. */
+  setChanged(changed: ChangedRows): void {
+    this.#changed = changed;
+  }
+
   motion(index: number, firstPlaceholder: number): RowsItem {
+    if (index === changedRows) {
+      assert(this.#changed !== null, 'the change goes before what uses its rows');
+      return shippedRows(this.#changed.rows, [], this.#changed.columns, 'pgherd_changed', firstPlaceholder);
+    }
     return motionItem(this.#rows[index]!, this.#motions[index]!.columns, index, firstPlaceholder);
   }
 
@@ -48,7 +68,7 @@ export class PlanValues implements TemplateValues {
   /** Brings the rows of a motion. `tables`: never inline. */
   async move(index: number, context: ExecutionContext, tables: boolean): Promise<void> {
     const motion = this.#motions[index]!;
-    this.#rows[index] = await this.#move(motion, index, context, tables);
+    this.#rows[index] = await this.#move(motion, context, tables);
   }
 
   /** The temporary tables that were made, quoted and qualified. */
@@ -56,27 +76,42 @@ export class PlanValues implements TemplateValues {
     return this.#rows.flatMap((rows) => (rows.kind === 'table' ? [rows.table] : []));
   }
 
-  async #move(motion: Motion, index: number, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
+  async #move(motion: Motion, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
     const { transaction, signal } = context;
     if (motion.kind === 'virtual') {
       return { kind: 'inline', rows: textTuples(await context.virtualRows(motion.relation)) };
     }
     if (motion.locksRows) transaction.ensureBlock();
-    const fragment = { rendered: renderTemplate(motion.sql, this), resultFormats: [1], describe: false };
-    const sources = await sourcesOf(motion.sites, fragment, context);
+    const sources = await this.#sources(motion, context);
     if (motion.locksRows) for (const site of motion.sites) transaction.markWritten(site);
     return gatherRows(sources, {
       name: `pg_temp.${transaction.newTableName()}`,
       columns: motion.columns,
       primaryKey: motion.primaryKey,
       lookupColumns: motion.lookupColumns,
-      always: tables || motion.primaryKey.length > 0,
+      always: motion.toNodes !== true && (tables || motion.primaryKey.length > 0),
+      inlineOnly: motion.toNodes === true,
       coordinator: () => {
         transaction.ensureBlock();
         return transaction.join('coordinator', signal);
       },
     });
   }
+
+  async #sources(motion: GatherMotion, context: ExecutionContext): Promise<readonly AnswerSource[]> {
+    if (!asksForSite(motion.sql)) {
+      const fragment = { rendered: renderTemplate(motion.sql, this), resultFormats: [1], describe: false };
+      return sourcesOf(motion.sites, fragment, context);
+    }
+    const connections = await joinAll(motion.sites, context);
+    return motion.sites.map((site, i) =>
+      exchangeSource(connections[i]!, encodeRendered(renderTemplate(motion.sql, this, site), [1], false)),
+    );
+  }
+}
+
+function asksForSite(template: SqlTemplate): boolean {
+  return template.some((part) => typeof part === 'object' && 'site' in part);
 }
 
 function needsMotions(constant: PlanConstant): boolean {

@@ -1,3 +1,4 @@
+import type { Site } from '../catalog/site.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import type { PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import { quoteLiteral } from '../sql/quote.ts';
@@ -29,7 +30,7 @@ export function withOwnRows(values: TemplateValues, rows: (firstPlaceholder: num
 }
 
 /** Writes a template as SQL with placeholders of its own numbering. The same parameter used twice is one placeholder. */
-export function renderTemplate(template: SqlTemplate, values: TemplateValues): RenderedSql {
+export function renderTemplate(template: SqlTemplate, values: TemplateValues, site?: Site): RenderedSql {
   const bound: BoundValue[] = [];
   const placeholders = new Map<number, number>();
   let sql = '';
@@ -50,6 +51,9 @@ export function renderTemplate(template: SqlTemplate, values: TemplateValues): R
       const item = values.motion(part.motion, bound.length + 1);
       bound.push(...item.values);
       sql += item.sql;
+    } else if ('site' in part) {
+      assert(typeof site === 'number', 'a template that asks for its node runs on a node');
+      sql += String(site);
     } else unreachable(part);
   }
   return { sql, values: bound };

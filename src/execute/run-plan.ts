@@ -1,14 +1,17 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { unreachable } from '../core/assert.ts';
-import type { FinalStep, Plan } from '../plan/plan.ts';
+import type { ChangeFirst, FinalStep, Plan } from '../plan/plan.ts';
+import { CapturedRows, describedColumns } from './captured-rows.ts';
 import { changeCopies, changeShards, insertCopies } from './change.ts';
+import { changeRows } from './change-rows.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
 import { openSnapshots } from './global-snapshot.ts';
 import { insertRows } from './insert-rows.ts';
-import { PlanValues } from './plan-values.ts';
+import { mergeRows } from './merge-rows.ts';
+import { type ChangedRows, PlanValues } from './plan-values.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { scatterToClient } from './scatter.ts';
 import { encodePrepared, encodeRendered, type RenderedSql } from './statement-bytes.ts';
@@ -16,6 +19,7 @@ import { encodePrepared, encodeRendered, type RenderedSql } from './statement-by
 /** Runs a plan: constants, motions in order, then the final step, whose answer goes to the client. Rejects with PgError. */
 export async function runPlan(plan: Plan, context: ExecutionContext, output: ClientOutput): Promise<void> {
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
+  if (plan.change) context.transaction.ensureBlock();
   await values.evaluate('before motions', context);
   const opened = context.globalSnapshot ? await openSnapshots(plan, values, context, output) : null;
   try {
@@ -23,12 +27,27 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     const tables = needsTables(plan.final);
     for (const index of plan.motions.keys()) await values.move(index, opening, tables);
     await values.evaluate('after motions', context);
+    if (plan.change) values.setChanged(await runChangeFirst(plan.change, values, context, output));
     await runFinal(plan, values, opening, output);
     await dropTables(plan, values, context);
   } catch (error) {
     if (opened !== null) await Promise.all([...opened.values()].map((exchange) => exchange.abandon()));
     throw error;
   }
+}
+
+/** The change in WITH, in the transaction of the whole; its rows are kept for the final step. */
+async function runChangeFirst(
+  { plan, checked }: ChangeFirst,
+  values: PlanValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<ChangedRows> {
+  const coordinator = await context.transaction.join('coordinator', context.signal);
+  const columns = await describedColumns(coordinator, checked, values);
+  const captured = new CapturedRows(output);
+  await runPlan(plan, { ...context, prepared: false, globalSnapshot: false }, captured);
+  return { rows: captured.rows, columns };
 }
 
 /** In a long transaction they would pile up. A cursor still reads its own: they go with the transaction. */
@@ -67,6 +86,10 @@ async function runFinal(
       return insertRows(final, values, context, output);
     case 'change shards':
       return changeShards(final, values, context, output);
+    case 'change rows':
+      return changeRows(final, values, context, output);
+    case 'merge rows':
+      return mergeRows(final, values, context, output);
     case 'change copies':
       return changeCopies(final, values, context, output);
     case 'insert copies':

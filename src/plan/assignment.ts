@@ -12,29 +12,44 @@ export function assignedColumns(targets: readonly Node[]): string[] {
 }
 
 /**
- * Assignments that a node would carry out otherwise than PostgreSQL does for the whole table: to the distribution column, to
- * identity columns, to defaults that nodes don't have.
+ * Assignments that a node would carry out otherwise than PostgreSQL does for the whole table: to the distribution column (but by an
+ * UPDATE, which can move rows: `changesKey`), to identity columns, to defaults that nodes don't have.
  */
 export function checkAssignments(targets: readonly Node[], item: RelationItem, facts: readonly Fact[]): void {
+  if (item.block.kind !== 'update' && changesKey(targets, item, facts)) throw keyAssigned(item);
   for (const target of targets) {
     if (!('ResTarget' in target)) continue;
     const column = item.table?.columns.find(({ name }) => name === target.ResTarget.name);
     if (!column) continue;
-    checkKey(column, target.ResTarget, item, facts);
+    checkGeneratedKey(column, item);
     checkIdentity(column, target.ResTarget);
   }
 }
 
-function checkKey(column: ColumnEntry, target: ResTarget, item: RelationItem, facts: readonly Fact[]): void {
+/** Whether the distribution column may get another value. */
+export function changesKey(targets: readonly Node[], item: RelationItem, facts: readonly Fact[]): boolean {
+  const distribution = item.table?.distribution;
+  if (distribution?.kind !== 'distributed') return false;
+  return targets.some((target) => {
+    if (!('ResTarget' in target)) return false;
+    const { name, val } = target.ResTarget;
+    const isKey = distribution.keys.some((key) => key.name === name);
+    return isKey && (!val || !keepsValue(name ?? '', val, item, facts));
+  });
+}
+
+function keyAssigned(item: RelationItem, column?: string): PgError {
+  const name = column ?? (item.table?.distribution.kind === 'distributed' ? item.table.distribution.keys[0]?.name : '');
+  return unsupported('PH006', `assigning "${name}" of ${item.table?.name}`, column ? { column } : {});
+}
+
+function checkGeneratedKey(column: ColumnEntry, item: RelationItem): void {
   const distribution = item.table?.distribution;
   if (distribution?.kind !== 'distributed') return;
-  const refused = unsupported('PH006', `assigning "${column.name}" of ${item.table?.name}`, { column: column.name });
-  if (distribution.keys.some(({ name }) => name === column.name)) {
-    if (!target.val || !keepsValue(column.name, target.val, item, facts)) throw refused;
-  }
   for (const { name } of distribution.keys) {
     const key = item.table?.columns.find((each) => each.name === name);
-    if (key?.default.kind === 'generated' && mentions(key.default.expression, column.name)) throw refused;
+    if (key?.default.kind === 'generated' && mentions(key.default.expression, column.name))
+      throw keyAssigned(item, column.name);
   }
 }
 

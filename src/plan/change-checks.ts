@@ -1,6 +1,6 @@
 import type { Node } from '@pgsql/types';
 import type { DistributedTable, GlobalIndex } from '../catalog/snapshot.ts';
-import { assignedColumns, checkAssignments, checkConflictAction } from './assignment.ts';
+import { assignedColumns, changesKey, checkAssignments, checkConflictAction } from './assignment.ts';
 import type { FactsByRelation } from './facts.ts';
 import { insertShape } from './insert-shape.ts';
 import { insertObstacle } from './insert-values.ts';
@@ -31,6 +31,7 @@ function targetObstacle(item: RelationItem, facts: FactsByRelation): string | nu
   if (block.kind === 'update') {
     const targets = block.node.targetList ?? [];
     checkAssignments(targets, item, facts.get(item) ?? []);
+    if (changesKey(targets, item, facts.get(item) ?? [])) return 'the distribution column is assigned';
     return touchedIndex(table, assignedColumns(targets)) ? 'a global unique index is kept' : null;
   }
   if (block.kind === 'delete') return globalIndexes(table).length > 0 ? 'a global unique index is kept' : null;
@@ -44,18 +45,25 @@ function mergeObstacle(item: RelationItem, facts: FactsByRelation): string | nul
   for (const action of mergeActions(block.node.mergeWhenClauses)) {
     if (action.commandType === 'CMD_UPDATE') checkAssignments(action.targets, item, facts.get(item) ?? []);
     if (action.commandType !== 'CMD_INSERT') continue;
-    const named = action.targets.length > 0 ? assignedColumns(action.targets) : table.columns.map(({ name }) => name);
-    const left = table.columns.find(
-      ({ name, default: { kind } }) => !named.includes(name) && kind !== 'none' && kind !== 'constant',
-    );
-    if (left || action.hasDefault) return 'MERGE inserts rows with defaults that nodes do not have';
+    if (!hasDefaults(action, table)) return 'MERGE inserts rows with defaults that nodes do not have';
   }
   return null;
+}
+
+/** Whether nodes can complete the rows that an INSERT of a MERGE adds. */
+export function hasDefaults(action: MergeAction, table: DistributedTable): boolean {
+  const named = action.targets.length > 0 ? assignedColumns(action.targets) : table.columns.map(({ name }) => name);
+  const left = table.columns.find(
+    ({ name, default: { kind } }) =>
+      !named.includes(name) && kind !== 'none' && kind !== 'constant' && kind !== 'generated',
+  );
+  return !left && !action.hasDefault;
 }
 
 export interface MergeAction {
   readonly commandType: string;
   readonly targets: readonly Node[];
+  readonly values: readonly Node[];
   readonly hasDefault: boolean;
 }
 
@@ -63,7 +71,7 @@ export function mergeActions(clauses: readonly Node[] | undefined): MergeAction[
   return (clauses ?? []).flatMap((node) => {
     if (!('MergeWhenClause' in node)) return [];
     const { commandType = '', targetList = [], values = [] } = node.MergeWhenClause;
-    return [{ commandType, targets: targetList, hasDefault: values.some((value) => 'SetToDefault' in value) }];
+    return [{ commandType, targets: targetList, values, hasDefault: values.some((value) => 'SetToDefault' in value) }];
   });
 }
 

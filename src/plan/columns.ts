@@ -27,6 +27,33 @@ export function neededColumns(model: Model): (item: RelationItem) => NeededColum
   };
 }
 
+/**
+ * The columns of a relation that are mentioned by references of the statement that count; null: a whole row is. A name counts wherever
+ * it stands.
+ */
+export function neededNames(
+  model: Model,
+  item: RelationItem,
+  counts: (ref: ColumnRef, block: Block) => boolean,
+): string[] | null {
+  const names = new Set<string>();
+  const inExists = existsBlocks(model);
+  for (const block of model.blocks) {
+    const ignored = inExists.has(block) ? targetRefs(block) : new Set<ColumnRef>();
+    for (const ref of block.columnRefs) {
+      if (!counts(ref, block)) continue;
+      const parts = nameParts(ref.fields);
+      const last = parts.at(-1);
+      if (typeof last === 'string') names.add(last);
+      else if (!ignored.has(ref) && (parts.at(-2) === item.name || block === item.block)) return null;
+    }
+    for (const join of joinsOf(block.from)) for (const name of join.using) names.add(name);
+  }
+  const columns = (item.relation?.columns ?? []).map((column) => column.name);
+  if (names.has(item.name) && !columns.includes(item.name)) return null;
+  return columns.filter((name) => names.has(name));
+}
+
 function mentionedNames(model: Model): ReadonlySet<string> {
   const names = new Set<string>();
   for (const block of model.blocks) {

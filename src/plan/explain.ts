@@ -12,6 +12,9 @@ export function explainPlan(plan: Plan): string[] {
       const title = `Motion ${i + 1}: ${motion.label}${motion.kind === 'gather' && motion.locksRows ? ', rows locked' : ''}`;
       return motion.kind === 'virtual' ? [`-> ${title}`] : step(title, sitesText(motion.sites), motion.sql);
     }),
+    ...(plan.change
+      ? ['-> First the change in WITH', ...explainPlan(plan.change.plan).map((line) => `   ${line}`)]
+      : []),
     ...explainFinal(plan.final),
   ];
 }
@@ -34,6 +37,20 @@ function explainFinal(final: FinalStep): string[] {
       ];
     case 'change shards':
       return step(`${final.command} on shards`, sitesText(final.sites), final.sql);
+    case 'change rows': {
+      const moved = final.move === null ? [] : [...step('Delete rows that move', 'their nodes', final.move.deleteSql)];
+      const inserted = final.move === null ? [] : [...step('Insert rows that move', 'by shard', final.move.insertSql)];
+      return [
+        ...step('Find rows', 'coordinator', final.rows),
+        ...moved,
+        ...step(`${final.command} rows`, sitesText(final.sites), final.sql),
+        ...inserted,
+      ];
+    }
+    case 'merge rows': {
+      const where = final.keys.length === 0 ? sitesText(final.sites) : 'by shard';
+      return [...step('Compute source rows', 'coordinator', final.rows), ...step('MERGE rows', where, final.sql)];
+    }
     case 'change copies':
       return step('Change all copies', sitesText(final.sites), final.sql);
     case 'insert copies':
@@ -60,6 +77,8 @@ function templateText(sql: SqlTemplate): string {
   const parts = sql.map((part) => {
     if (typeof part === 'string') return part;
     if ('parameter' in part) return `$${part.parameter + 1}`;
+    if ('site' in part) return '<node>';
+    if ('motion' in part && part.motion < 0) return part.motion === -1 ? '<rows>' : '<changed rows>';
     return 'constant' in part ? `{${part.constant}}` : `<motion ${part.motion + 1}>`;
   });
   return parts.join('').replace(/\s+/g, ' ').trim();

@@ -1,4 +1,4 @@
-import { leafSchema } from '../catalog/snapshot.ts';
+import { type DistributedTable, leafSchema } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { joinParts, splice } from '../sql/source.ts';
@@ -33,6 +33,8 @@ export interface GatherRequest {
   readonly concerns?: (item: RelationItem) => boolean;
   /** Motions of the plan so far; those that are needed are added. */
   readonly motions?: Motion[];
+  /** What stands in the place of the table that is changed; left out: it stays. */
+  readonly target?: { readonly item: RelationItem; readonly replacement: Replacement };
 }
 
 export interface Gathered {
@@ -48,28 +50,130 @@ export interface Gathered {
  * coordinator, and the statement runs there over them, otherwise as it was written.
  */
 export function gather(request: GatherRequest): Gathered {
-  const { model, facts, context, constants, motions = [], concerns = () => true } = request;
+  const { model, context, motions = [], concerns = () => true } = request;
+  const isElsewhere = (item: RelationItem) => item.role === 'distributed' || item.role === 'virtual';
+  const items = model.relations.filter((item) => !item.isTarget && isElsewhere(item) && concerns(item));
+  const { replacements, edits: besides, dependsOnParameters } = moveRelations({ ...request, motions }, items);
+  const target = request.target;
+  const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
+  const replace = (item: RelationItem) => replacements.get(item) ?? (target?.item === item ? target.replacement : null);
+  const edits = [...own, ...besides];
+  const sql = rewriteStatement({ model, context, replace, constants: null, edits });
+  const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
+  return { motions, sql, dependsOnParameters, locksRows };
+}
+
+export interface MovedRelations {
+  readonly replacements: ReadonlyMap<RelationItem, Replacement>;
+  /** What else changes in the text because of them. */
+  readonly edits: readonly SourceEdit[];
+  readonly dependsOnParameters: boolean;
+}
+
+/** Motions for relations, and what stands in their place. `toNodes`: in statements that nodes run, so their rows stay in memory. */
+export function moveRelations(
+  request: GatherRequest & { readonly motions: Motion[] },
+  items: readonly RelationItem[],
+  toNodes = false,
+): MovedRelations {
+  const { model, facts, context, constants, motions } = request;
   const needed = neededColumns(model);
   const replacements = new Map<RelationItem, Replacement>();
   let dependsOnParameters = false;
-  for (const item of model.relations) {
-    if (item.isTarget || (item.role !== 'distributed' && item.role !== 'virtual') || !concerns(item)) continue;
+  for (const item of items) {
     const columns = needed(item);
     const movement: Movement = { item, columns, facts: facts.get(item) ?? [], context, constants };
-    const { motion, depends } = item.role === 'virtual' ? virtualMotion(item) : gatherMotion(movement);
-    dependsOnParameters ||= depends;
+    const found = item.role === 'virtual' ? virtualMotion(item) : gatherMotion(movement);
+    const motion: Motion =
+      toNodes && found.motion.kind === 'gather'
+        ? { ...found.motion, label: found.motion.label.replace('Gather', 'Ship'), toNodes: true }
+        : found.motion;
+    dependsOnParameters ||= found.depends;
     replacements.set(item, {
       parts: arrival(item, columns, motion, addMotion(motions, motion, item)),
       needsAlias: true,
     });
   }
-  const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
   const isReplaced = (item: RelationItem) => replacements.has(item);
-  const edits = [...own, ...groupingEdits(model, isReplaced), ...wholeRowEdits(model, isReplaced)];
-  const replace = (item: RelationItem) => replacements.get(item) ?? null;
-  const sql = rewriteStatement({ model, context, replace, constants: null, edits });
-  const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
-  return { motions, sql, dependsOnParameters, locksRows };
+  const edits = [...groupingEdits(model, isReplaced), ...wholeRowEdits(model, isReplaced)];
+  return { replacements, edits, dependsOnParameters };
+}
+
+export interface LockedTarget {
+  /** Stands in the table's place: its columns, and the address under `addressColumns`' names. */
+  readonly replacement: Replacement;
+  readonly addressColumns: readonly MotionColumn[];
+  readonly dependsOnParameters: boolean;
+}
+
+export interface TargetRequest {
+  readonly item: RelationItem;
+  /** The columns that are needed, by the table's own names. */
+  readonly names: readonly string[];
+  readonly facts: readonly Fact[];
+  readonly context: PlanContext;
+  readonly constants: ConstantPool;
+  readonly motions: Motion[];
+  readonly strength: 'NO KEY UPDATE' | 'UPDATE';
+}
+
+/**
+ * The rows that a change may concern, locked where they are, with their addresses: node, leaf and ctid, which stay as they are while
+ * the lock is held; of a reference table, read on the coordinator, the primary key.
+ */
+export function lockTarget(request: TargetRequest): LockedTarget {
+  const { item, names, motions, strength } = request;
+  const { table } = item;
+  assert(table, 'a target has its table');
+  const columns: NeededColumns = { names, whole: false, tableoid: false };
+  const { motion, depends } = gatherMotion({ ...request, columns });
+  const address = addressOf(table);
+  const lists = address.map(({ sql }) => sql);
+  const [head, ...rest] = motion.sql;
+  assert(typeof head === 'string' && head.startsWith('SELECT'), 'a fragment begins with SELECT');
+  const from = head.indexOf(' FROM ');
+  const list = head.slice('SELECT'.length, from).trim();
+  const sql: SqlPart[] = [
+    'SELECT ',
+    ...lists.flatMap((parts, i) => (i === 0 ? parts : [', ', ...parts])),
+    `${list === '' ? '' : `, ${list}`}${head.slice(from)}`,
+    ...rest,
+    ` FOR ${strength}`,
+  ];
+  const locked: GatherMotion = {
+    ...motion,
+    sql: joinParts(sql),
+    columns: [...address.map(({ column }) => column), ...motion.columns],
+    locksRows: true,
+    label: motion.label.replace('Gather', 'Gather rows to change of'),
+  };
+  const index = motions.push(locked) - 1;
+  const shown = address.map(({ column }) => quoteIdentifier(column.name));
+  return {
+    replacement: { parts: arrival(item, columns, motion, index, shown), needsAlias: true },
+    addressColumns: address.map(({ column }) => column),
+    dependsOnParameters: depends,
+  };
+}
+
+function addressOf(table: DistributedTable): { readonly sql: SqlTemplate; readonly column: MotionColumn }[] {
+  const column = (name: string, typeOid: number, typeName: string): MotionColumn => ({
+    ...{ name, typeOid, typeName, collation: null, viaText: false },
+  });
+  if (table.distribution.kind === 'distributed') {
+    return [
+      { sql: [{ site: true }, '::integer'], column: column('pgherd_node', 23, 'integer') },
+      { sql: [`${fragmentAlias}.tableoid::oid`], column: column('pgherd_leaf', 26, 'oid') },
+      { sql: [`${fragmentAlias}.ctid::text`], column: column('pgherd_ctid', 25, 'text') },
+    ];
+  }
+  return table.primaryKey.map((name, i) => {
+    const entry = table.columns.find((each) => each.name === name);
+    assert(entry, 'a primary key is of columns');
+    const moved = motionColumn(`pgherd_k${i}`, entry);
+    const sql = `${fragmentAlias}.${quoteIdentifier(name)}${moved.viaText ? '::text' : ''}`;
+    return { sql: [sql], column: moved };
+  });
 }
 
 /** Two uses that need the same rows share them, but for a sample, which is drawn for each. */
@@ -92,8 +196,8 @@ const fragmentAlias = 't';
 
 function gatherMotion(movement: Movement): { motion: GatherMotion; depends: boolean } {
   const { item, facts, context } = movement;
-  const { table, lock } = item;
-  assert(table, 'a distributed relation has its table');
+  const { table, relation, lock } = item;
+  assert(relation, 'a relation that travels is known');
   const shards = shardsOf(item, facts, context);
   const columns = travelling(movement);
   const list = columns.map(({ sourceName, column }) => {
@@ -103,11 +207,11 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
   const filters = pushedFilters(movement);
   const where = filters.flatMap((filter, i): SqlPart[] => [i === 0 ? ' WHERE (' : ' AND (', ...filter, ')']);
   const [only] = shards.indexes?.size === 1 ? shards.indexes : [];
-  const schema = only === undefined ? table.schema : leafSchema(only, table.schema);
-  const from = `SELECT ${list.join(', ')} FROM ${quoteQualified(schema, table.name)} AS ${fragmentAlias}`;
+  const schema = only === undefined ? relation.schema : leafSchema(only, relation.schema);
+  const from = `SELECT ${list.join(', ')} FROM ${quoteQualified(schema, relation.name)} AS ${fragmentAlias}`;
   const motion: GatherMotion = {
     kind: 'gather',
-    sites: nodesOf(table, shards.indexes),
+    sites: table?.distribution.kind === 'distributed' ? nodesOf(table, shards.indexes) : ['coordinator'],
     sql: joinParts([from, ...sampleParts(movement), ...where, lock ? lockText(item) : '']),
     columns: columns.map(({ column }) => column),
     primaryKey: [],
@@ -197,7 +301,13 @@ function lockText({ lock }: RelationItem): string {
 }
 
 /** `(SELECT c0 AS "a", … FROM <motion>)`: the rows under the relation's own column names and types. */
-function arrival(item: RelationItem, columns: NeededColumns, motion: Motion, index: number): SqlTemplate {
+function arrival(
+  item: RelationItem,
+  columns: NeededColumns,
+  motion: Motion,
+  index: number,
+  besides: readonly string[] = [],
+): SqlTemplate {
   const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
   const list = entries.map((entry, i) => {
     const column = motion.columns[i]!;
@@ -206,7 +316,7 @@ function arrival(item: RelationItem, columns: NeededColumns, motion: Motion, ind
     return `${quoteIdentifier(column.name)}${cast}${collate} AS ${quoteIdentifier(entry.name)}`;
   });
   if (columns.tableoid) list.push(`${item.table?.oid ?? 0}::oid AS tableoid`);
-  return [`(SELECT ${list.join(', ')} FROM `, { motion: index }, ')'];
+  return [`(SELECT ${[...besides, ...list].join(', ')} FROM `, { motion: index }, ')'];
 }
 
 /** A whole row keeps the table's row type. As text, because a row of a subquery is a record, which no cast accepts. */

@@ -152,7 +152,7 @@ const characterTypes = new Set([1042, varchar, 1560, 1562]);
  * A distribution column's value after its type modifier: that is what is hashed. An explicit cast rounds as assignment does, but
  * cuts strings that assignment refuses, unless only spaces are cut (and those don't count for character(n)).
  */
-function storedKey(value: string, column: ColumnEntry): string {
+export function storedKey(value: string, column: ColumnEntry): string {
   if (column.typmod < 0) return value;
   const full = castName(column.typeOid, column.typeName);
   if (!characterTypes.has(column.typeOid)) return `(${value})::${full}`;

@@ -3,7 +3,7 @@ import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
 import { checkConflictAction } from './assignment.ts';
-import { copySites } from './change.ts';
+import { copySites } from './change-question.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';

@@ -20,6 +20,7 @@ import type {
 } from '@pgsql/types';
 import type { DistributedTable, RelationEntry } from '../catalog/snapshot.ts';
 import type { SqlSource } from '../sql/source.ts';
+import type { PlanEdit } from './edits.ts';
 
 /*
  * A statement as the planner sees it: query blocks, each with what its FROM yields, the expressions that belong to it and
@@ -35,6 +36,8 @@ export interface Model {
   readonly relations: readonly RelationItem[];
   /** Views that are replaced by their definitions. */
   readonly views: readonly QueryItem[];
+  /** Parts of the text that have become something else, whatever is made of the rest. */
+  readonly edits?: readonly PlanEdit[];
 }
 
 interface BlockParts {

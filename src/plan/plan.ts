@@ -19,7 +19,9 @@ export type SqlPart =
   | { readonly parameter: number }
   | { readonly motion: number }
   /** A value that is evaluated once per statement on the coordinator (now(), current_user, random(), nextval()): see `Plan.constants`. */
-  | { readonly constant: number };
+  | { readonly constant: number }
+  /** The id of the node that the SQL runs on. */
+  | { readonly site: true };
 export type SqlTemplate = readonly SqlPart[];
 
 /** A column that travels. The fragment yields it in this order; `viaText` columns are yielded as text and cast back on arrival. */
@@ -51,6 +53,8 @@ export interface GatherMotion {
   readonly lookupColumns: readonly string[];
   /** Takes row locks (FOR UPDATE): counts as a write for the transaction. */
   readonly locksRows: boolean;
+  /** The rows go on to nodes, inside their statements: they stay in memory, up to a bound. */
+  readonly toNodes?: true;
   /** Said by EXPLAIN: `Gather orders: filter pushed down`. */
   readonly label: string;
 }
@@ -129,6 +133,48 @@ export type ChangeStep =
       readonly alias: string;
       readonly where: SqlTemplate;
     }
+  /**
+   * UPDATE or DELETE whose rows the coordinator finds: `rows` yields, for each row to change, its address (`address`; the motions have
+   * locked the rows), then `columns`. Each node gets the rows that it holds in one statement, `sql`, in which they are called
+   * `pgherd_r` (motion `ownRows`).
+   */
+  | {
+      readonly kind: 'change rows';
+      readonly table: DistributedTable;
+      readonly command: 'UPDATE' | 'DELETE';
+      readonly sites: readonly Site[];
+      readonly rows: SqlTemplate;
+      readonly address: readonly MotionColumn[];
+      readonly columns: readonly ShippedColumn[];
+      readonly sql: SqlTemplate;
+      readonly assigned: readonly string[];
+      readonly alias: string;
+      /** The client's statement, for the coordinator to check types in. */
+      readonly checked: SqlTemplate;
+      /** The distribution column gets another value: rows may move. */
+      readonly move: RowMove | null;
+    }
+  /**
+   * MERGE with its source's rows sent along: `rows` runs on the coordinator and yields `keys` (where each row belongs), then
+   * `columns`; in `sql`, as it runs on the nodes, they are called `alias` (motion `ownRows`).
+   */
+  | {
+      readonly kind: 'merge rows';
+      readonly table: DistributedTable;
+      /** Nodes that may hold target rows. */
+      readonly sites: readonly NodeId[];
+      readonly rows: SqlTemplate;
+      /** By which a source row is sent to one node; empty: all rows go to all nodes. */
+      readonly keys: readonly MotionColumn[];
+      /** The routing expressions over the source, whose types must be comparable with the keys. */
+      readonly keySources: SqlTemplate;
+      readonly columns: readonly ShippedColumn[];
+      readonly sql: SqlTemplate;
+      readonly alias: string;
+      /** Target rows without a source row count: every node runs it. */
+      readonly bySource: boolean;
+      readonly checked: SqlTemplate;
+    }
   /** A change of a reference table: on the coordinator first (its row locks put writers in order), then as it stands on every node. */
   | {
       readonly kind: 'change copies';
@@ -150,6 +196,21 @@ export type ChangeStep =
       readonly tail: SqlTemplate;
     };
 
+/** A column of rows that are sent to nodes with a statement. `typeName` null: asked of the coordinator when the plan runs. */
+export interface ShippedColumn {
+  readonly name: string;
+  readonly typeName: string | null;
+  readonly collation: string | null;
+}
+
+/** Every column that is stored travels, so that a row can be deleted on one node and inserted on another. */
+export interface RowMove {
+  /** The table's columns, in the order of the step's columns, as they are routed. */
+  readonly stored: readonly MotionColumn[];
+  readonly deleteSql: SqlTemplate;
+  readonly insertSql: SqlTemplate;
+}
+
 export type Rung = 'local' | 'single shard' | 'scatter' | 'two phases' | 'gather' | 'rows to shards' | 'all copies';
 
 export interface Plan {
@@ -165,8 +226,16 @@ export interface Plan {
   readonly returnsRows: boolean;
   /** The plan holds for any parameter values (it may then be cached by text). */
   readonly valueIndependent: boolean;
+  /** A change in WITH, carried out after the motions; what it returns goes into the final step. */
+  readonly change?: ChangeFirst;
   /** Views that were expanded: to be checked before the plan runs. */
   readonly views?: readonly ViewUse[];
+}
+
+export interface ChangeFirst {
+  readonly plan: Plan;
+  /** The change alone as the client wrote it, for the coordinator to tell the types of its rows. */
+  readonly checked: SqlTemplate;
 }
 
 export interface ViewUse {

@@ -5,6 +5,7 @@ import { createSource, splice, textBetween } from '../sql/source.ts';
 import { analyze } from './analyze.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
+import { afterChange, splitChange } from './change-first.ts';
 import type { PlanContext } from './context.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
@@ -46,12 +47,32 @@ function forCursor(plan: Plan): Plan {
 
 function planModel(model: Model, isUtility: boolean, context: PlanContext): Plan {
   const facts = findFacts(model.root);
+  if (changesFirst(model) && !isUtility) return planAfterChange(model, facts, context);
   if (isUtility)
     return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
   const target = model.relations.find((item) => item.isTarget && item.block === model.root);
   if (target && target.role !== 'local') return planTargetChange(model, facts, context);
   if (target) return planGather(model, facts, context, { reason: `${target.name} is a local table`, isUtility });
   return planQuery(model, facts, context);
+}
+
+/** A table that is not the coordinator's alone is changed in WITH. */
+function changesFirst({ relations, root }: Model): boolean {
+  return relations.some((item) => item.isTarget && item.block !== root && item.role !== 'local');
+}
+
+function planAfterChange(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
+  const single = trySingleShard(model, facts, context);
+  if ('rung' in single) return single;
+  const { change, rest } = splitChange(model);
+  const inner = analyze(change.node, change, context);
+  const first = planModel(inner, false, context);
+  const target = rest.relations.find((item) => item.isTarget && item.block === rest.root);
+  const plan =
+    target && target.role !== 'local'
+      ? planInsert(rest, facts, context, single.reason)
+      : planGather(rest, facts, context, { reason: single.reason, isUtility: false });
+  return afterChange(plan, first, inner, context);
 }
 
 /** SELECT and VALUES (with CTEs that may change something). */
@@ -62,8 +83,6 @@ function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): 
   }
   const single = trySingleShard(model, facts, context);
   if ('rung' in single) return single;
-  if (changed)
-    throw unsupported('PH002', `a data-modifying CTE on ${changed.name} over several shards (${single.reason})`);
   const scatter = planScatter(model, facts, context);
   if ('rung' in scatter) return scatter;
   const phases = planTwoPhases(model, facts, context);

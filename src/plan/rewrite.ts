@@ -71,6 +71,7 @@ function rewriteSource(source: SqlSource, rewriting: Rewriting): SqlTemplate {
   const { model } = rewriting;
   const blocks = model.blocks.filter((block) => block.source === source);
   const edits = [
+    ...(source === model.source ? (model.edits ?? []) : []),
     ...(rewriting.edits ?? []).flatMap((each) => (each.source === source ? [each.edit] : [])),
     ...relationEdits(source, rewriting),
     ...viewEdits(source, rewriting),

@@ -112,7 +112,7 @@ function keyType(bound: Bound): number | null {
 }
 
 /** The operands of PostgreSQL's own `=`: not a user's, which a search_path with pg_catalog behind would allow. */
-function equalitySides(expression: Node, context: PlanContext): [Node, Node] | null {
+export function equalitySides(expression: Node, context: PlanContext): [Node, Node] | null {
   if (!('A_Expr' in expression)) return null;
   const { kind, lexpr, rexpr } = expression.A_Expr;
   return kind === 'AEXPR_OP' && lexpr && rexpr && isBuiltinEquality(expression, context) ? [lexpr, rexpr] : null;

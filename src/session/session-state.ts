@@ -17,6 +17,9 @@ import { SequenceMemory } from './sequence-memory.ts';
 import type { Identity, NoticeFields, RouterServices } from './services.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
+/** How long a server gets to react to a cancel request. */
+const cancelAgainMs = 200;
+
 /** A statement prepared by name, by Parse or PREPARE. */
 export interface PreparedStatement {
   readonly name: string;
@@ -102,9 +105,20 @@ export class SessionState {
 
   /** A cancel request came: whatever waits stops waiting, and every server involved is asked to stop. */
   cancel(): void {
-    this.#statement.abort();
-    for (const connection of this.transaction.connections)
+    const statement = this.#statement;
+    if (statement.signal.aborted) return;
+    statement.abort();
+    this.#cancelServers(statement);
+  }
+
+  /** A server that is just between two commands ignores a cancel request, so they are repeated until the statement has ended. */
+  #cancelServers(statement: AbortController): void {
+    for (const connection of this.transaction.connections) {
       if (!connection.idle) void connection.cancel().catch(() => {});
+    }
+    setTimeout(() => {
+      if (this.#statement === statement && this.runningSinceMs !== null) this.#cancelServers(statement);
+    }, cancelAgainMs).unref();
   }
 
   /** In REPEATABLE READ and above the transaction's first statement took them all. */

@@ -388,7 +388,9 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
 
   test('says so when sizes are read past the router', async () => {
     await makeHerd();
-    await expect(client.query("SELECT * FROM citus_shards WHERE table_name = 'orders'::regclass")).rejects.toMatchObject({
+    await expect(
+      client.query("SELECT * FROM citus_shards WHERE table_name = 'orders'::regclass"),
+    ).rejects.toMatchObject({
       code: '0A000',
     });
     await expect(client.query('SELECT * FROM citus_tables')).rejects.toMatchObject({ code: '0A000' });

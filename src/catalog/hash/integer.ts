@@ -90,11 +90,13 @@ export function decodeIntegerText(bits: 16 | 32 | 64): DecodeText {
   };
 }
 
-/** Plain digits up to 2^32 - 1 (oidin takes signs too; asked). */
+/** Plain digits up to 2^32 - 1. What oidin takes besides is asked: signs, and numbers that a leading zero makes octal or hexadecimal. */
 export function decodeOidText(text: Buffer, into: KeyDatum): boolean {
+  if (text[0] === zero && text.length > 1) return false;
   return isDigit(text[0] ?? 0) && parseInteger(text, into) && into.high === 0;
 }
 
+const zero = 0x30;
 const minus = 0x2d;
 const plus = 0x2b;
 

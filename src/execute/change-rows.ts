@@ -1,0 +1,271 @@
+import { collectResult } from '../backend/collect-result.ts';
+import type { ServerConnection } from '../backend/server-connection.ts';
+import type { NodeId } from '../catalog/snapshot.ts';
+import { pgError, unsupported } from '../core/errors.ts';
+import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
+import { encodeParse, syncMessage } from '../wire/frontend.ts';
+import { onCopies } from './change.ts';
+import type { ClientOutput } from './client-output.ts';
+import type { ExecutionContext } from './context.ts';
+import { exchangeSource, passToClient } from './exchange.ts';
+import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './global-index.ts';
+import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
+import { hasReturning } from './insert-rows.ts';
+import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
+import { createRowRouter } from './route-rows.ts';
+import { forEachBatch } from './row-batches.ts';
+import { RowWindow } from './scatter.ts';
+import { shippedRows, type TypedColumn, travellingRows, typedColumns } from './shipped-rows.ts';
+import { encodeRendered, type RenderedSql } from './statement-bytes.ts';
+import { textTuples } from './text-tuples.ts';
+
+export type ChangeRows = Extract<ChangeStep, { kind: 'change rows' }>;
+
+const batchBytes = 1_048_576;
+
+/** UPDATE or DELETE of rows that the coordinator finds. They were locked by the motions, so their addresses hold. */
+export async function changeRows(
+  step: ChangeRows,
+  values: TemplateValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<void> {
+  const { transaction, signal } = context;
+  transaction.ensureBlock();
+  const coordinator = await transaction.join('coordinator', signal);
+  await checkStatement(coordinator, step.checked, values);
+  if (step.move !== null) await refuseReferenced(coordinator, step);
+  const yielded = (index: number) => step.columns[index]!.name;
+  const columns = await typedColumns(coordinator, step.rows, step.columns, yielded, values);
+  const query = encodeRendered(travellingRows(step.rows, step.address, columns, yielded, values), [1], false);
+  const work: Work = { step, columns, values, context, window: new RowWindow(output) };
+  const counted =
+    step.table.distribution.kind === 'reference'
+      ? await changeAllCopies(work, coordinator, query)
+      : await changeOnNodes(work, coordinator, query);
+  output.complete(`${step.command} ${counted}`);
+}
+
+interface Work {
+  readonly step: ChangeRows;
+  readonly columns: readonly TypedColumn[];
+  readonly values: TemplateValues;
+  readonly context: ExecutionContext;
+  readonly window: RowWindow;
+}
+
+/** The coordinator parses the statement as the client wrote it: its casts on the way are more lenient than assignment is. */
+export async function checkStatement(
+  coordinator: ServerConnection,
+  statement: SqlTemplate,
+  values: TemplateValues,
+): Promise<void> {
+  const { sql } = renderTemplate(statement, values);
+  await exchangeSource(coordinator, Buffer.concat([encodeParse('', sql, []), syncMessage])).run(() => {});
+}
+
+/** Moving a row is a DELETE and an INSERT, for which foreign keys have other actions than for an UPDATE. */
+async function refuseReferenced(coordinator: ServerConnection, { table }: ChangeRows): Promise<void> {
+  const { rows } = await coordinator.query(
+    `SELECT conname FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = ${table.oid} LIMIT 1`,
+  );
+  const [found] = rows;
+  if (found) throw unsupported('PH006', `moving rows of ${table.name}, which foreign key ${found[0]} references`);
+}
+
+async function changeAllCopies(work: Work, coordinator: ServerConnection, query: Buffer): Promise<number> {
+  const { step, context, window } = work;
+  const batches: (readonly Buffer[])[] = [];
+  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+    batches.push(rows);
+  });
+  if (batches.length === 0 && hasReturning(step.sql)) batches.push([]);
+  let counted = 0;
+  for (const rows of batches) {
+    const rendered = renderRows(step.sql, rows, work);
+    const nodes = step.sites.filter((site) => site !== 'coordinator');
+    const tag = await onCopies(nodes, context, window, (describe) =>
+      encodeRendered(rendered, window.resultFormats, describe),
+    );
+    counted += countOf(tag);
+    checkCount(work, counted, counted);
+  }
+  return counted;
+}
+
+async function changeOnNodes(work: Work, coordinator: ServerConnection, query: Buffer): Promise<number> {
+  const { step, context } = work;
+  const entries: Entries = { before: [], after: [] };
+  let counted = 0;
+  let batches = 0;
+  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+    batches += 1;
+    const shares = await sharesOf(work, rows);
+    if (keepsIndexes(step)) await onEach(shares, (share) => noteEntries(work, share, entries));
+    await onEach(shares, (share) => deleteMoved(work, share));
+    const counts = await onEach(shares, (share) => changeShare(work, share, entries));
+    counted += counts.reduce((sum, count) => sum + count, 0);
+  });
+  if (batches === 0 && hasReturning(step.sql)) await describeNothing(work);
+  await removeEntries(step.table, entries.before, context);
+  await addEntries(step.table, entries.after, context);
+  return counted;
+}
+
+/** Of a table with global unique indexes: what changed rows were and are, in the columns that the indexes need. */
+interface Entries {
+  readonly before: Buffer[];
+  readonly after: Buffer[];
+}
+
+/** What one node has to do for a batch of rows. */
+interface Share {
+  readonly node: NodeId;
+  /** Rows that stay on the node. */
+  readonly kept: Buffer[];
+  readonly leaving: Buffer[];
+  readonly arriving: Buffer[];
+}
+
+async function sharesOf({ step, columns, context }: Work, rows: readonly Buffer[]): Promise<Share[]> {
+  const shares = new Map<NodeId, Share>();
+  const shareOf = (node: NodeId): Share => {
+    const share = shares.get(node) ?? { node, kept: [], leaving: [], arriving: [] };
+    shares.set(node, share);
+    return share;
+  };
+  if (step.move === null) for (const row of rows) shareOf(nodeIn(row)).kept.push(row);
+  else {
+    const names = step.move.stored.map(({ name }) => name);
+    const routed: MotionColumn[] = [
+      ...step.address,
+      ...columns.map(
+        (column, i): MotionColumn => ({ ...column, name: names[i] ?? '', typeOid: 25, collation: null, viaText: true }),
+      ),
+    ];
+    const router = createRowRouter(step.table, routed, context);
+    for (const row of rows) {
+      const found = router.nodeOf(row);
+      const goal = typeof found === 'number' ? found : await found;
+      const own = shareOf(nodeIn(row));
+      if (goal === own.node) own.kept.push(row);
+      else {
+        own.leaving.push(row);
+        shareOf(goal).arriving.push(row);
+      }
+    }
+  }
+  return [...shares.values()];
+}
+
+/** The first column, an int4, is the node that holds the row. */
+function nodeIn(row: Buffer): NodeId {
+  return row.readInt32BE(6);
+}
+
+/** All are waited for before the first error is thrown. */
+async function onEach<T>(shares: readonly Share[], act: (share: Share) => Promise<T>): Promise<T[]> {
+  const outcomes = await Promise.allSettled(shares.map(act));
+  return outcomes.map((outcome) => {
+    if (outcome.status === 'rejected') throw outcome.reason;
+    return outcome.value;
+  });
+}
+
+function keepsIndexes({ table, command, assigned, move }: ChangeRows): boolean {
+  const indexes = globalIndexesOf(table);
+  if (command === 'DELETE' || move !== null) return indexes.length > 0;
+  return indexes.some(
+    ({ predicate, columns }) => predicate !== null || columns.some((name) => assigned.includes(name)),
+  );
+}
+
+async function noteEntries(work: Work, { node, kept, leaving }: Share, entries: Entries): Promise<void> {
+  const rows = [...kept, ...leaving];
+  if (rows.length === 0) return;
+  const { step, context } = work;
+  const alias = quoteIdentifier(step.alias);
+  const sql: SqlTemplate = [
+    `SELECT ${returningIndexed(step.table).sql} FROM ${quoteQualified(step.table.schema, step.table.name)} AS ${alias}, `,
+    { motion: -1 },
+    ` WHERE ${alias}.tableoid = pgherd_r.pgherd_leaf AND ${alias}.ctid = pgherd_r.pgherd_ctid`,
+  ];
+  const connection = await context.transaction.join(node, context.signal);
+  const result = await collectResult(connection, encodeRendered(renderRows(sql, rows, work), [], false));
+  checkCount(work, rows.length, result.rows.length);
+  entries.before.push(...textTuples(result.rows));
+}
+
+async function deleteMoved(work: Work, { node, leaving }: Share): Promise<void> {
+  const { move } = work.step;
+  if (leaving.length === 0 || move === null) return;
+  const connection = await writer(work, node);
+  const { tag } = await collectResult(connection, encodeRendered(renderRows(move.deleteSql, leaving, work), [], false));
+  checkCount(work, leaving.length, countOf(tag));
+}
+
+async function changeShare(work: Work, { node, kept, arriving }: Share, entries: Entries): Promise<number> {
+  const { step } = work;
+  let counted = 0;
+  if (kept.length > 0) {
+    const changed = await runOn(node, step.sql, kept, work, entries);
+    checkCount(work, kept.length, changed);
+    counted += changed;
+  }
+  if (step.move !== null && arriving.length > 0) {
+    counted += await runOn(node, step.move.insertSql, arriving, work, entries);
+  }
+  return counted;
+}
+
+async function runOn(
+  node: NodeId,
+  sql: SqlTemplate,
+  rows: readonly Buffer[],
+  work: Work,
+  entries: Entries,
+): Promise<number> {
+  const { step, window } = work;
+  const connection = await writer(work, node);
+  const indexed = keepsIndexes(step) && step.command === 'UPDATE';
+  const sink = indexed ? new IndexedOutput(window, step.table, !hasReturning(sql)) : window;
+  const statement = indexed ? withIndexedReturning(sql, step.table) : sql;
+  const bytes = encodeRendered(renderRows(statement, rows, work), sink.resultFormats, window.wantsDescription);
+  const tag = await passToClient(exchangeSource(connection, bytes), sink);
+  if (sink instanceof IndexedOutput) entries.after.push(...sink.entries);
+  return countOf(tag);
+}
+
+async function writer({ context }: Work, node: NodeId): Promise<ServerConnection> {
+  const connection = await context.transaction.join(node, context.signal);
+  context.transaction.markWritten(node);
+  return connection;
+}
+
+/** A trigger may let a row be; otherwise every row that was found is there. */
+function checkCount({ step }: Work, expected: number, changed: number): void {
+  if (changed === expected || step.table.hasRowTriggers || step.table.hasRowSecurity) return;
+  throw pgError('serializationFailure', `rows of ${step.table.name} changed while they were being updated`, {
+    hint: 'Run the transaction again.',
+  });
+}
+
+/** No row to change, but the client expects a description of what RETURNING would have given. */
+async function describeNothing(work: Work): Promise<void> {
+  const { step, context, window } = work;
+  const [node] = step.sites;
+  if (!window.wantsDescription || node === undefined) return;
+  const connection = await context.transaction.join(node, context.signal);
+  const bytes = encodeRendered(renderRows(step.sql, [], work), window.resultFormats, true);
+  await passToClient(exchangeSource(connection, bytes), window);
+}
+
+function renderRows(sql: SqlTemplate, rows: readonly Buffer[], { step, columns, values }: Work): RenderedSql {
+  const own = withOwnRows(values, (first) => shippedRows(rows, step.address, columns, 'pgherd_r', first));
+  return renderTemplate(sql, own);
+}
+
+function countOf(tag: string): number {
+  return Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
+}

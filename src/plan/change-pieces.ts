@@ -1,0 +1,68 @@
+import { positionOf, type SqlSource, splice } from '../sql/source.ts';
+import type { PlanContext } from './context.ts';
+import { type Extent, type PlanEdit, parameterExtent } from './edits.ts';
+import { nodeObstacle } from './functions.ts';
+import type { Block, Model, RelationItem } from './model.ts';
+import type { SqlTemplate } from './plan.ts';
+import { type ConstantPool, parameterParts, type Replacement, rewriteStatement, type SourceEdit } from './rewrite.ts';
+import { placeOnNode } from './single-shard.ts';
+
+export function isInPart(source: SqlSource, location: number | undefined, { start, end }: Extent): boolean {
+  if (location === undefined && source.offsetBytes > 0) return false;
+  const position = positionOf(source, location);
+  return position >= start && position < end;
+}
+
+/** What a block holds within a part of the statement's text. */
+export function partOfBlock(block: Block, extent: Extent): Block {
+  const within = <T extends { location?: number }>(nodes: readonly T[]) =>
+    nodes.filter((node) => isInPart(block.source, node.location, extent));
+  return {
+    ...block,
+    columnRefs: within(block.columnRefs),
+    functions: within(block.functions),
+    sessionValues: within(block.sessionValues),
+    casts: within(block.casts),
+    operators: within(block.operators),
+  };
+}
+
+export function nodePartObstacle(parts: readonly Block[], context: PlanContext): string | null {
+  return nodeObstacle(parts, context);
+}
+
+export interface Piece {
+  readonly model: Model;
+  readonly context: PlanContext;
+  readonly constants: ConstantPool;
+  readonly extent: Extent;
+  readonly edits: readonly PlanEdit[];
+  readonly besides?: readonly SourceEdit[];
+  replace?(item: RelationItem): Replacement | null;
+}
+
+/** A part of the statement's text as nodes run it. */
+export function pieceOf({ model, context, constants, extent, edits, besides = [], replace }: Piece): SqlTemplate {
+  const { source } = model;
+  const cuts: PlanEdit[] = [
+    { start: 0, end: extent.start, parts: [] },
+    { start: extent.end, end: source.bytes.length, parts: [] },
+  ];
+  const all = [...besides, ...[...edits, ...cuts].map((edit): SourceEdit => ({ source, edit }))];
+  const place = replace ?? ((item: RelationItem) => placeOnNode(item, null));
+  return rewriteStatement({ model, context, replace: place, constants, edits: all, within: extent });
+}
+
+/** The statement as the client wrote it, its parameters as holes. */
+export function withoutChanges({ source, blocks }: Model, context: PlanContext): SqlTemplate {
+  const own = blocks.filter((block) => block.source === source);
+  const edits = own.flatMap((block) =>
+    block.parameters.map(
+      ({ number = 0, location }): PlanEdit => ({
+        ...parameterExtent(source, location),
+        parts: parameterParts(number, context),
+      }),
+    ),
+  );
+  return splice(source, edits);
+}
