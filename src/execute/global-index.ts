@@ -8,7 +8,7 @@ import type { ExecutionContext } from './context.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
 import { createRowRouter } from './route-rows.ts';
 import { encodeRendered } from './statement-bytes.ts';
-import { textTuples, tupleValues } from './text-tuples.ts';
+import { textTuples, tupleOf, tupleValues } from './text-tuples.ts';
 
 /**
  * Keeps global unique indexes (DESIGN 6): for each, a hidden distributed table holds the unique value and the owner's key, on the
@@ -62,6 +62,49 @@ export async function removeEntries(
       return `DELETE FROM ${hidden} AS h USING (SELECT ${item.casts} FROM ${item.sql}) AS r WHERE ${match.join(' AND ')}`;
     });
   }
+}
+
+/** Which of these rows of the table have a value that an index has already, by their places. */
+export async function conflictingRows(
+  table: DistributedTable,
+  index: GlobalIndex,
+  columns: readonly MotionColumn[],
+  rows: readonly Buffer[],
+  context: ExecutionContext,
+): Promise<Set<number>> {
+  const hidden = hiddenTable(index, context);
+  const places = index.columns.map((name) => columns.findIndex((column) => column.name === name));
+  const found = new Set<number>();
+  if (!index.nullsNotDistinct && places.includes(-1)) return found;
+  const unique = index.columns.map((name, i): MotionColumn => {
+    const entry = table.columns.find((column) => column.name === name)!;
+    return columns[places[i]!] ?? { name, typeOid: entry.typeOid, typeName: 'text', collation: null, viaText: true };
+  });
+  const ordinal: MotionColumn = { name: 'pgherd_i', typeOid: 25, typeName: 'text', collation: null, viaText: true };
+  const keys: Buffer[] = [];
+  for (const [i, row] of rows.entries()) {
+    const fields = tupleValues(row);
+    const values = places.map((place) => (place < 0 ? null : (fields[place] ?? null)));
+    if (index.nullsNotDistinct || !values.includes(null)) keys.push(tupleOf([...values, Buffer.from(String(i))]));
+  }
+  if (keys.length === 0) return found;
+  const travelling = [...unique, ordinal];
+  const byNode = await groupByNode(hidden, travelling, keys, context);
+  const match = unique.map(({ name, viaText }) => {
+    const type = hidden.columns.find((column) => column.name === name)?.typeName ?? 'text';
+    const value = `x.${quoteIdentifier(name)}${viaText ? `::${type}` : ''}`;
+    return `h.${quoteIdentifier(name)} ${index.nullsNotDistinct ? 'IS NOT DISTINCT FROM' : '='} ${value}`;
+  });
+  await Promise.all(
+    [...byNode].map(async ([node, tuples]) => {
+      const connection = await context.transaction.join(node, context.signal);
+      const item = rowsAsUnnest(tuples, travelling, 'x', 1);
+      const sql = `SELECT x.pgherd_i FROM ${item.sql} JOIN ${quoteQualified(hidden.schema, hidden.name)} AS h ON ${match.join(' AND ')}`;
+      const answer = await collectResult(connection, encodeRendered({ sql, values: item.values }, [], false));
+      for (const [place] of answer.rows) found.add(Number(place));
+    }),
+  );
+  return found;
 }
 
 interface EntriesItem {

@@ -22,9 +22,9 @@ export class IndexedOutput implements ClientOutput {
   /** Tuples of the added columns, as text. */
   readonly entries: Buffer[] = [];
 
-  constructor(output: ClientOutput, table: DistributedTable, silent: boolean) {
+  constructor(output: ClientOutput, table: DistributedTable, silent: boolean, added = returningIndexed(table).count) {
     this.#output = output;
-    this.#added = returningIndexed(table).count;
+    this.#added = added;
     this.#silent = silent;
   }
 

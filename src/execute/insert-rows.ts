@@ -4,8 +4,15 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
-import { addEntries, globalIndexesOf, groupByNode } from './global-index.ts';
+import { addEntries, globalIndexesOf, groupByNode, removeEntries } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
+import {
+  upsertAdded,
+  upsertEntries,
+  withoutConflicts,
+  withoutRepeats,
+  withUpsertReturning,
+} from './insert-conflict.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
 import { ReturnedInOrder } from './returned-order.ts';
@@ -29,7 +36,12 @@ export async function insertRows(
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
   const indexed = globalIndexesOf(step.table).length > 0;
-  const tail = indexed ? withIndexedReturning(step.tail, step.table) : step.tail;
+  const upserts = step.conflict?.kind === 'update';
+  const noteRows = upserts ? withUpsertReturning : withIndexedReturning;
+  const tail = indexed ? noteRows(step.tail, step.table) : step.tail;
+  const added = upserts ? upsertAdded(step.table) : undefined;
+  const before: Buffer[] = [];
+  const after: Buffer[] = [];
   const window = new RowWindow(output);
   let inserted = 0;
   let batches = 0;
@@ -37,17 +49,18 @@ export async function insertRows(
     const connection = await transaction.join(node, signal);
     transaction.markWritten(node);
     const rendered = insertStatement(step.head, rows, step.columns, tail, values);
-    const sink = indexed
-      ? new IndexedOutput(returned, step.table, tail !== step.tail && !hasReturning(step.tail))
-      : returned;
+    const sink = indexed ? new IndexedOutput(returned, step.table, !hasReturning(step.tail), added) : returned;
     const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
     const tag = await passToClient(exchangeSource(connection, bytes), sink);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
-    if (sink instanceof IndexedOutput) await addEntries(step.table, sink.entries, context);
+    if (!(sink instanceof IndexedOutput)) return;
+    if (!upserts) return addEntries(step.table, sink.entries, context);
+    const entries = upsertEntries(step.table, sink.entries);
+    before.push(...entries.before);
+    after.push(...entries.after);
   };
   const query = encodeRendered(renderTemplate(step.rows, values), [1], false);
-  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
-    batches += 1;
+  const insertPart = async (rows: readonly Buffer[]) => {
     const byNode = await groupByNode(step.table, step.columns, rows, context);
     const inOrder = new ReturnedInOrder(window);
     const outcomes = await Promise.allSettled(
@@ -55,8 +68,22 @@ export async function insertRows(
     );
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     inOrder.release(rows, byNode);
+  };
+  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+    batches += 1;
+    if (step.conflict?.kind !== 'skip') return insertPart(rows);
+    const { indexes } = step.conflict;
+    for (const part of withoutRepeats(step.table, indexes, step.columns, rows)) {
+      const left = await withoutConflicts(step.table, indexes, step.columns, part, context);
+      if (left.length > 0) await insertPart(left);
+    }
   });
-  if (batches === 0 && hasReturning(step.tail)) await describeNothing(step, values, context, window);
+  if (upserts) {
+    await removeEntries(step.table, before, context);
+    await addEntries(step.table, after, context);
+  }
+  if ((batches === 0 || step.conflict?.kind === 'skip') && hasReturning(step.tail))
+    await describeNothing(step, values, context, window);
   output.complete(`INSERT 0 ${inserted}`);
 }
 

@@ -30,6 +30,12 @@ export function tupleValues(tuple: Buffer): (Buffer | null)[] {
   return values;
 }
 
+/** A tuple of values as they are. */
+export function tupleOf(values: readonly (Buffer | null)[]): Buffer {
+  const parts = values.flatMap((value) => (value === null ? [int32(-1)] : [int32(value.length), value]));
+  return Buffer.concat([int16(values.length), ...parts]);
+}
+
 /** Splits a tuple after its first `count` values: [those, the rest], each a tuple of its own. */
 export function splitTuple(tuple: Buffer, count: number): [Buffer, Buffer] {
   let at = 2;

@@ -106,8 +106,4 @@ export function checkConflictAction(item: RelationItem): void {
   const clause = item.block.node.onConflictClause;
   if (clause?.action !== 'ONCONFLICT_UPDATE') return;
   checkAssignments(clause.targetList ?? [], item, []);
-  const distribution = item.table?.distribution;
-  if (distribution?.kind === 'distributed' && distribution.globalIndexes.length > 0) {
-    throw unsupported('PH002', `ON CONFLICT DO UPDATE on ${item.table?.name}, which has a global unique index`);
-  }
 }

@@ -10,7 +10,7 @@ import { allCopies, type ChangeQuestion, verbOf } from './change-question.ts';
 import { type Assignment, assignmentsOf, type ChangeText, changeText } from './change-text.ts';
 import { neededNames } from './columns.ts';
 import { callExtent, type Extent, type PlanEdit } from './edits.ts';
-import { systemColumnsOf } from './functions.ts';
+import { placementOf, systemColumnsOf } from './functions.ts';
 import { gather, type LockedTarget, lockTarget } from './gather.ts';
 import { storedKey } from './insert-rows.ts';
 import { isChange, type LeafItem, leavesOf } from './model.ts';
@@ -35,6 +35,7 @@ export function planRowChange(question: ChangeQuestion, obstacle: string): Plan 
   const text = changeText(target);
   const isMoved = root.kind === 'update' && changesKey(root.node.targetList ?? [], target, facts.get(target) ?? []);
   if (isMoved) checkMove(question);
+  checkRepeats(question);
   const constants = createConstantPool();
   const motions: Motion[] = [];
   const within = isMoved ? table.columns.map(({ name }) => name) : neededBefore(question, text);
@@ -110,6 +111,23 @@ function checkMove({ table, target }: ChangeQuestion): void {
   const refused = (what: string) => unsupported('PH006', `moving rows of ${target.name}, which has ${what}`);
   if (table.hasRowTriggers) throw refused('row triggers');
   if (table.hasRowSecurity) throw refused('row security');
+}
+
+/** A subquery for several columns is evaluated for each of them: it must not differ from one time to the next. */
+function checkRepeats({ model, target, context }: ChangeQuestion): void {
+  const { root } = model;
+  if (root.kind !== 'update') return;
+  for (const node of root.node.targetList ?? []) {
+    const value = 'ResTarget' in node ? node.ResTarget.val : undefined;
+    const source = value && 'MultiAssignRef' in value ? value.MultiAssignRef.source : undefined;
+    if (!source || !('SubLink' in source)) continue;
+    const child = root.children.find((each) => each.via === 'sublink' && each.link === source.SubLink);
+    const calls = child ? allBlocks(child.block).flatMap((block) => block.functions) : [];
+    const unsteady = calls.some((call) => !['anywhere', 'constant'].includes(placementOf(call, context)));
+    if (!child || unsteady) {
+      throw unsupported('PH002', `columns of ${target.name} set to a subquery that may differ each time`);
+    }
+  }
 }
 
 /** What a part of a row's address is in the table itself; null: the node, which is known where it runs. */

@@ -7,6 +7,7 @@ import { copySites } from './change-question.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
+import { conflictHandling } from './insert-conflict.ts';
 import { rowColumns, rowsOf } from './insert-rows.ts';
 import { insertShape } from './insert-shape.ts';
 import { type InsertText, insertText } from './insert-text.ts';
@@ -41,12 +42,17 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   });
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
-  const tail = tailOf(model, text, context, constants);
+  const handling = conflictHandling(
+    target,
+    columns.map(({ motion }) => motion),
+    context,
+  );
+  const tail = tailOf(model, text, context, constants, handling.clauseDropped);
   const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };
   const final: ChangeStep =
     table.distribution.kind === 'reference'
       ? { kind: 'insert copies', sites: copySites(context), ...step }
-      : { kind: 'insert rows', ...step };
+      : { kind: 'insert rows', ...step, conflict: handling.conflict };
   return {
     rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
     ...{ reason, constants: constants.list, motions, final, writes: true },
@@ -56,10 +62,26 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
 }
 
 /** ON CONFLICT … RETURNING …, as nodes get it. */
-function tailOf(model: Model, text: InsertText, context: PlanContext, constants: ConstantPool): SqlTemplate {
-  const edits = [{ source: model.source, edit: { start: 0, end: text.tailStart, parts: [] } }];
-  const within = { start: text.tailStart, end: model.source.bytes.length };
+function tailOf(
+  model: Model,
+  text: InsertText,
+  context: PlanContext,
+  constants: ConstantPool,
+  clauseDropped: boolean,
+): SqlTemplate {
+  const end = model.source.bytes.length;
+  const start = clauseDropped ? returningStart(model, text.tailStart) : text.tailStart;
+  const edits = [{ source: model.source, edit: { start: 0, end: start, parts: [] } }];
+  const within = { start, end };
   return rewriteStatement({ model, context, replace: (item) => placeOnNode(item, null), constants, edits, within });
+}
+
+/** Where RETURNING stands after ON CONFLICT … DO NOTHING; the end without one. */
+function returningStart({ source }: Model, tailStart: number): number {
+  const token = source
+    .tokens()
+    .find(({ start, text, kind }) => start >= tailStart && kind === 'word' && text === 'returning');
+  return token?.start ?? source.bytes.length;
 }
 
 /** The rest of the statement runs on nodes: it may read reference tables, and call what nodes may call. */

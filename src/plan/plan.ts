@@ -119,6 +119,8 @@ export type ChangeStep =
       readonly head: string;
       /** ON CONFLICT … RETURNING …; may use parameters and constants. */
       readonly tail: SqlTemplate;
+      /** With global unique indexes: what ON CONFLICT has to do with them. */
+      readonly conflict: ConflictWithIndexes | null;
     }
   /** UPDATE, DELETE or MERGE whose SQL may run as it stands on each site that may hold rows; tags and RETURNING rows add up. */
   | {
@@ -195,6 +197,12 @@ export type ChangeStep =
       readonly head: string;
       readonly tail: SqlTemplate;
     };
+
+export type ConflictWithIndexes =
+  /** The nodes update rows in conflict (PostgreSQL 18 returns what they were). */
+  | { readonly kind: 'update' }
+  /** Rows whose value one of these indexes has already are left out. Places among the table's global indexes. */
+  | { readonly kind: 'skip'; readonly indexes: readonly number[] };
 
 /** A column of rows that are sent to nodes with a statement. `typeName` null: asked of the coordinator when the plan runs. */
 export interface ShippedColumn {

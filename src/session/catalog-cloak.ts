@@ -1,8 +1,5 @@
-import type { CommonTableExpr, RangeVar } from '@pgsql/types';
-import { assert } from '../core/assert.ts';
 import type { RawStatement } from '../sql/parse.ts';
-import { createSource, type Edit, positionOf, type SqlSource, splice } from '../sql/source.ts';
-import { walk } from '../sql/walk.ts';
+import { replaceCatalogs } from '../sql/replace-catalogs.ts';
 
 /*
  * What pgherd keeps in the coordinator's database has no place in a dump: the herd that it describes is not where the dump goes. So
@@ -18,41 +15,7 @@ export function isCloaked(applicationName: string | undefined): boolean {
 
 /** The statement's text with each system catalog in a FROM clause replaced by its rows that are not pgherd's. */
 export function cloakCatalogs(statement: RawStatement): string {
-  const found: RangeVar[] = [];
-  const commonTables = new Set<string>();
-  walk(statement.node, (kind, fields) => {
-    if (kind === 'RangeVar') found.push(fields);
-    else if (kind === 'CommonTableExpr') commonTables.add((fields as CommonTableExpr).ctename ?? '');
-    return undefined;
-  });
-  const catalogs = found.filter(
-    ({ schemaname, relname }) =>
-      visibleRows.has(relname ?? '') &&
-      (schemaname === 'pg_catalog' || (schemaname === undefined && !commonTables.has(relname ?? ''))),
-  );
-  if (catalogs.length === 0) return statement.text;
-  const source = createSource(statement);
-  return splice<never>(
-    source,
-    catalogs.map((catalog) => cloak(source, catalog)),
-  ).join('');
-}
-
-/** `tableoid` is a column of a table but not of a subquery, unless it is selected. */
-function cloak(source: SqlSource, { relname, alias, location }: RangeVar): Edit<never> {
-  assert(relname !== undefined, 'a relation has a name');
-  const start = positionOf(source, location);
-  const rows = `(SELECT tableoid, * FROM pg_catalog.${relname} WHERE ${visibleRows.get(relname)})`;
-  return { start, end: endOfName(source, start), parts: [alias === undefined ? `${rows} AS ${relname}` : rows] };
-}
-
-/** Behind the last part of a qualified name. */
-function endOfName(source: SqlSource, start: number): number {
-  const tokens = source.tokens();
-  let at = tokens.findIndex((token) => token.start === start);
-  assert(at >= 0, 'a name begins with a token');
-  while (tokens[at + 1]?.text === '.') at += 2;
-  return tokens[at]!.end;
+  return replaceCatalogs(statement, cloakedRows);
 }
 
 const ownSchemas = "(SELECT oid FROM pg_catalog.pg_namespace WHERE nspname ~ '^pgherd(_|$)')";
@@ -72,3 +35,11 @@ const visibleRows: ReadonlyMap<string, string> = new Map([
   ['pg_rewrite', `ev_class IN (SELECT oid FROM pg_catalog.pg_class WHERE ${notOwn('relnamespace')})`],
   ['pg_trigger', `tgfoid NOT IN (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace IN ${ownSchemas})`],
 ]);
+
+/** `tableoid` is a column of a table but not of a subquery, unless it is selected. */
+const cloakedRows: ReadonlyMap<string, string> = new Map(
+  [...visibleRows].map(([name, condition]) => [
+    name,
+    `(SELECT tableoid, * FROM pg_catalog.${name} WHERE ${condition})`,
+  ]),
+);

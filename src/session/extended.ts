@@ -58,12 +58,13 @@ export class ExtendedProtocol {
       throw pgError('syntaxError', 'cannot insert multiple commands into a prepared statement');
     }
     const [statement = null] = statements;
+    const origin = { text: sql, preparedAtMs: Date.now(), fromSql: false };
     if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
     if (statement === null || statement.kind === 'TransactionStmt') {
-      session.prepared.set(name, { name, statement, parameterOids, fields: null });
+      session.prepared.set(name, { name, statement, parameterOids, fields: null, ...origin });
     } else {
       const description = await describeStatement(session, statement, parameterOids);
-      session.prepared.set(name, { name, statement, ...description });
+      session.prepared.set(name, { name, statement, ...description, ...origin });
     }
     session.client.write(parseComplete);
   }

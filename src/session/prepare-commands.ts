@@ -34,6 +34,9 @@ export async function runPrepare(
     statement: inner,
     parameterOids: described.parameterOids,
     fields: described.fields,
+    text: statement.text,
+    preparedAtMs: Date.now(),
+    fromSql: true,
   });
   output.complete('PREPARE');
 }

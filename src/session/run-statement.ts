@@ -15,6 +15,7 @@ import { DescribedOutput } from './described-output.ts';
 import { runExplain } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
+import { showPreparedStatements } from './prepared-statements-view.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
 import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
@@ -183,7 +184,7 @@ function withTemporaryViews(
 export async function runLocal(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const { statement } = run;
   const cloaked = isCloaked(session.transaction.settings.values.get('application_name'));
-  const sql = cloaked ? cloakCatalogs(statement) : statement.text;
+  const sql = cloaked ? cloakCatalogs(statement) : showPreparedStatements(session, statement);
   const connection = await session.coordinator('data');
   if (statement.traits.pinsConnection) session.pinned = true;
   const fields = output.wantsDescription ? fetchedFields(session, statement) : null;

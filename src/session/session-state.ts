@@ -27,6 +27,11 @@ export interface PreparedStatement {
   readonly statement: ParsedStatement | null;
   readonly parameterOids: readonly number[];
   readonly fields: StatementDescription['fields'];
+  /** As the client sent it: of PREPARE the whole command. */
+  readonly text: string;
+  readonly preparedAtMs: number;
+  /** By PREPARE, not by Parse. */
+  readonly fromSql: boolean;
 }
 
 /**

@@ -41,7 +41,9 @@ export function anyChange(context: ChangeContext): Change {
     [4, deleteUsing],
     [table.conflict.length > 0 ? 4 : 0, mergeRows],
     [5, changeInCte],
-    [2, updateKey],
+    [4, changeByMatch],
+    [table.name === 'h_int' ? 12 : 0, mergeWithInsert],
+    [4, updateKey],
     [5, violate],
   ]);
   return make(context, table);
@@ -239,6 +241,43 @@ function mergeRows(context: ChangeContext, table: TableDefinition): Change {
   return { tree, label: 'merge', table: table.name };
 }
 
+/** The rows, or what they are set to, are told by a correlated subquery over another table. */
+function changeByMatch(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const other = random.pick(tables);
+  const scope = { ...context.scope, sources: [tableSource(table, table.name), tableSource(other, 'o')], depth: 0 };
+  const match = sql`o.id = ${table.name}.id + ${String(random.int(-3, 3))}${optional(sql` AND ${predicate(scope)}`)}`;
+  const column = table.columns.find(({ name }) => name === 'a' || name === 'd');
+  if (column === undefined || isKey(table, column) || random.chance(0.4)) {
+    const negated = random.pick(['', 'NOT ']);
+    const tree = sql`DELETE FROM ${table.name} WHERE ${thinned(scope, table)} AND ${negated}EXISTS (SELECT 1 FROM ${other.name} o WHERE ${match})${returning(context, table)}`;
+    return { tree, label: 'delete by match', table: table.name };
+  }
+  const value = column.name === 'a' ? 'max(o.id)' : "date '2020-01-01' + max(o.id)::int";
+  const tree = sql`UPDATE ${table.name} SET ${column.name} = (SELECT ${value} FROM ${other.name} o WHERE ${match}) WHERE ${target(scope, table)}${returning(context, table)}`;
+  return { tree, label: 'update by match', table: table.name };
+}
+
+/** Joined on the distribution column: rows that match none are inserted. */
+function mergeWithInsert(context: ChangeContext, table: TableDefinition): Change {
+  const { random } = context.scope;
+  const source = random.pick(tables.filter((candidate) => candidate.name !== table.name));
+  const scope = { ...context.scope, sources: [tableSource(table, table.name), tableSource(source, 'o')], depth: 1 };
+  const shift = random.int(0, 40);
+  const from = random.pick([source.name, `(SELECT * FROM ${source.name} WHERE id > ${shift})`]);
+  const matched = random.pick([
+    sql` WHEN MATCHED THEN UPDATE SET ${assignments(context, table, scope)}`,
+    ' WHEN MATCHED AND o.id % 4 = 1 THEN DELETE',
+    ' WHEN MATCHED THEN DO NOTHING',
+    '',
+  ]);
+  const bySource = random.chance(0.2) ? ` WHEN NOT MATCHED BY SOURCE AND ${thinned(scope, table)} THEN DELETE` : '';
+  const inserted = ' WHEN NOT MATCHED THEN INSERT (id, a) VALUES (o.id, o.id % 5)';
+  const returned = random.chance(0.3) ? ` RETURNING merge_action(), ${table.name}.id, o.id AS other` : '';
+  const tree = sql`MERGE INTO ${table.name} USING ${from} o ON ${table.name}.id = o.id${matched}${bySource}${inserted}${returned}`;
+  return { tree, label: 'merge with insert', table: table.name };
+}
+
 function changeInCte(context: ChangeContext, table: TableDefinition): Change {
   const { random } = context.scope;
   const inner = random.pick([updateRows, deleteRows, insertValues])(context, table);
@@ -270,7 +309,8 @@ function updateKey(context: ChangeContext, table: TableDefinition): Change {
   const key = 'column' in distribution ? distribution.column : 'a';
   const column = table.columns.find(({ name }) => name === key);
   if (column === undefined || key === 'id') return updateRows(context, table);
-  const tree = sql`UPDATE ${table.name} SET ${key} = ${literal(context.scope, column.type)} WHERE id = ${String(random.int(1, 40))}${returning(context, table)}`;
+  const rows = `id ${random.pick(['=', '=', '<='])} ${random.int(1, 40)}`;
+  const tree = sql`UPDATE ${table.name} SET ${key} = ${literal(context.scope, column.type)} WHERE ${rows}${returning(context, table)}`;
   return { tree, label: 'update key', table: table.name };
 }
 

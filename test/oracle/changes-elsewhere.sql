@@ -119,3 +119,18 @@ UPDATE rg SET k = k + 9.999 WHERE v = 'a' RETURNING *;
 UPDATE rg SET k = 9.999 WHERE v = 'b' RETURNING *;
 UPDATE rg SET v = 'long' || k, k = 3;
 SELECT * FROM rg ORDER BY k, v;
+CREATE TABLE owner (id int PRIMARY KEY, v int);
+-- distribute owner by id
+CREATE TABLE pet (owner_id int REFERENCES owner ON DELETE CASCADE, n int, PRIMARY KEY (owner_id, n));
+-- distribute pet by owner_id with owner
+INSERT INTO owner SELECT g, g FROM generate_series(1, 5) g;
+INSERT INTO pet SELECT g, 1 FROM generate_series(1, 4) g;
+-- may be refused
+UPDATE owner SET id = id + 100 WHERE id = 5;
+-- may be refused
+UPDATE owner SET id = id + 100 WHERE id = 1;
+UPDATE pet SET owner_id = 3, n = 2 WHERE owner_id = 2 RETURNING *;
+UPDATE pet SET owner_id = 999 WHERE owner_id = 4;
+DELETE FROM owner USING s WHERE s.t_id = owner.id AND owner.id IN (1, 3) RETURNING owner.id, s.v;
+SELECT * FROM pet ORDER BY 1, 2;
+SELECT * FROM owner ORDER BY id;

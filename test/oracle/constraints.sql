@@ -56,3 +56,21 @@ CREATE UNIQUE INDEX one_note ON member (org_id, note);
 INSERT INTO member VALUES (6, 2, NULL, 3);
 DROP INDEX one_note;
 INSERT INTO member VALUES (6, 2, NULL, 3) RETURNING note;
+CREATE TABLE gu (id int PRIMARY KEY, code text UNIQUE);
+-- distribute gu by id
+CREATE TABLE gh (id int PRIMARY KEY, v int);
+-- distribute gh by id
+INSERT INTO gu SELECT g, 'c' || g FROM generate_series(1, 30) g;
+INSERT INTO gh SELECT g, g FROM generate_series(1, 30) g;
+BEGIN;
+INSERT INTO gu (id, code) SELECT 1000 + id, code FROM gu WHERE id < 5;
+ROLLBACK;
+BEGIN;
+INSERT INTO gu (id, code) SELECT 1000 + id, code FROM gu WHERE id > 5;
+ROLLBACK;
+BEGIN;
+INSERT INTO gu (id, code) SELECT 1000 + id, code FROM gu;
+ROLLBACK;
+DELETE FROM gu USING gh o WHERE o.id = gu.id AND o.v = 1;
+DELETE FROM gu USING kind o WHERE o.code = 'boss' AND gu.id = 2 RETURNING gu.code;
+INSERT INTO gu VALUES (50, 'c1'), (51, 'c2') RETURNING id;

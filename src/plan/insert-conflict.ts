@@ -1,0 +1,71 @@
+import type { Node } from '@pgsql/types';
+import { unsupported } from '../core/errors.ts';
+import { globalIndexes } from './change-checks.ts';
+import type { PlanContext } from './context.ts';
+import type { RelationItem } from './model.ts';
+import type { ConflictWithIndexes, MotionColumn } from './plan.ts';
+
+/** What nodes get of an ON CONFLICT clause, and what is done about global unique indexes. */
+export interface ConflictHandling {
+  readonly conflict: ConflictWithIndexes | null;
+  /** The nodes' INSERT goes without it: they have no such index. */
+  readonly clauseDropped: boolean;
+}
+
+const oldAndNewVersion = 180_000;
+
+/**
+ * ON CONFLICT on a table with global unique indexes, which no node has. One of them may be what the clause names, or any of them when
+ * it names none.
+ */
+export function conflictHandling(
+  target: RelationItem,
+  columns: readonly MotionColumn[],
+  context: PlanContext,
+): ConflictHandling {
+  const { block, table } = target;
+  const clause = block.kind === 'insert' ? block.node.onConflictClause : undefined;
+  const indexes = table ? globalIndexes(table) : [];
+  if (!clause || !table || indexes.length === 0) return { conflict: null, clauseDropped: false };
+  const refused = (what: string) =>
+    unsupported('PH002', `ON CONFLICT on ${table.name}, which has a global unique index: ${what}`);
+  const isUpdate = clause.action === 'ONCONFLICT_UPDATE';
+  const named = clause.infer?.conname;
+  const inferred = clause.infer?.indexElems?.map(elementName);
+  const place = indexes.findIndex(
+    (index) => index.name === named || (inferred !== undefined && sameNames(inferred, index.columns)),
+  );
+  const everywhere = clause.infer === undefined;
+  if (place >= 0 && isUpdate) throw refused('DO UPDATE of the row that has the same value there');
+  if (place < 0 && !everywhere) {
+    if (!isUpdate) return { conflict: null, clauseDropped: false };
+    if (context.snapshot.lowestServerVersion < oldAndNewVersion) throw refused('DO UPDATE before PostgreSQL 18');
+    if (indexes.some(({ predicate }) => predicate !== null)) throw refused('DO UPDATE beside a partial one');
+    return { conflict: { kind: 'update' }, clauseDropped: false };
+  }
+  const places = everywhere ? [...indexes.keys()] : [place];
+  for (const each of places) {
+    const { predicate, columns: unique } = indexes[each]!;
+    if (predicate !== null) throw refused('DO NOTHING with a partial one');
+    const left = unique.find(
+      (name) => !columns.some((column) => column.name === name) && !isNullByDefault(table, name),
+    );
+    if (left) throw refused(`DO NOTHING by the default of ${left}`);
+  }
+  return { conflict: { kind: 'skip', indexes: places }, clauseDropped: !everywhere };
+}
+
+function isNullByDefault(table: NonNullable<RelationItem['table']>, name: string): boolean {
+  return table.columns.some((column) => column.name === name && column.default.kind === 'none');
+}
+
+/** null: an expression, or a collation or operator class of its own. */
+function elementName(node: Node): string | null {
+  if (!('IndexElem' in node)) return null;
+  const { name, collation, opclass } = node.IndexElem;
+  return collation || opclass ? null : (name ?? null);
+}
+
+function sameNames(a: readonly (string | null)[], b: readonly string[]): boolean {
+  return a.length === b.length && b.every((name) => a.includes(name));
+}

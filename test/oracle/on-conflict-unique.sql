@@ -1,0 +1,30 @@
+CREATE TABLE g (id int PRIMARY KEY, mail text UNIQUE, x int, nick varchar(5) UNIQUE);
+-- distribute g by id
+INSERT INTO g SELECT g, 'm' || g, g, 'n' || g FROM generate_series(1, 8) g;
+INSERT INTO g VALUES (1, 'new', 100, 'n1') ON CONFLICT (id) DO UPDATE SET mail = excluded.mail, x = g.x + excluded.x RETURNING *;
+INSERT INTO g VALUES (2, 'm2b', 100, 'n2'), (3, 'm3b', 1, 'n3'), (20, 'm20', 1, 'n20') ON CONFLICT (id) DO UPDATE SET mail = excluded.mail WHERE g.id <> 3 RETURNING id, mail;
+INSERT INTO g VALUES (4, 'm5', 1, NULL) ON CONFLICT (id) DO UPDATE SET mail = excluded.mail;
+INSERT INTO g VALUES (30, 'm5', 1, NULL) ON CONFLICT (id) DO UPDATE SET mail = excluded.mail;
+INSERT INTO g VALUES (31, 'm1', 1, NULL), (32, 'm2', 1, NULL) ON CONFLICT (id) DO UPDATE SET x = 0 RETURNING *;
+INSERT INTO g VALUES (5, 'zz', 1, NULL) ON CONFLICT ON CONSTRAINT g_pkey DO UPDATE SET x = 55;
+SELECT * FROM g ORDER BY id;
+INSERT INTO g VALUES (40, 'm6', 1, 'n40'), (41, 'm41', 1, 'n7'), (42, 'm42', 1, 'n42'), (8, 'm43', 1, 'n43') ON CONFLICT DO NOTHING RETURNING *;
+INSERT INTO g VALUES (50, 'dup', 1, 'n50'), (51, 'dup', 1, 'n51'), (52, 'm52', 1, 'n50') ON CONFLICT DO NOTHING;
+INSERT INTO g VALUES (60, 'm6', 1, 'n60'), (61, 'm61', 1, 'n61') ON CONFLICT (mail) DO NOTHING RETURNING id;
+INSERT INTO g VALUES (62, 'm62', 1, 'n61') ON CONFLICT (mail) DO NOTHING;
+INSERT INTO g VALUES (61, 'm63', 1, 'n63') ON CONFLICT (mail) DO NOTHING;
+INSERT INTO g VALUES (64, 'm61', 1, 'n63') ON CONFLICT ON CONSTRAINT g_mail_key DO NOTHING RETURNING *;
+INSERT INTO g VALUES (65, NULL, 1, NULL), (66, NULL, 1, NULL) ON CONFLICT DO NOTHING RETURNING id;
+INSERT INTO g (id) VALUES (67) ON CONFLICT (nick) DO NOTHING RETURNING id;
+INSERT INTO g SELECT id + 100, mail, x, nick FROM g ON CONFLICT DO NOTHING RETURNING id;
+INSERT INTO g VALUES (68, 'm2', 1, 'toolong') ON CONFLICT (nick) DO NOTHING;
+-- may be refused
+INSERT INTO g VALUES (70, 'm6', 9, 'n70') ON CONFLICT (mail) DO UPDATE SET x = excluded.x RETURNING *;
+INSERT INTO g VALUES (71, 'm71', 1, 'n71') ON CONFLICT (x) DO NOTHING;
+SELECT count(*), count(mail), count(nick) FROM g;
+UPDATE g SET mail = 'm71' WHERE id = 1;
+INSERT INTO g VALUES (72, 'm71', 1, 'n72');
+INSERT INTO g VALUES (72, 'm1', 1, 'n72');
+DELETE FROM g WHERE id > 10;
+INSERT INTO g VALUES (72, 'm52', 1, 'n50');
+SELECT * FROM g ORDER BY id;
