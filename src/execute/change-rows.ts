@@ -2,6 +2,7 @@ import { collectResult } from '../backend/collect-result.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
+import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { encodeParse, syncMessage } from '../wire/frontend.ts';
@@ -164,13 +165,8 @@ function nodeIn(row: Buffer): NodeId {
   return row.readInt32BE(6);
 }
 
-/** All are waited for before the first error is thrown. */
-async function onEach<T>(shares: readonly Share[], act: (share: Share) => Promise<T>): Promise<T[]> {
-  const outcomes = await Promise.allSettled(shares.map(act));
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
-  });
+function onEach<T>(shares: readonly Share[], act: (share: Share) => Promise<T>): Promise<T[]> {
+  return settled(shares.map(act));
 }
 
 function keepsIndexes({ table, command, assigned, move }: ChangeRows): boolean {

@@ -1,6 +1,7 @@
 import { collectResult } from '../backend/collect-result.ts';
 import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
+import { settled } from '../core/settled.ts';
 import type { ChangeStep } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
@@ -147,7 +148,6 @@ export async function onCopies(
   const nodes = sites.filter((site) => site !== 'coordinator');
   const connections = await joinAll(nodes, context);
   for (const node of nodes) transaction.markWritten(node);
-  const outcomes = await Promise.allSettled(connections.map((connection) => collectResult(connection, encode(false))));
-  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+  await settled(connections.map((connection) => collectResult(connection, encode(false))));
   return tag;
 }

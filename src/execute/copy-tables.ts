@@ -1,6 +1,7 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import { settled } from '../core/settled.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';
 import { readCopyOptions } from './copy-options.ts';
@@ -65,8 +66,7 @@ export async function gatherRows(
   const sink = counted(copies, progress);
   return withPlainOutput(nodes, () =>
     finishing(copies, async () => {
-      const outcomes = await Promise.allSettled(nodes.map((node) => pumpCopy(node, fromSql, sink)));
-      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+      await settled(nodes.map((node) => pumpCopy(node, fromSql, sink)));
       return copies.finish();
     }),
   );

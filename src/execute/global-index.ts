@@ -2,6 +2,7 @@ import { collectResult } from '../backend/collect-result.ts';
 import type { DistributedTable, GlobalIndex, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { pgError } from '../core/errors.ts';
+import { settled } from '../core/settled.ts';
 import type { MotionColumn } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';
@@ -95,7 +96,7 @@ export async function conflictingRows(
     const value = `x.${quoteIdentifier(name)}${viaText ? `::${type}` : ''}`;
     return `h.${quoteIdentifier(name)} ${index.nullsNotDistinct ? 'IS NOT DISTINCT FROM' : '='} ${value}`;
   });
-  await Promise.all(
+  await settled(
     [...byNode].map(async ([node, tuples]) => {
       const connection = await context.transaction.join(node, context.signal);
       const item = rowsAsUnnest(tuples, travelling, 'x', 1);
@@ -151,7 +152,7 @@ async function changeEntries(
   const casts = columns
     .map((column) => `x.${quoteIdentifier(column.name)}::${column.typeName} AS ${quoteIdentifier(column.name)}`)
     .join(', ');
-  await Promise.all(
+  await settled(
     [...byNode].map(async ([node, tuples]) => {
       const connection = await context.transaction.join(node, context.signal);
       context.transaction.markWritten(node);

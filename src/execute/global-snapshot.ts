@@ -8,8 +8,10 @@ import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { joinAll } from './sources.ts';
 
 /** Openings that take longer than this let the waiting commits through and try again. */
-const maxOpeningMs = 250;
+const maxOpeningMs = 500;
 const maxAttempts = 20;
+/** In a transaction block there is no second try: cancelling fails the block. */
+const maxOpeningInBlockMs = 10_000;
 
 /**
  * Takes the snapshots of all fragments of a plan that only reads, on all its nodes, while no distributed commit is half done
@@ -33,7 +35,10 @@ export async function openSnapshots(
     await fence.enterOpening();
     let outcome: 'opened' | 'late';
     try {
-      outcome = await openAll(exchanges.map(({ exchange }) => exchange));
+      outcome = await openAll(
+        exchanges.map(({ exchange }) => exchange),
+        context.transaction.inBlock ? maxOpeningInBlockMs : maxOpeningMs,
+      );
     } finally {
       fence.leaveOpening();
     }
@@ -51,10 +56,10 @@ export async function openSnapshots(
 }
 
 /** Opens all; 'late' when some server keeps the others waiting. */
-async function openAll(exchanges: readonly OpenedExchange[]): Promise<'opened' | 'late'> {
+async function openAll(exchanges: readonly OpenedExchange[], patienceMs: number): Promise<'opened' | 'late'> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<'late'>((resolve) => {
-    timer = setTimeout(() => resolve('late'), maxOpeningMs);
+    timer = setTimeout(() => resolve('late'), patienceMs);
   });
   const openings = exchanges.map((exchange) => exchange.open());
   for (const opening of openings) opening.catch(() => {});

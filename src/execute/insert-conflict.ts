@@ -2,35 +2,39 @@ import type { DistributedTable } from '../catalog/snapshot.ts';
 import type { MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';
-import { conflictingRows, globalIndexesOf, indexedColumns, returningIndexed } from './global-index.ts';
+import { conflictingRows, globalIndexesOf, indexedColumns } from './global-index.ts';
 import { hasReturning } from './insert-rows.ts';
 import { tupleOf, tupleValues } from './text-tuples.ts';
 
-/** The RETURNING list of INSERT … ON CONFLICT DO UPDATE: what global indexes need of each row, as it is and as it was. */
-export function withUpsertReturning(tail: SqlTemplate, table: DistributedTable): SqlTemplate {
-  const old = indexedColumns(table).map((name) => `old.${quoteIdentifier(name)}::text`);
-  const added = [returningIndexed(table).sql, ...old, '(old.tableoid IS NOT NULL)::text'].join(', ');
-  return [...tail, hasReturning(tail) ? `, ${added}` : ` RETURNING ${added}`];
+/**
+ * The SQL of a change that may insert, update and delete, with what global indexes need of each row at the end of its RETURNING list: as
+ * it is and as it was, and which of the two there is.
+ */
+export function withOldAndNew(sql: SqlTemplate, table: DistributedTable): SqlTemplate {
+  const of = (version: string) => indexedColumns(table).map((name) => `${version}.${quoteIdentifier(name)}::text`);
+  const exists = ['new', 'old'].map((version) => `(${version}.tableoid IS NOT NULL)::text`);
+  const added = [...of('new'), ...of('old'), ...exists].join(', ');
+  return [...sql, hasReturning(sql) ? `, ${added}` : ` RETURNING ${added}`];
 }
 
-export function upsertAdded(table: DistributedTable): number {
-  return returningIndexed(table).count + indexedColumns(table).length + 1;
+export function oldAndNewCount(table: DistributedTable): number {
+  return 2 * indexedColumns(table).length + 2;
 }
 
-/** Entries of rows as they are, and of those that were updated as they were. */
-export function upsertEntries(
+/** Entries of rows as they are, and of rows as they were. */
+export function oldAndNewEntries(
   table: DistributedTable,
   added: readonly Buffer[],
-): { before: Buffer[]; after: Buffer[] } {
-  const count = returningIndexed(table).count;
+): { readonly before: Buffer[]; readonly after: Buffer[] } {
   const width = indexedColumns(table).length;
   const isIn = globalIndexesOf(table).map(() => Buffer.from('true'));
   const before: Buffer[] = [];
   const after: Buffer[] = [];
   for (const tuple of added) {
     const values = tupleValues(tuple);
-    after.push(tupleOf(values.slice(0, count)));
-    if (values.at(-1)?.toString() === 'true') before.push(tupleOf([...values.slice(count, count + width), ...isIn]));
+    const [isNew, isOld] = values.slice(2 * width).map((value) => value?.toString() === 'true');
+    if (isNew) after.push(tupleOf([...values.slice(0, width), ...isIn]));
+    if (isOld) before.push(tupleOf([...values.slice(width, 2 * width), ...isIn]));
   }
   return { before, after };
 }

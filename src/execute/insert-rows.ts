@@ -1,4 +1,5 @@
 import type { NodeId } from '../catalog/snapshot.ts';
+import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
@@ -7,11 +8,11 @@ import { exchangeSource, passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, groupByNode, removeEntries } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import {
-  upsertAdded,
-  upsertEntries,
+  oldAndNewCount,
+  oldAndNewEntries,
+  withOldAndNew,
   withoutConflicts,
   withoutRepeats,
-  withUpsertReturning,
 } from './insert-conflict.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
@@ -37,9 +38,9 @@ export async function insertRows(
   const coordinator = await transaction.join('coordinator', signal);
   const indexed = globalIndexesOf(step.table).length > 0;
   const upserts = step.conflict?.kind === 'update';
-  const noteRows = upserts ? withUpsertReturning : withIndexedReturning;
+  const noteRows = upserts ? withOldAndNew : withIndexedReturning;
   const tail = indexed ? noteRows(step.tail, step.table) : step.tail;
-  const added = upserts ? upsertAdded(step.table) : undefined;
+  const added = upserts ? oldAndNewCount(step.table) : undefined;
   const before: Buffer[] = [];
   const after: Buffer[] = [];
   const window = new RowWindow(output);
@@ -55,7 +56,7 @@ export async function insertRows(
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
     if (!(sink instanceof IndexedOutput)) return;
     if (!upserts) return addEntries(step.table, sink.entries, context);
-    const entries = upsertEntries(step.table, sink.entries);
+    const entries = oldAndNewEntries(step.table, sink.entries);
     before.push(...entries.before);
     after.push(...entries.after);
   };
@@ -63,10 +64,7 @@ export async function insertRows(
   const insertPart = async (rows: readonly Buffer[]) => {
     const byNode = await groupByNode(step.table, step.columns, rows, context);
     const inOrder = new ReturnedInOrder(window);
-    const outcomes = await Promise.allSettled(
-      [...byNode].map(([node, part]) => insertOn(node, part, inOrder.from(node))),
-    );
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+    await settled([...byNode].map(([node, part]) => insertOn(node, part, inOrder.from(node))));
     inOrder.release(rows, byNode);
   };
   await forEachBatch(coordinator, query, batchBytes, async (rows) => {

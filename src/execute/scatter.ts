@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { settled } from '../core/settled.ts';
 import type { FinalStep } from '../plan/plan.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
@@ -24,13 +25,9 @@ export async function scatterToClient(
   output.complete(`SELECT ${window.passed}`);
 }
 
-/** Passes the answers of several servers to the client; gives the tags. All are waited for before the first error is thrown. */
-export async function runOnAll(sources: readonly AnswerSource[], output: ClientOutput): Promise<string[]> {
-  const outcomes = await Promise.allSettled(sources.map((source) => passToClient(source, output)));
-  return outcomes.map((outcome) => {
-    if (outcome.status === 'rejected') throw outcome.reason;
-    return outcome.value;
-  });
+/** Passes the answers of several servers to the client; gives the tags. */
+export function runOnAll(sources: readonly AnswerSource[], output: ClientOutput): Promise<string[]> {
+  return settled(sources.map((source) => passToClient(source, output)));
 }
 
 /** `UPDATE 3` and `UPDATE 4` → `UPDATE 7`. */

@@ -39,7 +39,8 @@ export function splitChange(model: Model): SplitStatement {
   if (target.table?.columns.some(({ collation }) => collation !== null)) throw refused('with collations of its own');
   const isRest = (item: RelationItem) => !isInside(item.block, child.block);
   const relations = model.relations.filter(isRest);
-  if (target.role === 'reference' && relations.some(({ role }) => role !== 'distributed')) {
+  const isReference = target.role === 'reference';
+  if (isReference && relations.some((item) => item.role === 'local' && item.relation?.kind !== 'table')) {
     throw refused('that the rest of the statement may read');
   }
   const query = cteQuery(model, child.name);
@@ -56,6 +57,7 @@ export function splitChange(model: Model): SplitStatement {
       relations,
       blocks: model.blocks.filter((block) => !inside.includes(block)),
       edits: [...(model.edits ?? []), edit],
+      ...(isReference ? { readsBefore: true as const } : {}),
     },
   };
 }

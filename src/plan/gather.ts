@@ -51,7 +51,8 @@ export interface Gathered {
  */
 export function gather(request: GatherRequest): Gathered {
   const { model, context, motions = [], concerns = () => true } = request;
-  const isElsewhere = (item: RelationItem) => item.role === 'distributed' || item.role === 'virtual';
+  const isElsewhere = ({ role }: RelationItem) =>
+    role === 'distributed' || role === 'virtual' || (role === 'reference' && model.readsBefore === true);
   const items = model.relations.filter((item) => !item.isTarget && isElsewhere(item) && concerns(item));
   const { replacements, edits: besides, dependsOnParameters } = moveRelations({ ...request, motions }, items);
   const target = request.target;

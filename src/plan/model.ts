@@ -38,6 +38,8 @@ export interface Model {
   readonly views: readonly QueryItem[];
   /** Parts of the text that have become something else, whatever is made of the rest. */
   readonly edits?: readonly PlanEdit[];
+  /** A reference table is about to change: what is read of reference tables travels too, before that. */
+  readonly readsBefore?: true;
 }
 
 interface BlockParts {

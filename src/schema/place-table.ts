@@ -1,6 +1,7 @@
 import type { CatalogSnapshot, DistributedTable, NodeEntry, NodeId } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
+import { settled } from '../core/settled.ts';
 import { arrayText } from './array-text.ts';
 import type { HerdTransaction } from './herd.ts';
 import { nodeKeysSql } from './node-index.ts';
@@ -59,13 +60,7 @@ export async function onNodes<T>(
   snapshot: CatalogSnapshot,
   work: (node: SqlRunner, entry: NodeEntry) => Promise<T>,
 ): Promise<T[]> {
-  const settled = await Promise.allSettled(
-    activeNodes(snapshot).map(async (entry) => work(await tx.node(entry.id), entry)),
-  );
-  return settled.map((result) => {
-    if (result.status === 'rejected') throw result.reason;
-    return result.value;
-  });
+  return settled(activeNodes(snapshot).map(async (entry) => work(await tx.node(entry.id), entry)));
 }
 
 export { runAll } from './owner.ts';

@@ -2,6 +2,7 @@ import type { ServerConnection, TransactionStatus } from '../backend/server-conn
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
 import { PgError, pgError, unsupported } from '../core/errors.ts';
+import { settled } from '../core/settled.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
 
@@ -416,11 +417,10 @@ export class DistributedTransaction {
     return this.#block;
   }
 
-  /** Runs something on every member in the block; all are waited for, then the first error is thrown. */
+  /** Runs something on every member in the block. */
   async #onMembers(work: (member: Member) => Promise<unknown>): Promise<void> {
     const members = [...this.#members.values()].filter((member) => member.inBlock);
-    const outcomes = await Promise.allSettled(members.map(work));
-    for (const outcome of outcomes) if (outcome.status === 'rejected') throw asPgError(outcome.reason);
+    await settled(members.map(work));
   }
 }
 
@@ -449,8 +449,4 @@ function findSavepoint(savepoints: readonly Savepoint[], name: string): number {
 
 function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
-}
-
-function asPgError(error: unknown): unknown {
-  return error instanceof PgError ? error : pgError('internalError', String(error));
 }

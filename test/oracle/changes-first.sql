@@ -24,9 +24,11 @@ SELECT count(*) FROM t WHERE n = 77;
 WITH x AS (UPDATE t SET n = 78 WHERE id = -1 RETURNING id, code) SELECT * FROM x;
 WITH x AS (UPDATE t SET n = 79 WHERE id > 1000 RETURNING id), y AS (SELECT id * 2 AS d FROM x) SELECT min(d), max(d) FROM y;
 WITH x AS (UPDATE t SET nope = 79 WHERE id > 1000 RETURNING id) SELECT * FROM x;
--- may be refused
 WITH x AS (INSERT INTO ref VALUES (99, 'y') RETURNING id) SELECT * FROM x, ref;
 WITH x AS (UPDATE ref SET name = name || '!' WHERE id < 3 RETURNING *) SELECT * FROM x ORDER BY id;
+WITH x AS (DELETE FROM ref WHERE id > 90 RETURNING *) SELECT x.*, (SELECT count(*) FROM ref) FROM x ORDER BY id;
+WITH x AS (DELETE FROM ref WHERE id = 4 RETURNING *) INSERT INTO ref SELECT id + 40, name FROM x RETURNING *, (SELECT 1);
+SELECT * FROM ref ORDER BY id;
 BEGIN;
 WITH x AS (DELETE FROM t RETURNING id) SELECT count(*) FROM x;
 SELECT count(*) FROM t;
