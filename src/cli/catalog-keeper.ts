@@ -21,6 +21,8 @@ export class CatalogKeeper {
   #loading: Promise<CatalogSnapshot> | null = null;
   #closed = false;
   epoch = 0;
+  /** Nodes of the configuration that the catalog does not know yet: to be added by a statement, once one can be run. */
+  readonly newcomers: string[] = [];
 
   constructor(control: ControlPlane, options: RouterOptions) {
     this.#control = control;
@@ -40,7 +42,7 @@ export class CatalogKeeper {
     await Promise.all(
       this.#options.nodes.map((node) => bootstrapNode(this.#control.at(node.name, node.host, node.port))),
     );
-    for (const node of this.#options.nodes) await this.#register(node);
+    await this.#registerNodes();
     await this.#startWatching();
     this.#snapshot = await loadSnapshot(coordinator);
   }
@@ -73,6 +75,16 @@ export class CatalogKeeper {
       });
     this.#loading = loading;
     return loading;
+  }
+
+  /** A herd's first nodes are simply written down. Later ones have to be given what tables depend on: `newcomers`. */
+  async #registerNodes(): Promise<void> {
+    const { rows } = await this.#control.coordinator.query('SELECT name FROM pgherd.node');
+    const known = new Set(rows.map(([name]) => name));
+    for (const node of this.#options.nodes) {
+      if (known.size === 0 || known.has(node.name)) await this.#register(node);
+      else this.newcomers.push(node.name);
+    }
   }
 
   async #register(node: { name: string; host: string; port: number }): Promise<void> {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import { ServerConnection } from '../backend/server-connection.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import { ownerSecretSql, withOwner } from '../schema/owner.ts';
@@ -12,6 +13,7 @@ import { PlanCache } from '../session/plan-cache.ts';
 import type { RouterServices } from '../session/services.ts';
 import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
+import { quoteLiteral } from '../sql/quote.ts';
 import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
@@ -80,6 +82,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     });
   });
   const port = await listen(server, options.listen);
+  await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
   return {
     port,
@@ -94,6 +97,24 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
       control.close();
     },
   };
+}
+
+/** Nodes that the configuration has gained are added as anybody would add them: by a statement through the router. */
+async function addNewcomers(options: RouterOptions, port: number, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const { user, password, database } = options.coordinator;
+  const host = ['0.0.0.0', '::'].includes(options.listen.host) ? '127.0.0.1' : options.listen.host;
+  const secret = password === undefined ? ({ kind: 'none' } as const) : ({ kind: 'password', password } as const);
+  const target = { label: 'router', host, port, database, user, secret, tls: null };
+  const connection = await ServerConnection.open(target, new Map([['application_name', 'router']]));
+  try {
+    for (const name of names) {
+      options.log.info({ node: name }, 'adding a node');
+      await connection.query(`SELECT citus_add_node(${quoteLiteral(name)}, 5432)`);
+    }
+  } finally {
+    connection.close();
+  }
 }
 
 function routerServices(
@@ -118,7 +139,9 @@ function routerServices(
     catalog: () => catalog.snapshot,
     refreshCatalog: () => catalog.refresh(),
     loadCatalog: (runner) => catalog.loadWithin(runner),
-    pool: (site, identity): ConnectionPool => pools.pool(endpoint(site), identity.user, identity.secret),
+    pool: (site, identity, known = catalog.snapshot): ConnectionPool =>
+      pools.pool(control.endpoint(site, known), identity.user, identity.secret),
+    defaultShardCount: options.defaultShardCount,
     loggedIn: ({ user, secret }) => pools.renewSecret(user, secret),
     control: () => control.coordinator,
     withOwner(connection, site) {

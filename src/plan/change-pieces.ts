@@ -8,18 +8,24 @@ import { type ConstantPool, parameterParts, type Replacement, rewriteStatement, 
 import { placeOnNode } from './single-shard.ts';
 
 export function isInPart(source: SqlSource, location: number | undefined, { start, end }: Extent): boolean {
-  if (location === undefined && source.offsetBytes > 0) return false;
+  if (!isKnown(source, location)) return false;
   const position = positionOf(source, location);
   return position >= start && position < end;
 }
 
-/** What a block holds within a part of the statement's text. */
+/** The parser gives no location to some of what it adds itself. */
+function isKnown(source: SqlSource, location: number | undefined): boolean {
+  return (location ?? 0) >= source.offsetBytes;
+}
+
+/** What a block holds within a part of the statement's text; also calls, casts and operators whose place is not known. */
 export function partOfBlock(block: Block, extent: Extent): Block {
+  const { source } = block;
   const within = <T extends { location?: number }>(nodes: readonly T[]) =>
-    nodes.filter((node) => isInPart(block.source, node.location, extent));
+    nodes.filter(({ location }) => !isKnown(source, location) || isInPart(source, location, extent));
   return {
     ...block,
-    columnRefs: within(block.columnRefs),
+    columnRefs: block.columnRefs.filter(({ location }) => isInPart(source, location, extent)),
     functions: within(block.functions),
     sessionValues: within(block.sessionValues),
     casts: within(block.casts),

@@ -2,7 +2,6 @@ import type { ColumnRef } from '@pgsql/types';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { positionOf } from '../sql/source.ts';
 import { nameParts } from '../sql/walk.ts';
 import { assignedColumns, changesKey } from './assignment.ts';
 import { isInPart, nodePartObstacle, partOfBlock, pieceOf, withoutChanges } from './change-pieces.ts';
@@ -119,7 +118,9 @@ function checkRepeats({ model, target, context }: ChangeQuestion): void {
   if (root.kind !== 'update') return;
   for (const node of root.node.targetList ?? []) {
     const value = 'ResTarget' in node ? node.ResTarget.val : undefined;
-    const source = value && 'MultiAssignRef' in value ? value.MultiAssignRef.source : undefined;
+    const assigned = value && 'MultiAssignRef' in value ? value.MultiAssignRef : undefined;
+    // The others repeat the first one's source.
+    const source = assigned?.colno === 1 ? assigned.source : undefined;
     if (!source || !('SubLink' in source)) continue;
     const child = root.children.find((each) => each.via === 'sublink' && each.link === source.SubLink);
     const calls = child ? allBlocks(child.block).flatMap((block) => block.functions) : [];
@@ -142,7 +143,7 @@ function neededBefore({ model, target }: ChangeQuestion, text: ChangeText): stri
   const found = neededNames(
     model,
     target,
-    (ref, block) => block.source !== model.source || positionOf(block.source, ref.location) < limit,
+    (ref, block) => block.source !== model.source || (ref.location ?? 0) - block.source.offsetBytes < limit,
   );
   if (found === null) {
     throw unsupported('PH002', `the whole row of ${target.name} in a change by rows that are elsewhere`);

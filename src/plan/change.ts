@@ -13,7 +13,7 @@ import type { Fact, FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { type MovedRelations, moveRelations } from './gather.ts';
 import { planMerge } from './merge-rows.ts';
-import { type Block, isChange, isInside, type Model, type RelationItem } from './model.ts';
+import { type Block, isChange, isInside, leavesOf, type Model, type RelationItem } from './model.ts';
 import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
 import { wholeRow } from './resolve.ts';
 import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
@@ -175,9 +175,11 @@ function shippingObstacle(
   const rows = model.blocks.flatMap((block) => block.columnRefs.map((ref) => wholeRow(ref, block)));
   const whole = left.find((item) => item.role === 'local' && rows.includes(item));
   if (whole) return `whole rows of ${whole.name}, whose type nodes don't have`;
+  const usesCte = (block: Block) =>
+    block.from.flatMap(leavesOf).some((leaf) => leaf.kind === 'other' && leaf.what === 'cte');
+  const isConcerned = (block: Block) => usesCte(block) || left.some((item) => isInside(item.block, block));
   const loose = model.blocks.find(
-    (block) =>
-      block !== model.root && left.some((item) => isInside(item.block, block)) && !isDeterministic(block, context),
+    (block) => block !== model.root && isConcerned(block) && !isDeterministic(block, context),
   );
   return loose ? `a subquery that may differ between servers, on ${elsewhere(first)}` : null;
 }

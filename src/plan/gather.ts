@@ -311,7 +311,10 @@ function arrival(
 ): SqlTemplate {
   const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
   const list = entries.map((entry, i) => {
-    const column = motion.columns[i]!;
+    // A virtual relation brings all of its columns, under their own names.
+    const own = motion.kind === 'virtual' ? motion.columns.find(({ name }) => name === entry.name) : motion.columns[i];
+    assert(own, `column ${entry.name} travels`);
+    const column = own;
     const cast = column.viaText || entry.typmod >= 0 ? `::${column.typeName}` : '';
     const collate = column.collation === null ? '' : ` COLLATE ${column.collation}`;
     return `${quoteIdentifier(column.name)}${cast}${collate} AS ${quoteIdentifier(entry.name)}`;
@@ -342,7 +345,10 @@ function wholeRowEdits(model: Model, isReplaced: (item: RelationItem) => boolean
 }
 
 function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean } {
-  const columns = (item.relation?.columns ?? []).map((entry) => motionColumn(entry.name, entry));
+  const columns = (item.relation?.columns ?? []).map((entry) => ({
+    ...motionColumn(entry.name, entry),
+    viaText: true,
+  }));
   const motion: Motion = {
     kind: 'virtual',
     relation: 'live shard sizes',

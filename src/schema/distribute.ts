@@ -9,7 +9,7 @@ import { assert } from '../core/assert.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
-import { defaultShardCount, hashBounds, joinGroup, sameBounds } from './colocation.ts';
+import { hashBounds, joinGroup, sameBounds } from './colocation.ts';
 import { describeTables, withPinnedSettings } from './describe-table.ts';
 import { type DistributionKey, readDistributionKey } from './distribution-key.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
@@ -172,8 +172,7 @@ async function wantedBounds(
   const { method, shardCount, shardBounds } = args;
   if (method === 'hash') {
     if (shardBounds !== null) throw unsupported('PH037', 'shard_bounds is for RANGE and LIST; HASH takes shard_count');
-    const count =
-      shardCount ?? (typeof target === 'object' ? target.shards.length : await settingShardCount(tx.coordinator));
+    const count = shardCount ?? (typeof target === 'object' ? target.shards.length : await settingShardCount(tx));
     if (count < 1) throw pgError('invalidParameterValue', 'shard_count must be at least 1');
     if (typeof target === 'object' && count !== target.shards.length) {
       throw pgError('invalidParameterValue', 'shard_count and colocate_with contradict each other', {
@@ -203,11 +202,11 @@ async function wantedBounds(
 }
 
 /** `SET citus.shard_count = 64` works as users of Citus expect. */
-async function settingShardCount(runner: SqlRunner): Promise<number> {
-  const { rows } = await runner.query(
+async function settingShardCount(tx: HerdTransaction): Promise<number> {
+  const { rows } = await tx.coordinator.query(
     "SELECT coalesce(nullif(current_setting('pgherd.shard_count', true), ''), nullif(current_setting('citus.shard_count', true), ''))",
   );
-  return Number(rows[0]?.[0] ?? defaultShardCount);
+  return Number(rows[0]?.[0] ?? tx.defaultShardCount);
 }
 
 /** A migration that is run twice is no error, as long as it asks for what is there. */

@@ -38,5 +38,7 @@ export interface HerdTransaction {
   copyToAll(fromSql: string, table: DistributedTable, columns: readonly string[], only?: NodeId): Promise<number>;
   /** Where a node's name is: the map `addresses:` of the configuration, or the name itself. */
   resolveAddress(name: string, port: number): NodeAddress;
+  /** For hash tables when neither their creator nor `citus.shard_count` names another: the configuration's. */
+  readonly defaultShardCount: number;
   readonly signal: AbortSignal;
 }

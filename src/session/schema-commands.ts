@@ -59,6 +59,8 @@ async function schemaTransaction(
   const transaction: SchemaTransaction = {
     coordinator,
     async node(id) {
+      // Perhaps it was added in this very transaction.
+      if (!session.catalog.nodes.some((node) => node.id === id)) await session.reloadTransactionCatalog();
       const node = await session.transaction.join(id, session.signal);
       session.transaction.markWritten(id);
       return services.withOwner(node, id);
@@ -72,6 +74,7 @@ async function schemaTransaction(
     gatherRows: (table, intoTable, columns) => gatherRows(context(), table, intoTable, columns),
     copyToAll: (fromSql, table, columns, only) => copyToAll(context(), fromSql, table, columns, only),
     resolveAddress: (name, port) => services.resolveAddress(name, port),
+    defaultShardCount: services.defaultShardCount,
     signal: session.signal,
   };
   return {

@@ -36,7 +36,9 @@ export interface RouterServices extends CommitHost {
   refreshCatalog(): Promise<CatalogSnapshot>;
   /** Reads the catalog as one transaction sees it, with its own uncommitted changes. */
   loadCatalog(runner: SqlRunner): Promise<CatalogSnapshot>;
-  pool(site: Site, identity: Identity): ConnectionPool;
+  /** `catalog`: where the site is looked up, when it is not yet in the router's own. */
+  pool(site: Site, identity: Identity, catalog?: CatalogSnapshot): ConnectionPool;
+  readonly defaultShardCount: number;
   /** A client has proved who it is: from now on the role's connections are opened with what it proved. */
   loggedIn(identity: Identity): void;
   control(): SqlRunner;
@@ -72,6 +74,7 @@ export interface SchemaTransaction {
   gatherRows(table: DistributedTable, intoTable: string, columns: readonly string[]): Promise<number>;
   copyToAll(fromSql: string, table: DistributedTable, columns: readonly string[], only?: NodeId): Promise<number>;
   resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
+  readonly defaultShardCount: number;
   readonly signal: AbortSignal;
 }
 

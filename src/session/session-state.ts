@@ -210,13 +210,13 @@ export class SessionState {
       unsettled: (name) => services.unsettled(name),
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {
-        const pool = services.pool(site, identity);
+        const pool = services.pool(site, identity, this.catalog);
         const free = pool.tryAcquire();
         return free ? Promise.resolve(free) : pool.acquire(signal);
       },
       release: (site, connection) => {
         connection.onNotification = null;
-        const giveBack = () => services.pool(site, identity).release(connection);
+        const giveBack = () => services.pool(site, identity, this.catalog).release(connection);
         if (site !== 'coordinator' || !this.sequences.touched) giveBack();
         else void this.sequences.save(connection).then(giveBack);
       },

@@ -112,6 +112,7 @@ export async function startTestHerd(options: TestHerdOptions = {}): Promise<Test
 
 class TestTransaction implements HerdTransaction {
   readonly signal = new AbortController().signal;
+  readonly defaultShardCount = 32;
   readonly coordinator: Client;
   readonly #nodes: readonly Client[];
   readonly #servers: HerdServers;

@@ -134,3 +134,4 @@ UPDATE pet SET owner_id = 999 WHERE owner_id = 4;
 DELETE FROM owner USING s WHERE s.t_id = owner.id AND owner.id IN (1, 3) RETURNING owner.id, s.v;
 SELECT * FROM pet ORDER BY 1, 2;
 SELECT * FROM owner ORDER BY id;
+UPDATE t SET n = (SELECT s.k FROM s WHERE s.w = t.n ORDER BY 1 LIMIT 1) FROM loc o WHERE o.id = t.id AND date '2020-01-01' BETWEEN date '2019-01-01' AND '2021-01-01'::date RETURNING t.*;
