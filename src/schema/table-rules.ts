@@ -1,3 +1,4 @@
+import { isOwnSchema } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { ConstraintShape, IndexShape, TableShape, TriggerShape } from './table-shape.ts';
 
@@ -14,11 +15,16 @@ export function checkOrdinary(shape: TableShape): void {
   if (shape.kind === 'p') throw unsupported('PH031', `${name} is partitioned`);
   if (shape.kind !== 'r') throw pgError('wrongObjectType', `"${shape.name}" is not a table`);
   if (shape.isPartition || shape.hasRelatives) throw unsupported('PH031', `${name} inherits, or is inherited from`);
+  if (systemSchemas.has(shape.schema) || isOwnSchema(shape.schema)) {
+    throw pgError('wrongObjectType', `${name} belongs to the system and can't be distributed`);
+  }
   if (shape.persistence === 't') throw unsupported('PH031', `${name} is temporary`);
   if (shape.hasRules) throw unsupported('PH034', `${name} has rules`);
   const bytes = Buffer.byteLength(shape.schema);
   if (bytes > maxSchemaBytes) throw unsupported('PH036', `the name of schema "${shape.schema}" is ${bytes} bytes long`);
 }
+
+const systemSchemas: ReadonlySet<string> = new Set(['pg_catalog', 'information_schema', 'pg_toast']);
 
 /** `pgherd_s127_pgherd_gui_` before it must fit into a name's 63 bytes. */
 const maxSchemaBytes = 40;
