@@ -21,3 +21,46 @@ export interface ClientOutput {
   /** The server asked for COPY data (a CopyInResponse frame): feeds it from the client until the client is done or fails. */
   copyIn(frame: Buffer, connection: ServerConnection): void;
 }
+
+/** An output in front of another one: what a subclass does not change is passed on. The tag is whoever adds tags up to say. */
+export abstract class PassingOutput implements ClientOutput {
+  protected readonly output: ClientOutput;
+
+  constructor(output: ClientOutput) {
+    this.output = output;
+  }
+
+  get wantsDescription(): boolean {
+    return this.output.wantsDescription;
+  }
+
+  get resultFormats(): readonly number[] {
+    return this.output.resultFormats;
+  }
+
+  describe(frame: Buffer): void {
+    this.output.describe(frame);
+  }
+
+  row(frame: Buffer): void {
+    this.output.row(frame);
+  }
+
+  complete(_tag: string): void {}
+
+  pass(frame: Buffer): void {
+    this.output.pass(frame);
+  }
+
+  attach(source: ServerConnection): void {
+    this.output.attach(source);
+  }
+
+  detach(source: ServerConnection): void {
+    this.output.detach(source);
+  }
+
+  copyIn(frame: Buffer, connection: ServerConnection): void {
+    this.output.copyIn(frame, connection);
+  }
+}

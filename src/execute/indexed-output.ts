@@ -1,8 +1,7 @@
-import type { ServerConnection } from '../backend/server-connection.ts';
 import type { DistributedTable } from '../catalog/snapshot.ts';
 import type { SqlTemplate } from '../plan/plan.ts';
 import { decodeRowDescription, encodeRowDescription } from '../wire/backend.ts';
-import type { ClientOutput } from './client-output.ts';
+import { type ClientOutput, PassingOutput } from './client-output.ts';
 import { returningIndexed } from './global-index.ts';
 import { hasReturning } from './insert-rows.ts';
 import { splitTuple } from './text-tuples.ts';
@@ -14,8 +13,7 @@ export function withIndexedReturning(tail: SqlTemplate, table: DistributedTable)
 }
 
 /** Takes the added columns off each row before the client sees it, and keeps them. */
-export class IndexedOutput implements ClientOutput {
-  readonly #output: ClientOutput;
+export class IndexedOutput extends PassingOutput {
   readonly #added: number;
   /** The client asked for no rows at all. */
   readonly #silent: boolean;
@@ -23,26 +21,22 @@ export class IndexedOutput implements ClientOutput {
   readonly entries: Buffer[] = [];
 
   constructor(output: ClientOutput, table: DistributedTable, silent: boolean, added = returningIndexed(table).count) {
-    this.#output = output;
+    super(output);
     this.#added = added;
     this.#silent = silent;
   }
 
-  get wantsDescription(): boolean {
-    return this.#output.wantsDescription;
-  }
-
-  get resultFormats(): readonly number[] {
-    const formats = this.#output.resultFormats;
+  override get resultFormats(): readonly number[] {
+    const formats = this.output.resultFormats;
     return formats.length > 1 ? [...formats, ...new Array<number>(this.#added).fill(0)] : formats;
   }
 
-  describe(frame: Buffer): void {
+  override describe(frame: Buffer): void {
     if (this.#silent) return;
-    this.#output.describe(encodeRowDescription(decodeRowDescription(frame).slice(0, -this.#added)));
+    this.output.describe(encodeRowDescription(decodeRowDescription(frame).slice(0, -this.#added)));
   }
 
-  row(frame: Buffer): void {
+  override row(frame: Buffer): void {
     const tuple = frame.subarray(5);
     const [own, added] = splitTuple(tuple, tuple.readInt16BE(0) - this.#added);
     this.entries.push(added);
@@ -50,24 +44,6 @@ export class IndexedOutput implements ClientOutput {
     const header = Buffer.allocUnsafe(5);
     header[0] = frame[0]!;
     header.writeInt32BE(own.length + 4, 1);
-    this.#output.row(Buffer.concat([header, own]));
-  }
-
-  complete(): void {}
-
-  pass(frame: Buffer): void {
-    this.#output.pass(frame);
-  }
-
-  attach(source: ServerConnection): void {
-    this.#output.attach(source);
-  }
-
-  detach(source: ServerConnection): void {
-    this.#output.detach(source);
-  }
-
-  copyIn(frame: Buffer, connection: ServerConnection): void {
-    this.#output.copyIn(frame, connection);
+    this.output.row(Buffer.concat([header, own]));
   }
 }

@@ -2,6 +2,7 @@ import type { NodeId } from '../catalog/snapshot.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
+import { tokenize } from '../sql/tokens.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
@@ -119,6 +120,11 @@ async function describeNothing(
   await passToClient(exchangeSource(connection, bytes), output);
 }
 
-export function hasReturning(tail: SqlTemplate): boolean {
-  return tail.some((part) => typeof part === 'string' && /\bRETURNING\b/i.test(part));
+/** The word itself: not in a string, a comment or a quoted name. */
+export function hasReturning(sql: SqlTemplate): boolean {
+  const text = sql.map((part) => (typeof part === 'string' ? part : ' ? ')).join('');
+  if (!/returning/i.test(text)) return false;
+  return tokenize(Buffer.from(text).toString('latin1')).some(
+    ({ kind, text: word }) => kind === 'word' && word === 'returning',
+  );
 }

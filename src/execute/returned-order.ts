@@ -1,6 +1,5 @@
-import type { ServerConnection } from '../backend/server-connection.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
-import type { ClientOutput } from './client-output.ts';
+import { type ClientOutput, PassingOutput } from './client-output.ts';
 
 /**
  * What RETURNING gives of rows that went to several nodes, in the order in which the rows were given: clients match them up by it.
@@ -41,46 +40,15 @@ export class ReturnedInOrder {
   }
 }
 
-class HeldOutput implements ClientOutput {
-  readonly #output: ClientOutput;
+class HeldOutput extends PassingOutput {
   readonly #frames: Buffer[];
 
   constructor(output: ClientOutput, frames: Buffer[]) {
-    this.#output = output;
+    super(output);
     this.#frames = frames;
   }
 
-  get wantsDescription(): boolean {
-    return this.#output.wantsDescription;
-  }
-
-  get resultFormats(): readonly number[] {
-    return this.#output.resultFormats;
-  }
-
-  describe(frame: Buffer): void {
-    this.#output.describe(frame);
-  }
-
-  row(frame: Buffer): void {
+  override row(frame: Buffer): void {
     this.#frames.push(Buffer.from(frame));
-  }
-
-  complete(): void {}
-
-  pass(frame: Buffer): void {
-    this.#output.pass(frame);
-  }
-
-  attach(source: ServerConnection): void {
-    this.#output.attach(source);
-  }
-
-  detach(source: ServerConnection): void {
-    this.#output.detach(source);
-  }
-
-  copyIn(frame: Buffer, connection: ServerConnection): void {
-    this.#output.copyIn(frame, connection);
   }
 }

@@ -1,7 +1,6 @@
-import type { ServerConnection } from '../backend/server-connection.ts';
 import { settled } from '../core/settled.ts';
 import type { FinalStep } from '../plan/plan.ts';
-import type { ClientOutput } from './client-output.ts';
+import { type ClientOutput, PassingOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { type AnswerSource, passToClient } from './exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
@@ -39,57 +38,30 @@ export function addTags(tags: readonly string[]): string {
 }
 
 /** Passes on one description and a window of the rows that several servers send. */
-export class RowWindow implements ClientOutput {
-  readonly #output: ClientOutput;
+export class RowWindow extends PassingOutput {
   readonly #offset: number;
   readonly #limit: number;
   #described = false;
   #seen = 0;
 
   constructor(output: ClientOutput, offset = 0, limit: number | null = null) {
-    this.#output = output;
+    super(output);
     this.#offset = offset;
     this.#limit = limit ?? Number.POSITIVE_INFINITY;
-  }
-
-  get wantsDescription(): boolean {
-    return this.#output.wantsDescription;
-  }
-
-  get resultFormats(): readonly number[] {
-    return this.#output.resultFormats;
   }
 
   get passed(): number {
     return Math.max(0, Math.min(this.#seen - this.#offset, this.#limit));
   }
 
-  describe(frame: Buffer): void {
+  override describe(frame: Buffer): void {
     if (this.#described) return;
     this.#described = true;
-    this.#output.describe(frame);
+    this.output.describe(frame);
   }
 
-  row(frame: Buffer): void {
+  override row(frame: Buffer): void {
     this.#seen += 1;
-    if (this.#seen > this.#offset && this.#seen - this.#offset <= this.#limit) this.#output.row(frame);
-  }
-
-  complete(): void {}
-
-  pass(frame: Buffer): void {
-    this.#output.pass(frame);
-  }
-
-  attach(source: ServerConnection): void {
-    this.#output.attach(source);
-  }
-
-  detach(source: ServerConnection): void {
-    this.#output.detach(source);
-  }
-
-  copyIn(frame: Buffer, connection: ServerConnection): void {
-    this.#output.copyIn(frame, connection);
+    if (this.#seen > this.#offset && this.#seen - this.#offset <= this.#limit) this.output.row(frame);
   }
 }

@@ -50,6 +50,7 @@ SELECT id FROM ord WHERE id = (WITH x AS (SELECT max(id) AS m FROM pay JOIN ord 
 WITH gone AS (DELETE FROM pay WHERE ord_id = 1 RETURNING *) SELECT count(*), sum(amount) FROM gone;
 WITH up AS (UPDATE ord SET total = total + 1 WHERE cust = 1 RETURNING id, total) SELECT count(*) FROM up WHERE total > 10;
 WITH ins AS (INSERT INTO note VALUES (50, 'neu') RETURNING id) SELECT ord.id FROM ord, ins WHERE ord.id + 40 = ins.id;
+-- may be refused
 WITH moved AS (DELETE FROM note WHERE id = 50 RETURNING *) INSERT INTO cust SELECT id, txt, NULL FROM moved RETURNING *;
 SELECT sum(total) FROM ord;
 SELECT count(*) FROM pay;
