@@ -1,4 +1,5 @@
 import { collectResult } from '../backend/collect-result.ts';
+import type { DistributedTable } from '../catalog/snapshot.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
@@ -70,9 +71,11 @@ async function schemaTransaction(
       changed = true;
     },
     notice: (fields) => session.notice(fields),
-    copyRows: (fromSql, table, columns) => copyRows(context(), fromSql, table, columns),
-    gatherRows: (table, intoTable, columns) => gatherRows(context(), table, intoTable, columns),
-    copyToAll: (fromSql, table, columns, only) => copyToAll(context(), fromSql, table, columns, only),
+    copyRows: (fromSql, table, columns) => copyRows(context(), fromSql, table, columns, sayProgress(session, table)),
+    gatherRows: (table, intoTable, columns) =>
+      gatherRows(context(), table, intoTable, columns, sayProgress(session, table)),
+    copyToAll: (fromSql, table, columns, only) =>
+      copyToAll(context(), fromSql, table, columns, only, sayProgress(session, table)),
     resolveAddress: (name, port) => services.resolveAddress(name, port),
     defaultShardCount: services.defaultShardCount,
     signal: session.signal,
@@ -83,4 +86,10 @@ async function schemaTransaction(
       if (changed) await session.schemaWasChanged();
     },
   };
+}
+
+/** A long copy says now and then how far it is. */
+function sayProgress(session: SessionState, { name }: DistributedTable): (rows: number) => void {
+  return (rows) =>
+    session.notice({ severity: 'NOTICE', code: '00000', message: `copied ${rows} rows of table "${name}" so far` });
 }

@@ -91,3 +91,15 @@ test('a node that the configuration gains is filled when the router starts', asy
   const nodes = "SELECT count(DISTINCT nodename)::int FROM citus_shards WHERE table_name = 'e'";
   expect(await count(nodes)).toBe(4);
 });
+
+test('distributing a table with many rows says how far it is', async () => {
+  await client.query('CREATE TABLE many AS SELECT g AS id FROM generate_series(1, 250000) g');
+  const notices: string[] = [];
+  client.on('notice', (notice) => notices.push(notice.message ?? ''));
+  await client.query("SELECT create_distributed_table('many', 'id')");
+  expect(notices.filter((notice) => /so far/.test(notice))).toEqual([
+    'copied 100000 rows of table "many" so far',
+    'copied 200000 rows of table "many" so far',
+  ]);
+  expect(await count('SELECT count(*)::int FROM many')).toBe(250_000);
+});
