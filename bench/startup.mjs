@@ -1,4 +1,4 @@
-// npm run bench: how long the embedded herd takes to be ready, first and later starts. Prints figures; asserts nothing.
+// npm run bench -- startup: how long the embedded herd takes to be ready, first and later starts. Prints figures; asserts nothing.
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';

@@ -12,7 +12,7 @@ const here = import.meta.dirname;
 export async function loadTpch(client: pg.Client, directory: string, distributed: boolean): Promise<void> {
   await client.query(readFileSync(join(here, 'schema.sql'), 'utf8'));
   if (distributed) {
-    for (const statement of readFileSync(join(here, 'distribute.sql'), 'utf8').split(/;\s*/))
+    for (const statement of readFileSync(join(here, 'layouts', 'keys.sql'), 'utf8').split(/;\s*/))
       if (statement !== '') await client.query(statement);
   }
   for (const table of tpchTables) {

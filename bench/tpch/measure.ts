@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type pg from 'pg';
+import { compareOutcomes } from '../../test/oracle/compare.ts';
+import { type Outcome, runStatement } from '../../test/oracle/outcome.ts';
+import { tpchDir } from './options.ts';
+
+/** What was found out about one query. Times in milliseconds, in the order of the runs. */
+export interface Measured {
+  readonly query: number;
+  readonly rung: string;
+  readonly reason: string;
+  readonly rows: number;
+  readonly plainMs: readonly number[];
+  readonly herdMs: readonly number[];
+  /** Undefined when the answers agree. */
+  readonly difference: string | undefined;
+}
+
+/** The variant of query 15 with a CTE, which the specification allows, is one statement. */
+export function queryText(query: number): string {
+  const name = query === 15 ? 'q15-cte' : `q${String(query).padStart(2, '0')}`;
+  return readFileSync(join(tpchDir, 'queries', `${name}.sql`), 'utf8');
+}
+
+export interface Sides {
+  readonly plain: pg.Client;
+  readonly herd: pg.Client;
+}
+
+/** Plain, herd, plain, herd, …: what slows the machine down meets both. Each side runs it once before it is timed. */
+export async function measureQuery(
+  sides: Sides,
+  query: number,
+  runs: number,
+  stopped: () => boolean,
+): Promise<Measured> {
+  const text = queryText(query);
+  const { rung, reason } = await rungOf(sides.herd, text);
+  const expected = await runStatement(sides.plain, { text });
+  const got = await runStatement(sides.herd, { text });
+  const difference = compareOutcomes(expected, got, /order by/i.test(text) ? 'total' : 'none');
+  const rows = expected.kind === 'result' ? expected.rows.length : 0;
+  const plainMs: number[] = [];
+  const herdMs: number[] = [];
+  for (let run = 0; run < runs && got.kind === 'result' && !stopped(); run++) {
+    plainMs.push(await timed(sides.plain, text));
+    herdMs.push(await timed(sides.herd, text));
+  }
+  return { query, rung, reason, rows, plainMs, herdMs, difference };
+}
+
+async function timed(client: pg.Client, text: string): Promise<number> {
+  const start = performance.now();
+  const outcome: Outcome = await runStatement(client, { text });
+  const ms = performance.now() - start;
+  return outcome.kind === 'result' ? ms : Number.NaN;
+}
+
+async function rungOf(herd: pg.Client, text: string): Promise<{ rung: string; reason: string }> {
+  const outcome = await runStatement(herd, { text: `EXPLAIN ${text}` });
+  if (outcome.kind === 'error') return { rung: 'refused', reason: outcome.message };
+  const line = outcome.rows.map(([first]) => first ?? '').find((each) => each.includes('Rung: ')) ?? '';
+  const [, rung = 'local', reason = ''] = /Rung: ([^(]+?) *(?:\((.*)\))?$/.exec(line.trim()) ?? [];
+  return { rung, reason };
+}

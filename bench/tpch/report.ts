@@ -1,0 +1,62 @@
+import type { Measured } from './measure.ts';
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  if (sorted.length === 0) return Number.NaN;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+export interface Summary {
+  /** Of the medians of those queries that both sides answered alike, in seconds. */
+  readonly plainSeconds: number;
+  readonly herdSeconds: number;
+  readonly compared: number;
+  readonly equal: number;
+}
+
+export function summarize(measured: readonly Measured[]): Summary {
+  const timed = measured.filter((each) => each.herdMs.length > 0);
+  const sum = (side: 'plainMs' | 'herdMs') => timed.reduce((total, each) => total + median(each[side]), 0) / 1000;
+  return {
+    plainSeconds: sum('plainMs'),
+    herdSeconds: sum('herdMs'),
+    compared: timed.length,
+    equal: measured.filter((each) => each.difference === undefined).length,
+  };
+}
+
+const heading = ['query', 'plain s', 'herd s', 'ratio', 'rows', 'rung', 'why'];
+const rightAligned = new Set(['plain s', 'herd s', 'ratio', 'rows']);
+
+/** As text for a terminal: a line per query, then the sums. */
+export function describe(measured: readonly Measured[]): string {
+  const { plainSeconds, herdSeconds, compared, equal } = summarize(measured);
+  const lines = measured.map((each) => {
+    const [plain, herd] = [median(each.plainMs), median(each.herdMs)];
+    const cells = [`Q${each.query}`, seconds(plain), seconds(herd), ratio(herd, plain), String(each.rows), each.rung];
+    return [...cells, each.difference === undefined ? each.reason : `DIFFERS: ${each.difference}`];
+  });
+  const sums = ['sum', seconds(plainSeconds * 1000), seconds(herdSeconds * 1000), ratio(herdSeconds, plainSeconds)];
+  const table = [heading, ...lines, [...sums, '', '', `${compared} timed, ${equal} of ${measured.length} equal`]];
+  const widths = heading.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  return table.map((row) => aligned(row, widths)).join('\n');
+}
+
+const maxReasonChars = 90;
+
+function aligned(row: readonly string[], widths: readonly number[]): string {
+  const cells = row.map((cell, column) =>
+    rightAligned.has(heading[column]!) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!),
+  );
+  cells[cells.length - 1] = row.at(-1)!.slice(0, maxReasonChars);
+  return cells.join('  ').trimEnd();
+}
+
+function seconds(ms: number): string {
+  return Number.isNaN(ms) ? '-' : (ms / 1000).toFixed(3);
+}
+
+function ratio(herd: number, plain: number): string {
+  return Number.isNaN(herd / plain) ? '-' : (herd / plain).toFixed(2);
+}
