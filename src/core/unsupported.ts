@@ -91,6 +91,10 @@ export const unsupportedCodes = {
     title: "a view over distributed tables that is read by another role than its owner's",
     hint: 'Grant SELECT on the tables too (without row security on them), or WITH (security_invoker = true).',
   },
+  PH050: {
+    title: 'a row-security policy with a subquery that one node alone cannot answer',
+    hint: 'Let it read reference tables, or co-located tables by equality of the distribution columns: EXISTS (SELECT FROM m WHERE m.key = t.key AND …).',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

@@ -11,6 +11,7 @@ import { dropGlobalIndexes, followGlobalIndexes, makeGlobalIndexes } from './glo
 import { restoreGuards } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { nodeTable, onNodes, runAll, schemaOf } from './place-table.ts';
+import { checkPolicies } from './policy-rules.ts';
 import type { SchemaShape } from './schema-shape.ts';
 import { changeTable, type TableChanges } from './table-changes.ts';
 import { checkDistributable, checkOrdinary } from './table-rules.ts';
@@ -101,13 +102,16 @@ function checkStillFits(
   if (distribution.kind === 'reference') {
     checkOrdinary(after);
     if (newKeys) checkForeignKeys({ shape: after, distribution: null }, snapshot);
+    checkPolicies({ shape: after, distribution: null }, snapshot);
     return;
   }
   const key = distribution.keys.map((column) => column.attnum);
   for (const attnum of key) checkKeyColumn(attnum, before, after);
   if (after.schema.startsWith('pgherd_')) return;
   checkDistributable(after, key);
-  if (newKeys) checkForeignKeys({ shape: after, distribution: { key, groupId: distribution.group.id } }, snapshot);
+  const secured = { shape: after, distribution: { key, groupId: distribution.group.id } };
+  if (newKeys) checkForeignKeys(secured, snapshot);
+  checkPolicies(secured, snapshot);
 }
 
 function checkKeyColumn(attnum: number, before: TableShape, after: TableShape): void {

@@ -83,7 +83,8 @@ const indexesSql = listSql(
 
 const policiesSql = listSql(
   'pg_policy p WHERE p.polrelid = c.oid',
-  `json_build_object('name', p.polname, 'definition', concat_ws(' ',
+  `json_build_object('name', p.polname, 'using', pg_get_expr(p.polqual, p.polrelid),
+    'check', pg_get_expr(p.polwithcheck, p.polrelid), 'definition', concat_ws(' ',
     'AS', CASE WHEN p.polpermissive THEN 'PERMISSIVE' ELSE 'RESTRICTIVE' END,
     'FOR', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT' WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
     'TO', (SELECT string_agg(CASE WHEN r = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(r)) END, ', ') FROM unnest(p.polroles) r),

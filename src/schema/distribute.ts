@@ -19,6 +19,7 @@ import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { ownerOf } from './owner.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
+import { checkPolicies } from './policy-rules.ts';
 import { checkBoundsApart, readShardBounds } from './shard-bounds.ts';
 import { checkDistributable } from './table-rules.ts';
 import type { TableShape } from './table-shape.ts';
@@ -48,7 +49,9 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
   const target = await colocationTarget(tx, snapshot, args);
   const bounds = await wantedBounds(tx, args, key, target);
   const groupId = await joinGroup(tx, snapshot, { method: args.method, key, bounds, colocateWith: target });
-  checkForeignKeys({ shape, distribution: { key: key.attnums, groupId } }, snapshot);
+  const distribution = { key: key.attnums, groupId };
+  checkForeignKeys({ shape, distribution }, snapshot);
+  checkPolicies({ shape, distribution }, snapshot);
   await recordTable(tx.coordinator, { oid, method: args.method, key: key.attnums, groupId });
   tx.changed();
   await distributeRows(tx, { shape, key, shardCount: args.method === 'hash' ? bounds.length : 0 });

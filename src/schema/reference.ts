@@ -5,6 +5,7 @@ import { checkForeignKeys } from './foreign-key-rules.ts';
 import { guardReferenceSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
+import { checkPolicies } from './policy-rules.ts';
 import { checkOrdinary } from './table-rules.ts';
 
 /** create_reference_table(): the coordinator keeps its rows, every node gets a copy. */
@@ -22,6 +23,7 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
   const shape = await lockAndDescribe(tx.coordinator, oid);
   checkOrdinary(shape);
   checkForeignKeys({ shape, distribution: null }, before);
+  checkPolicies({ shape, distribution: null }, before);
   await recordTable(tx.coordinator, { oid, method: 'reference', key: [], groupId: null });
   tx.changed();
   await placeTable(tx, shape, await tx.snapshot(), async (recorded) => {

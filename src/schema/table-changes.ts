@@ -157,8 +157,9 @@ function dropSql(
   const lookups = compare(lookupsOf(keys.before), lookupsOf(keys.after), sameLookup);
   const relations = relationNames(after);
   return [
+    // A dropped table has taken the policies that read it along.
     ...goneBy(before.policies, after.shape.policies).flatMap(({ name }) =>
-      relations.map((relation) => `DROP POLICY ${quoteIdentifier(name)} ON ${relation}`),
+      relations.map((relation) => `DROP POLICY IF EXISTS ${quoteIdentifier(name)} ON ${relation}`),
     ),
     ...goneBy(before.triggers, after.shape.triggers)
       .filter((trigger) => runsOnNodes(after, trigger))

@@ -118,6 +118,8 @@ export interface PolicyShape {
   readonly name: string;
   /** From `AS PERMISSIVE` on. */
   readonly definition: string;
+  readonly using: string | null;
+  readonly check: string | null;
 }
 
 export interface TriggerShape {

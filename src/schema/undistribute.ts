@@ -1,5 +1,5 @@
 import type { CatalogSnapshot, DistributedTable } from '../catalog/snapshot.ts';
-import { pgError } from '../core/errors.ts';
+import { pgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { arrayText } from './array-text.ts';
@@ -41,6 +41,7 @@ export async function undistributeAll(
   const names = entries.map((entry) => quoteQualified(entry.schema, entry.name));
   await tx.coordinator.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
   const shapes = await describeTables(tx.coordinator, oids);
+  await refuseReadByPolicies(tx.coordinator, oids);
   await runAll(tx.coordinator, shapes.flatMap(dropForeignKeysSql));
   for (const shape of shapes) await takeBack(tx, shape, snapshot.relationsByOid.get(shape.oid)!.distributed!);
   const hidden = entries.flatMap((entry) => hiddenTables(entry, snapshot));
@@ -56,6 +57,19 @@ export async function undistributeAll(
     ...shapes.flatMap(restoreForeignKeysSql),
   ]);
   tx.changed();
+}
+
+/** On the nodes the policies of other tables would lose what they read. */
+async function refuseReadByPolicies(runner: SqlRunner, oids: readonly number[]): Promise<void> {
+  const { rows } = await runner.query(
+    `SELECT p.polname, p.polrelid::regclass, d.refobjid::regclass FROM pg_catalog.pg_policy p
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::regclass AND d.objid = p.oid
+    WHERE d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = ANY ($1::oid[]) AND p.polrelid <> ALL ($1::oid[])
+      AND p.polrelid IN (SELECT relation FROM pgherd.dist_table) LIMIT 1`,
+    [arrayText(oids)],
+  );
+  const [policy, table, read] = rows[0] ?? [];
+  if (policy) throw unsupported('PH050', `policy "${policy}" of distributed table "${table}" reads table "${read}"`);
 }
 
 async function takeBack(tx: HerdTransaction, shape: TableShape, table: DistributedTable): Promise<void> {
