@@ -95,6 +95,10 @@ export const unsupportedCodes = {
     title: 'a row-security policy with a subquery that one node alone cannot answer',
     hint: 'Let it read reference tables, or co-located tables by equality of the distribution columns: EXISTS (SELECT FROM m WHERE m.key = t.key AND …).',
   },
+  PH040: {
+    title: 'a clause or statement of Greenplum or Postgres-XL that has no counterpart here',
+    hint: 'docs/sql.md says which are taken, and how.',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

@@ -1,5 +1,7 @@
 import type { Node, RangeVar } from '@pgsql/types';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
+import { dialectStatementKind } from '../sql/dialect.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { nameParts, unwrap } from '../sql/walk.ts';
 import { isConcurrent, maintainRelation, needsNoTransaction, truncate, vacuum } from './classify-maintenance.ts';
@@ -10,6 +12,7 @@ import {
   createIndex,
   createRule,
   createTable,
+  createTableAs,
   onRelation,
   setSchema,
 } from './classify-table-ddl.ts';
@@ -50,7 +53,7 @@ type Rule = (fields: never, context: Context) => DdlKind;
 
 const rules: Readonly<Record<string, Rule>> = {
   CreateStmt: createTable,
-  CreateTableAsStmt: () => local,
+  CreateTableAsStmt: createTableAs,
   ViewStmt: () => local,
   CreateSeqStmt: () => local,
   AlterSeqStmt: () => local,
@@ -111,8 +114,19 @@ const rules: Readonly<Record<string, Rule>> = {
   ReindexStmt: maintainRelation,
   ClusterStmt: maintainRelation,
   CreatedbStmt: () => ({ kind: 'refuse', code: 'PH005', what: 'CREATE DATABASE' }),
+  [dialectStatementKind]: dialectStatement,
   DropdbStmt: () => ({ kind: 'refuse', code: 'PH005', what: 'DROP DATABASE' }),
 };
+
+function dialectStatement(_: object, { statement: { dialect } }: Context): DdlKind {
+  assert(dialect, 'a statement of a dialect says what it is');
+  switch (dialect.kind) {
+    case 'alter distribution':
+      return { kind: 'redistribute', wish: dialect };
+    default:
+      return { kind: 'refuse', code: 'PH040', what: dialect.kind.toUpperCase() };
+  }
+}
 
 interface Rename {
   readonly renameType?: string;

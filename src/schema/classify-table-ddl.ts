@@ -21,6 +21,7 @@ interface CreateTable {
   readonly relation?: RangeVar;
   readonly tableElts?: Node[];
   readonly inhRelations?: Node[];
+  readonly if_not_exists?: boolean;
 }
 
 export function createTable(fields: CreateTable, context: Context): DdlKind {
@@ -39,7 +40,30 @@ export function createTable(fields: CreateTable, context: Context): DdlKind {
     if (kind === 'TableLikeClause') like ||= isDistributed(relationOf(context, element.relation));
     return undefined;
   });
-  return like ? { kind: 'create like' } : local;
+  return createDistributed(fields, context, like) ?? (like ? { kind: 'create like' } : local);
+}
+
+/** A temporary table is its session's own, whatever is said of its rows. */
+function createDistributed(
+  { relation, if_not_exists: ifNotExists = false }: CreateTable,
+  { statement: { dialect } }: Context,
+  like: boolean,
+): DdlKind | null {
+  if (dialect?.kind !== 'distribution' || relation?.relname === undefined || isTemporary(relation)) return null;
+  const table = { schema: relation.schemaname ?? null, name: relation.relname };
+  return { kind: 'create distributed', table, clause: dialect.clause, ifNotExists, like };
+}
+
+/** What is left to do once the table has been made and filled. */
+export function createTableAs({ into }: { into?: { rel?: RangeVar } }, { statement: { dialect } }: Context): DdlKind {
+  const relation = into?.rel;
+  if (dialect?.kind !== 'distribution' || relation?.relname === undefined || isTemporary(relation)) return local;
+  const table = { schema: relation.schemaname ?? null, name: relation.relname };
+  return { kind: 'distribute created', table, clause: dialect.clause };
+}
+
+function isTemporary({ relpersistence, schemaname }: RangeVar): boolean {
+  return relpersistence === 't' || schemaname?.startsWith('pg_temp') === true;
 }
 
 interface AlterTable {

@@ -1,4 +1,5 @@
 import type { UnsupportedCode } from '../core/unsupported.ts';
+import type { Dialect, DistributionClause, QualifiedName } from '../sql/dialect.ts';
 
 /** What a utility statement needs. Closed: whoever runs one must know all kinds. */
 export type DdlAction = DdlKind & {
@@ -34,5 +35,16 @@ export type DdlKind =
   | { readonly kind: 'maintenance'; readonly nodeText: string | null }
   /** LIKE copies extended statistics, and so the guard: it is taken off the new table. */
   | { readonly kind: 'create like' }
+  /** CREATE TABLE with Greenplum's or Postgres-XL's clause. */
+  | {
+      readonly kind: 'create distributed';
+      readonly table: QualifiedName;
+      readonly clause: DistributionClause;
+      readonly ifNotExists: boolean;
+      readonly like: boolean;
+    }
+  /** CREATE TABLE AS with such a clause, once the table is there with its rows. */
+  | { readonly kind: 'distribute created'; readonly table: QualifiedName; readonly clause: DistributionClause }
+  | { readonly kind: 'redistribute'; readonly wish: Extract<Dialect, { kind: 'alter distribution' }> }
   | { readonly kind: 'notice'; readonly message: string; readonly tag: string }
   | { readonly kind: 'refuse'; readonly code: UnsupportedCode; readonly what: string };

@@ -8,10 +8,12 @@ import { changeTables } from './change-tables.ts';
 import type { ColumnChanges } from './column-changes.ts';
 import type { DdlAction } from './ddl-action.ts';
 import { notice } from './distribute.ts';
+import { distributeByClause, relationExists } from './distribute-by-clause.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { changeObjects } from './object-ddl.ts';
 import { onNodes } from './place-table.ts';
+import { redistribute } from './redistribute.ts';
 import { changeRole } from './role-ddl.ts';
 import { changeSchemaPrivileges, dropSchemas, renameSchema } from './schema-ddl.ts';
 import type { TableShape } from './table-shape.ts';
@@ -75,9 +77,29 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       tx.changed();
       return tag;
     }
+    case 'create distributed':
+      return createDistributed(tx, action, run);
+    case 'distribute created':
+      await distributeByClause(tx, action.table, action.clause);
+      return 'SELECT';
+    case 'redistribute':
+      return redistribute(tx, action.wish);
     default:
       return unreachable(action);
   }
+}
+
+async function createDistributed(
+  tx: HerdTransaction,
+  action: Extract<DdlAction, { kind: 'create distributed' }>,
+  run: () => Promise<QueryResult>,
+): Promise<string> {
+  const existed = action.ifNotExists && (await relationExists(tx.coordinator, action.table));
+  const { tag } = await run();
+  if (action.like) await dropCopiedGuards(tx.coordinator);
+  tx.changed();
+  if (!existed) await distributeByClause(tx, action.table, action.clause);
+  return tag;
 }
 
 /** `ALTER COLUMN … TYPE … USING`: the one thing that a statement does and no catalog shows. */

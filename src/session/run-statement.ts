@@ -10,8 +10,10 @@ import type { Plan } from '../plan/plan.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
 import { runCopy } from './copy-command.ts';
+import { runCreateTableAs } from './create-table-as.ts';
 import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
+import { withoutIgnored } from './dialect-notices.ts';
 import { runExplain } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
@@ -44,7 +46,7 @@ export interface StatementRun {
 export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
-  const run = await withSequences(session, asked);
+  const run = await withSequences(session, withoutIgnored(session, asked));
   const { statement } = run;
   switch (statement.kind) {
     case 'VariableSetStmt':
@@ -72,8 +74,9 @@ export async function runStatement(session: SessionState, asked: StatementRun, o
     case 'DeleteStmt':
     case 'MergeStmt':
     case 'DeclareCursorStmt':
-    case 'CreateTableAsStmt':
       return runPlanned(session, run, output);
+    case 'CreateTableAsStmt':
+      return runCreateTableAs(session, run, output);
     case 'ListenStmt':
     case 'UnlistenStmt':
       session.pinned = true;

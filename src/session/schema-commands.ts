@@ -6,8 +6,9 @@ import { encodeRendered } from '../execute/statement-bytes.ts';
 import { sayRows } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
-import type { SchemaTransaction } from './services.ts';
+import type { SchemaAction, SchemaTransaction } from './services.ts';
 import type { SessionState } from './session-state.ts';
+import type { ParsedStatement } from './statement-cache.ts';
 
 /** `SELECT create_distributed_table(…)` and its kin: carried out by the schema room in this session's transaction. */
 export async function runAdminCall(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
@@ -40,11 +41,21 @@ export async function runSchemaChange(session: SessionState, run: StatementRun, 
     return;
   }
   if (!action.outsideTransaction) session.transaction.ensureBlock();
-  const { transaction, settle } = await schemaTransaction(session);
-  const tag = await schema.runAction(action, statement, transaction);
-  await settle();
+  const tag = await runSchemaAction(session, statement, action);
   await afterLocalStatement(session, statement);
   output.complete(tag);
+}
+
+/** What classify() has found, in this session's transaction. Gives the command tag. */
+export async function runSchemaAction(
+  session: SessionState,
+  statement: ParsedStatement,
+  action: SchemaAction,
+): Promise<string> {
+  const { transaction, settle } = await schemaTransaction(session);
+  const tag = await session.services.schema.runAction(action, statement, transaction);
+  await settle();
+  return tag;
 }
 
 /** The session's transaction as the schema room sees it. `settle` is called once its work is done. */
