@@ -36,7 +36,8 @@ async function bench(options: BenchOptions): Promise<void> {
     await loadBoth(sides, options, dir);
     const measured = await measureAll(sides, options);
     writeReport(options, measured);
-    if (measured.some((each) => each.difference !== undefined)) process.exitCode = 1;
+    if (stop.asked) process.exitCode = 130;
+    else if (measured.some((each) => each.difference !== undefined)) process.exitCode = 1;
     for (const client of [sides.plain, sides.herd]) await client.end();
   } finally {
     progress.say('stopping the servers');

@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { compareOutcomes } from '../../test/oracle/compare.ts';
 import { type Outcome, runStatement } from '../../test/oracle/outcome.ts';
 import { tpchDir } from './options.ts';
+import { type Moved, openMeter } from './traffic.ts';
 
 /** What was found out about one query. Times in milliseconds, in the order of the runs. */
 export interface Measured {
@@ -11,6 +12,7 @@ export interface Measured {
   readonly rung: string;
   readonly reason: string;
   readonly rows: number;
+  readonly moved: Moved;
   readonly plainMs: readonly number[];
   readonly herdMs: readonly number[];
   /** Undefined when the answers agree. */
@@ -38,7 +40,11 @@ export async function measureQuery(
   const text = queryText(query);
   const { rung, reason } = await rungOf(sides.herd, text);
   const expected = await runStatement(sides.plain, { text });
-  const got = await runStatement(sides.herd, { text });
+  let got: Outcome = expected;
+  const meter = await openMeter(sides.herd);
+  const moved = await meter(async () => {
+    got = await runStatement(sides.herd, { text });
+  });
   const difference = compareOutcomes(expected, got, /order by/i.test(text) ? 'total' : 'none');
   const rows = expected.kind === 'result' ? expected.rows.length : 0;
   const plainMs: number[] = [];
@@ -47,7 +53,7 @@ export async function measureQuery(
     plainMs.push(await timed(sides.plain, text));
     herdMs.push(await timed(sides.herd, text));
   }
-  return { query, rung, reason, rows, plainMs, herdMs, difference };
+  return { query, rung, reason, rows, moved, plainMs, herdMs, difference };
 }
 
 async function timed(client: pg.Client, text: string): Promise<number> {

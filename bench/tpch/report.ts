@@ -1,4 +1,5 @@
 import type { Measured } from './measure.ts';
+import type { Moved } from './traffic.ts';
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -26,19 +27,26 @@ export function summarize(measured: readonly Measured[]): Summary {
   };
 }
 
-const heading = ['query', 'plain s', 'herd s', 'ratio', 'rows', 'rung', 'why'];
-const rightAligned = new Set(['plain s', 'herd s', 'ratio', 'rows']);
+const heading = ['query', 'plain s', 'herd s', 'ratio', 'rows', 'MB to coord', 'MB to nodes', 'rung', 'why'];
+const rightAligned = new Set(['plain s', 'herd s', 'ratio', 'rows', 'MB to coord', 'MB to nodes']);
 
 /** As text for a terminal: a line per query, then the sums. */
 export function describe(measured: readonly Measured[]): string {
   const { plainSeconds, herdSeconds, compared, equal } = summarize(measured);
   const lines = measured.map((each) => {
     const [plain, herd] = [median(each.plainMs), median(each.herdMs)];
-    const cells = [`Q${each.query}`, seconds(plain), seconds(herd), ratio(herd, plain), String(each.rows), each.rung];
-    return [...cells, each.difference === undefined ? each.reason : `DIFFERS: ${each.difference}`];
+    const cells = [`Q${each.query}`, seconds(plain), seconds(herd), ratio(herd, plain), String(each.rows)];
+    const moved = [megabytes(each.moved.toCoordinator), megabytes(each.moved.toNodes)];
+    return [...cells, ...moved, each.rung, each.difference === undefined ? each.reason : `DIFFERS: ${each.difference}`];
   });
   const sums = ['sum', seconds(plainSeconds * 1000), seconds(herdSeconds * 1000), ratio(herdSeconds, plainSeconds)];
-  const table = [heading, ...lines, [...sums, '', '', `${compared} timed, ${equal} of ${measured.length} equal`]];
+  const total = (what: keyof Moved) => megabytes(measured.reduce((sum, each) => sum + each.moved[what], 0));
+  const movedSums = [total('toCoordinator'), total('toNodes')];
+  const table = [
+    heading,
+    ...lines,
+    [...sums, '', ...movedSums, '', `${compared} timed, ${equal} of ${measured.length} equal`],
+  ];
   const widths = heading.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   return table.map((row) => aligned(row, widths)).join('\n');
 }
@@ -55,6 +63,10 @@ function aligned(row: readonly string[], widths: readonly number[]): string {
 
 function seconds(ms: number): string {
   return Number.isNaN(ms) ? '-' : (ms / 1000).toFixed(3);
+}
+
+function megabytes(bytes: number): string {
+  return (bytes / 1e6).toFixed(3);
 }
 
 function ratio(herd: number, plain: number): string {

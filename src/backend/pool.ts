@@ -1,6 +1,12 @@
 import { pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
-import { ServerConnection, type ServerSecret, type ServerTarget, type ServerTls } from './server-connection.ts';
+import {
+  ServerConnection,
+  type ServerSecret,
+  type ServerTarget,
+  type ServerTls,
+  type Traffic,
+} from './server-connection.ts';
 
 /** Where the servers of the herd are; the role and its secret come with the client. */
 export interface ServerEndpoint {
@@ -24,6 +30,8 @@ export class ConnectionPool {
   /** Free connections, the one used last at the end. */
   #idle: ServerConnection[] = [];
   #all = new Set<ServerConnection>();
+  /** Of connections that are closed. */
+  #past: Traffic = { sent: 0, received: 0 };
   #opening = 0;
   #waiters: Waiter[] = [];
   #closed = false;
@@ -41,6 +49,10 @@ export class ConnectionPool {
   /** New connections log in with it; those that are open stay, as sessions outlive a change of password in PostgreSQL. */
   renewSecret(secret: ServerSecret): void {
     this.#target = { ...this.#target, secret };
+  }
+
+  get traffic(): Traffic {
+    return [...this.#all].reduce((sum, { traffic }) => addTraffic(sum, traffic), this.#past);
   }
 
   get size(): number {
@@ -110,6 +122,7 @@ export class ConnectionPool {
 
   #forget(connection: ServerConnection): void {
     this.#all.delete(connection);
+    this.#past = addTraffic(this.#past, connection.traffic);
     const at = this.#idle.indexOf(connection);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#admitNext();
@@ -154,6 +167,10 @@ export class ConnectionPool {
       this.#waiters.push(waiter);
     });
   }
+}
+
+function addTraffic(a: Traffic, b: Traffic): Traffic {
+  return { sent: a.sent + b.sent, received: a.received + b.received };
 }
 
 /** All pools of the router: by server and role. A server is named by its node id, or `coordinator`. */

@@ -13,6 +13,12 @@ import { md5Response, ScramClient } from '../wire/scram.ts';
 import { collectResult } from './collect-result.ts';
 import { StatementNames } from './statement-names.ts';
 
+/** In bytes, as seen from the router. */
+export interface Traffic {
+  readonly sent: number;
+  readonly received: number;
+}
+
 /** Where a server is and as whom to log in. */
 export interface ServerTarget {
   /** `coordinator` or the node's name: what errors call it. */
@@ -100,6 +106,11 @@ export class ServerConnection implements SqlRunner {
 
   get closed(): boolean {
     return this.#state.kind === 'closed';
+  }
+
+  /** Bytes so far, of the protocol or, under TLS, of what carries it. */
+  get traffic(): Traffic {
+    return { sent: this.#socket.bytesWritten, received: this.#socket.bytesRead };
   }
 
   /** A portal name that this connection has not used before. */

@@ -15,17 +15,24 @@ export function isLiveView(name: string): boolean {
 /** `pgherd.live_shard_size(shardid, nodeid, bytes)`: one row per shard and node that holds it (0: the coordinator). */
 export const liveShardSizeName = 'live_shard_size';
 
+/** `pgherd.server_traffic(server, bytes_sent, bytes_received)`: between this router's sessions and each server since it started. */
+export const serverTrafficName = 'server_traffic';
+
+/** Views of schema `pgherd` whose rows only the router can tell. */
+export const virtualRelations = {
+  [liveShardSizeName]: 'live shard sizes',
+  [serverTrafficName]: 'server traffic',
+} as const;
+
 export function compatibilitySql(schema: CompatibilitySchema): string {
   const views = Object.entries(viewBodies).flatMap(([name, body]) => [
     `CREATE OR REPLACE VIEW ${schema}.${name} AS ${body}`,
     `GRANT SELECT ON ${schema}.${name} TO PUBLIC`,
   ]);
-  if (schema === 'pgherd') return [liveShardSizeSql, ...views].join(';\n');
+  if (schema === 'pgherd') return [...liveSql, ...views].join(';\n');
   // Local to this transaction, and switched off again for what follows in it.
   const allow = (value: string) => `SELECT set_config('allow_system_table_mods', '${value}', true)`;
-  return [liveShardSizeSql, allow('on'), ...views, initialPrivilegesSql(Object.keys(viewBodies)), allow('off')].join(
-    ';\n',
-  );
+  return [...liveSql, allow('on'), ...views, initialPrivilegesSql(Object.keys(viewBodies)), allow('off')].join(';\n');
 }
 
 /** pg_dump writes GRANTs on objects of pg_catalog unless they count as made by initdb. */
@@ -37,14 +44,22 @@ WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relname = ANY (ARRAY[${v
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_init_privs p
     WHERE p.objoid = c.oid AND p.classoid = 'pg_catalog.pg_class'::regclass AND p.objsubid = 0)`;
 
-const liveShardSizeSql = `
-CREATE OR REPLACE FUNCTION pgherd.live_shard_size_guard() RETURNS TABLE (shardid bigint, nodeid integer, bytes bigint)
+/** Read past the router, each raises. */
+const liveSql = [
+  liveRelationSql(liveShardSizeName, 'sizes of shards were', 'shardid bigint, nodeid integer, bytes bigint'),
+  liveRelationSql(serverTrafficName, 'traffic was', 'server text, bytes_sent bigint, bytes_received bigint'),
+];
+
+function liveRelationSql(name: string, what: string, columns: string): string {
+  return `
+CREATE OR REPLACE FUNCTION pgherd.${name}_guard() RETURNS TABLE (${columns})
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
-  RAISE EXCEPTION USING errcode = '0A000', message = 'sizes of shards were read on the coordinator, outside the router',
+  RAISE EXCEPTION USING errcode = '0A000', message = '${what} read on the coordinator, outside the router',
     hint = 'Run the statement itself through the router, not in a function or over a direct connection.';
 END $$;
-CREATE OR REPLACE VIEW pgherd.${liveShardSizeName} AS SELECT shardid, nodeid, bytes FROM pgherd.live_shard_size_guard()`;
+CREATE OR REPLACE VIEW pgherd.${name} AS SELECT * FROM pgherd.${name}_guard()`;
+}
 
 /** Mirrors leafSchema(): the schema of the leaf of shard `s` of a table in namespace `n`. */
 const leafSchemaSql =

@@ -1,4 +1,4 @@
-import { liveShardSizeName, liveViewNames } from './compatibility-sql.ts';
+import { liveViewNames, virtualRelations } from './compatibility-sql.ts';
 
 /*
  * The SQL that loadSnapshot() runs: one SELECT, so one MVCC snapshot, each column one JSON document whose shape is the
@@ -151,7 +151,7 @@ export interface ColumnRow {
 }
 
 /** pgherd's own relations are left out, but for hidden tables and the views that the router expands. */
-const ownRelationsSql = `c.relname IN (${[...liveViewNames, liveShardSizeName].map((name) => `'${name}'`).join(', ')})
+const ownRelationsSql = `c.relname IN (${[...liveViewNames, ...Object.keys(virtualRelations)].map((name) => `'${name}'`).join(', ')})
       AND c.relkind = 'v' OR EXISTS (SELECT FROM pgherd.dist_table t WHERE t.relation = c.oid)`;
 
 /*

@@ -21,7 +21,7 @@ import { DeadlockKeeper } from './deadlock-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
-import { liveShardSizes } from './virtual-rows.ts';
+import { liveShardSizes, serverTraffic } from './virtual-rows.ts';
 
 export interface ServerAddress {
   readonly host: string;
@@ -150,7 +150,8 @@ function routerServices(
       return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
     },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
-    virtualRows: () => liveShardSizes(control, catalog.snapshot),
+    virtualRows: async (relation) =>
+      relation === 'server traffic' ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
     settled: (name) => recovery.settled(name),

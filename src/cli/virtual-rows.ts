@@ -1,3 +1,4 @@
+import type { PoolSet } from '../backend/pool.ts';
 import { type CatalogSnapshot, type DistributedTable, leafSchema } from '../catalog/snapshot.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import type { ControlPlane } from './control-plane.ts';
@@ -37,4 +38,15 @@ function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNod
     if (shardId !== undefined)
       add(shard.nodeId, shardId, quoteQualified(leafSchema(shard.index, table.schema), table.name));
   }
+}
+
+/** `pgherd.server_traffic`: bytes to and from each server over the sessions' connections, since the router started. */
+export function serverTraffic(pools: PoolSet): string[][] {
+  const byServer = new Map<string, { sent: number; received: number }>();
+  for (const { target, traffic } of pools) {
+    const { sent, received } = traffic;
+    const sum = byServer.get(target.label) ?? { sent: 0, received: 0 };
+    byServer.set(target.label, { sent: sum.sent + sent, received: sum.received + received });
+  }
+  return [...byServer].map(([server, { sent, received }]) => [server, String(sent), String(received)]);
 }

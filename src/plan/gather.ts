@@ -9,7 +9,8 @@ import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
-import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
+import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate, VirtualMotion } from './plan.ts';
+import { virtualRelationOf } from './relation-role.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
 import {
   type ConstantPool,
@@ -349,11 +350,12 @@ function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean }
     ...motionColumn(entry.name, entry),
     viaText: true,
   }));
-  const motion: Motion = {
-    kind: 'virtual',
-    relation: 'live shard sizes',
-    columns,
-    label: 'Sizes of the shards, asked of the nodes',
-  };
-  return { motion, depends: false };
+  const relation = item.relation ? virtualRelationOf(item.relation) : null;
+  assert(relation !== null, 'no virtual relation');
+  return { motion: { kind: 'virtual', relation, columns, label: virtualLabels[relation] }, depends: false };
 }
+
+const virtualLabels: Readonly<Record<VirtualMotion['relation'], string>> = {
+  'live shard sizes': 'Sizes of the shards, asked of the nodes',
+  'server traffic': "Traffic with the servers, by the router's count",
+};

@@ -62,7 +62,7 @@ export interface GatherMotion {
 /** Rows that only the router can tell. */
 export interface VirtualMotion {
   readonly kind: 'virtual';
-  readonly relation: 'live shard sizes';
+  readonly relation: 'live shard sizes' | 'server traffic';
   /** In the order of the relation's own columns; `name` is the relation's column here too. */
   readonly columns: readonly MotionColumn[];
   readonly label: string;

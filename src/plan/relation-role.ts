@@ -1,8 +1,9 @@
 import type { RangeVar } from '@pgsql/types';
-import { liveShardSizeName } from '../catalog/compatibility-sql.ts';
+import { virtualRelations } from '../catalog/compatibility-sql.ts';
 import { type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
 import type { PlanContext } from './context.ts';
 import type { RelationRole } from './model.ts';
+import type { VirtualMotion } from './plan.ts';
 
 /** The relation that a name stands for, once it is known to be no CTE. null: PostgreSQL alone knows. */
 export function findRelation(node: RangeVar, context: PlanContext): RelationEntry | null {
@@ -21,6 +22,12 @@ function temporaryFirst(name: string, { searchPath, snapshot }: PlanContext): bo
 }
 
 export function roleOf(relation: RelationEntry | null): RelationRole {
-  if (relation?.schema === 'pgherd' && relation.name === liveShardSizeName) return 'virtual';
+  if (relation !== null && virtualRelationOf(relation) !== null) return 'virtual';
   return relation?.distributed?.distribution.kind ?? 'local';
+}
+
+/** What the router is asked for when the relation is read; null: it is no such relation. */
+export function virtualRelationOf({ schema, name }: RelationEntry): VirtualMotion['relation'] | null {
+  if (schema !== 'pgherd') return null;
+  return Object.entries(virtualRelations).find(([known]) => known === name)?.[1] ?? null;
 }
