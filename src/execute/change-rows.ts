@@ -5,14 +5,17 @@ import { pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
+import { decodeCommandComplete } from '../wire/backend.ts';
 import { encodeParse, syncMessage } from '../wire/frontend.ts';
+import { backend as message } from '../wire/message-types.ts';
 import { onCopies } from './change.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { exchangeSource, passToClient } from './exchange.ts';
+import { type AnswerSource, exchangeSource, passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { hasReturning } from './insert-rows.ts';
+import { watchedExchange } from './instruments.ts';
 import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { createRowRouter } from './route-rows.ts';
 import { forEachBatch } from './row-batches.ts';
@@ -39,12 +42,16 @@ export async function changeRows(
   if (step.move !== null) await refuseReferenced(coordinator, step);
   const yielded = (index: number) => step.columns[index]!.name;
   const columns = await typedColumns(coordinator, step.rows, step.columns, yielded, values);
-  const query = encodeRendered(travellingRows(step.rows, step.address, columns, yielded, values), [1], false);
+  const query = travellingRows(step.rows, step.address, columns, yielded, values);
+  const found = watchedExchange(context, 'rows', coordinator, {
+    rendered: query,
+    bytes: encodeRendered(query, [1], false),
+  });
   const work: Work = { step, columns, values, context, window: new RowWindow(output) };
   const counted =
     step.table.distribution.kind === 'reference'
-      ? await changeAllCopies(work, coordinator, query)
-      : await changeOnNodes(work, coordinator, query);
+      ? await changeAllCopies(work, found)
+      : await changeOnNodes(work, found);
   output.complete(`${step.command} ${counted}`);
 }
 
@@ -75,10 +82,10 @@ async function refuseReferenced(coordinator: ServerConnection, { table }: Change
   if (found) throw unsupported('PH006', `moving rows of ${table.name}, which foreign key ${found[0]} references`);
 }
 
-async function changeAllCopies(work: Work, coordinator: ServerConnection, query: Buffer): Promise<number> {
+async function changeAllCopies(work: Work, found: AnswerSource): Promise<number> {
   const { step, context, window } = work;
   const batches: (readonly Buffer[])[] = [];
-  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+  await forEachBatch(found, batchBytes, async (rows) => {
     batches.push(rows);
   });
   if (batches.length === 0 && hasReturning(step.sql)) batches.push([]);
@@ -86,21 +93,19 @@ async function changeAllCopies(work: Work, coordinator: ServerConnection, query:
   for (const rows of batches) {
     const rendered = renderRows(step.sql, rows, work);
     const nodes = step.sites.filter((site) => site !== 'coordinator');
-    const tag = await onCopies(nodes, context, window, (describe) =>
-      encodeRendered(rendered, window.resultFormats, describe),
-    );
+    const tag = await onCopies(nodes, context, window, rendered);
     counted += countOf(tag);
     checkCount(work, counted, counted);
   }
   return counted;
 }
 
-async function changeOnNodes(work: Work, coordinator: ServerConnection, query: Buffer): Promise<number> {
+async function changeOnNodes(work: Work, found: AnswerSource): Promise<number> {
   const { step, context } = work;
   const entries: Entries = { before: [], after: [] };
   let counted = 0;
   let batches = 0;
-  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+  await forEachBatch(found, batchBytes, async (rows) => {
     batches += 1;
     const shares = await sharesOf(work, rows);
     if (keepsIndexes(step)) await onEach(shares, (share) => noteEntries(work, share, entries));
@@ -197,38 +202,45 @@ async function deleteMoved(work: Work, { node, leaving }: Share): Promise<void> 
   const { move } = work.step;
   if (leaving.length === 0 || move === null) return;
   const connection = await writer(work, node);
-  const { tag } = await collectResult(connection, encodeRendered(renderRows(move.deleteSql, leaving, work), [], false));
-  checkCount(work, leaving.length, countOf(tag));
+  const rendered = renderRows(move.deleteSql, leaving, work);
+  const bytes = encodeRendered(rendered, [], false);
+  let deleted = 0;
+  await watchedExchange(work.context, 'moved away', connection, { rendered, bytes }).run((type, frame) => {
+    if (type === message.commandComplete) deleted = countOf(decodeCommandComplete(frame));
+  });
+  checkCount(work, leaving.length, deleted);
 }
 
 async function changeShare(work: Work, { node, kept, arriving }: Share, entries: Entries): Promise<number> {
   const { step } = work;
   let counted = 0;
   if (kept.length > 0) {
-    const changed = await runOn(node, step.sql, kept, work, entries);
+    const changed = await runOn(node, 'final', kept, work, entries);
     checkCount(work, kept.length, changed);
     counted += changed;
   }
   if (step.move !== null && arriving.length > 0) {
-    counted += await runOn(node, step.move.insertSql, arriving, work, entries);
+    counted += await runOn(node, 'moved in', arriving, work, entries);
   }
   return counted;
 }
 
 async function runOn(
   node: NodeId,
-  sql: SqlTemplate,
+  part: 'final' | 'moved in',
   rows: readonly Buffer[],
   work: Work,
   entries: Entries,
 ): Promise<number> {
-  const { step, window } = work;
+  const { step, window, context } = work;
+  const sql = part === 'moved in' && step.move !== null ? step.move.insertSql : step.sql;
   const connection = await writer(work, node);
   const indexed = keepsIndexes(step) && step.command === 'UPDATE';
   const sink = indexed ? new IndexedOutput(window, step.table, !hasReturning(sql)) : window;
   const statement = indexed ? withIndexedReturning(sql, step.table) : sql;
-  const bytes = encodeRendered(renderRows(statement, rows, work), sink.resultFormats, window.wantsDescription);
-  const tag = await passToClient(exchangeSource(connection, bytes), sink);
+  const rendered = renderRows(statement, rows, work);
+  const bytes = encodeRendered(rendered, sink.resultFormats, window.wantsDescription);
+  const tag = await passToClient(watchedExchange(context, part, connection, { rendered, bytes }), sink);
   if (sink instanceof IndexedOutput) entries.after.push(...sink.entries);
   return countOf(tag);
 }

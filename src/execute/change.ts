@@ -1,4 +1,3 @@
-import { collectResult } from '../backend/collect-result.ts';
 import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
@@ -6,16 +5,17 @@ import type { ChangeStep } from '../plan/plan.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { exchangeSource, passToClient } from './exchange.ts';
+import { passToClient } from './exchange.ts';
 import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './global-index.ts';
 import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { hasReturning, insertStatement } from './insert-rows.ts';
+import { watchedExchange } from './instruments.ts';
 import { gatherRows } from './motion.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { forEachBatch } from './row-batches.ts';
 import { addTags, RowWindow, runOnAll } from './scatter.ts';
 import { joinAll, plainSources } from './sources.ts';
-import { encodeRendered } from './statement-bytes.ts';
+import { encodeRendered, type RenderedSql } from './statement-bytes.ts';
 
 type ChangeShards = Extract<ChangeStep, { kind: 'change shards' }>;
 
@@ -32,13 +32,17 @@ export async function changeShards(
   const connections = await joinAll(step.sites, context);
   for (const site of step.sites) transaction.markWritten(site);
   if (!touchesGlobalIndex(step)) {
-    const bytes = encodeRendered(renderTemplate(step.sql, values), output.resultFormats, output.wantsDescription);
-    return output.complete(addTags(await runOnAll(plainSources(connections, bytes), new RowWindow(output))));
+    const rendered = renderTemplate(step.sql, values);
+    const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
+    const sources = connections.map((each) => watchedExchange(context, 'final', each, { rendered, bytes }));
+    return output.complete(addTags(await runOnAll(sources, new RowWindow(output))));
   }
   const sql = withIndexedReturning(step.sql, step.table);
   const sink = new IndexedOutput(new RowWindow(output), step.table, !hasReturning(step.sql));
-  const bytes = encodeRendered(renderTemplate(sql, values), sink.resultFormats, output.wantsDescription);
-  const tags = await runOnAll(plainSources(connections, bytes), sink);
+  const rendered = renderTemplate(sql, values);
+  const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
+  const sources = connections.map((each) => watchedExchange(context, 'final', each, { rendered, bytes }));
+  const tags = await runOnAll(sources, sink);
   if (step.command === 'DELETE') await removeEntries(step.table, sink.entries, context);
   else {
     if (before.length !== sink.entries.length) {
@@ -99,9 +103,7 @@ export async function changeCopies(
   output: ClientOutput,
 ): Promise<void> {
   const rendered = renderTemplate(step.sql, values);
-  const tag = await onCopies(step.sites, context, output, (describe) =>
-    encodeRendered(rendered, output.resultFormats, describe),
-  );
+  const tag = await onCopies(step.sites, context, output, rendered);
   output.complete(tag);
 }
 
@@ -116,17 +118,19 @@ export async function insertCopies(
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
   const batches: (readonly Buffer[])[] = [];
-  const query = encodeRendered(renderTemplate(step.rows, values), [1], false);
-  await forEachBatch(coordinator, query, 1_048_576, async (rows) => {
+  const query = renderTemplate(step.rows, values);
+  const computed = watchedExchange(context, 'rows', coordinator, {
+    rendered: query,
+    bytes: encodeRendered(query, [1], false),
+  });
+  await forEachBatch(computed, 1_048_576, async (rows) => {
     batches.push(rows);
   });
   const tags: string[] = [];
   const window = new RowWindow(output);
   for (const rows of batches.length > 0 ? batches : [[]]) {
     const rendered = insertStatement(step.head, rows, step.columns, step.tail, values);
-    const tag = await onCopies(step.sites, context, window, (describe) =>
-      encodeRendered(rendered, output.resultFormats, describe),
-    );
+    const tag = await onCopies(step.sites, context, window, rendered);
     tags.push(tag);
   }
   output.complete(addTags(tags).replace(/^INSERT( 0)?/, 'INSERT 0'));
@@ -137,17 +141,19 @@ export async function onCopies(
   sites: readonly Site[],
   context: ExecutionContext,
   output: ClientOutput,
-  encode: (describe: boolean) => Buffer,
+  rendered: RenderedSql,
 ): Promise<string> {
   const { transaction, signal } = context;
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
   transaction.markWritten('coordinator');
-  const source = exchangeSource(coordinator, encode(output.wantsDescription));
+  const encode = (describe: boolean) => encodeRendered(rendered, output.resultFormats, describe);
+  const source = watchedExchange(context, 'final', coordinator, { rendered, bytes: encode(output.wantsDescription) });
   const tag = await passToClient(source, output);
   const nodes = sites.filter((site) => site !== 'coordinator');
   const connections = await joinAll(nodes, context);
   for (const node of nodes) transaction.markWritten(node);
-  await settled(connections.map((connection) => collectResult(connection, encode(false))));
+  const copies = connections.map((each) => watchedExchange(context, 'final', each, { rendered, bytes: encode(false) }));
+  await settled(copies.map((copy) => copy.run(() => {})));
   return tag;
 }

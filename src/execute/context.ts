@@ -5,6 +5,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import type { DistributedTransaction } from '../transaction/distributed-transaction.ts';
 import type { Fence } from '../transaction/fence.ts';
 import type { AnswerSource } from './exchange.ts';
+import type { Instruments } from './instruments.ts';
 import type { BoundValue } from './statement-bytes.ts';
 
 /** What one statement runs with. */
@@ -23,6 +24,8 @@ export interface ExecutionContext {
   readonly globalSnapshot: boolean;
   /** Snapshots taken for this statement beforehand: each site's fragments run on them, in the plan's order. */
   readonly opened: ReadonlyMap<Site, AnswerSource> | null;
+  /** Set by EXPLAIN ANALYZE. */
+  readonly instruments?: Instruments;
   readonly log: Log;
   readonly signal: AbortSignal;
 }

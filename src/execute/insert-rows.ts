@@ -15,6 +15,7 @@ import {
   withoutConflicts,
   withoutRepeats,
 } from './insert-conflict.ts';
+import { watchedExchange } from './instruments.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
 import { ReturnedInOrder } from './returned-order.ts';
@@ -53,7 +54,7 @@ export async function insertRows(
     const rendered = insertStatement(step.head, rows, step.columns, tail, values);
     const sink = indexed ? new IndexedOutput(returned, step.table, !hasReturning(step.tail), added) : returned;
     const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
-    const tag = await passToClient(exchangeSource(connection, bytes), sink);
+    const tag = await passToClient(watchedExchange(context, 'final', connection, { rendered, bytes }), sink);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
     if (!(sink instanceof IndexedOutput)) return;
     if (!upserts) return addEntries(step.table, sink.entries, context);
@@ -61,14 +62,18 @@ export async function insertRows(
     before.push(...entries.before);
     after.push(...entries.after);
   };
-  const query = encodeRendered(renderTemplate(step.rows, values), [1], false);
+  const query = renderTemplate(step.rows, values);
   const insertPart = async (rows: readonly Buffer[]) => {
     const byNode = await groupByNode(step.table, step.columns, rows, context);
     const inOrder = new ReturnedInOrder(window);
     await settled([...byNode].map(([node, part]) => insertOn(node, part, inOrder.from(node))));
     inOrder.release(rows, byNode);
   };
-  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+  const computed = watchedExchange(context, 'rows', coordinator, {
+    rendered: query,
+    bytes: encodeRendered(query, [1], false),
+  });
+  await forEachBatch(computed, batchBytes, async (rows) => {
     batches += 1;
     if (step.conflict?.kind !== 'skip') return insertPart(rows);
     const { indexes } = step.conflict;

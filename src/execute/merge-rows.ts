@@ -7,11 +7,11 @@ import type { ChangeStep, MotionColumn } from '../plan/plan.ts';
 import { checkStatement } from './change-rows.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { exchangeSource } from './exchange.ts';
 import { addEntries, globalIndexesOf, removeEntries } from './global-index.ts';
 import { IndexedOutput } from './indexed-output.ts';
 import { oldAndNewCount, oldAndNewEntries, withOldAndNew } from './insert-conflict.ts';
 import { hasReturning } from './insert-rows.ts';
+import { watchedExchange } from './instruments.ts';
 import { tooManyToShip } from './motion.ts';
 import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { createRowRouter } from './route-rows.ts';
@@ -47,12 +47,16 @@ export async function mergeRows(
   const yielded = (index: number) => `pgherd_x${index}`;
   const columns = await typedColumns(coordinator, step.rows, step.columns, yielded, values);
   const leading = step.keys.map((key, i): MotionColumn => ({ ...key, name: `pgherd_k${i}` }));
-  const query = encodeRendered(travellingRows(step.rows, leading, columns, yielded, values), [1], false);
+  const query = travellingRows(step.rows, leading, columns, yielded, values);
+  const computed = watchedExchange(context, 'rows', coordinator, {
+    rendered: query,
+    bytes: encodeRendered(query, [1], false),
+  });
   const byNode = new Map<NodeId, Buffer[]>();
   if (step.keys.length === 0 || step.bySource) for (const node of step.sites) byNode.set(node, []);
   const nodesOfRow = createPlacement(step, context);
   let bytes = 0;
-  await forEachBatch(coordinator, query, batchBytes, async (rows) => {
+  await forEachBatch(computed, batchBytes, async (rows) => {
     for (const row of rows) {
       bytes += row.length;
       if (bytes > limits.maxShippedBytes) throw tooManyToShip();
@@ -81,7 +85,8 @@ export async function mergeRows(
       shippedRows(byNode.get(nodes[i]!)!, [], columns, step.alias, placeholder),
     );
     const rendered = renderTemplate(sql, own);
-    return exchangeSource(connection, encodeRendered(rendered, sink.resultFormats, window.wantsDescription));
+    const bytes = encodeRendered(rendered, sink.resultFormats, window.wantsDescription);
+    return watchedExchange(context, 'final', connection, { rendered, bytes });
   });
   const tags = await runOnAll(sources, sink);
   if (sink instanceof IndexedOutput) {

@@ -1,9 +1,11 @@
 import { collectResult } from '../backend/collect-result.ts';
 import { assert } from '../core/assert.ts';
 import { changedRows } from '../plan/change-first.ts';
+import type { StepName } from '../plan/explain.ts';
 import type { GatherMotion, Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
-import { type AnswerSource, exchangeSource } from './exchange.ts';
+import type { AnswerSource } from './exchange.ts';
+import { watchedExchange } from './instruments.ts';
 import { gatherRows, type MotionRows } from './motion.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
@@ -68,7 +70,10 @@ export class PlanValues implements TemplateValues {
   /** Brings the rows of a motion. `tables`: never inline. */
   async move(index: number, context: ExecutionContext, tables: boolean): Promise<void> {
     const motion = this.#motions[index]!;
-    this.#rows[index] = await this.#move(motion, context, tables);
+    const step: StepName = `motion ${index + 1}`;
+    const rows = await this.#move(motion, step, context, tables);
+    context.instruments?.kept(step, rows.kind === 'table' ? 'temporary table' : 'memory');
+    this.#rows[index] = rows;
   }
 
   /** The temporary tables that were made, quoted and qualified. */
@@ -76,13 +81,13 @@ export class PlanValues implements TemplateValues {
     return this.#rows.flatMap((rows) => (rows.kind === 'table' ? [rows.table] : []));
   }
 
-  async #move(motion: Motion, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
+  async #move(motion: Motion, step: StepName, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
     const { transaction, signal } = context;
     if (motion.kind === 'virtual') {
       return { kind: 'inline', rows: textTuples(await context.virtualRows(motion.relation)) };
     }
     if (motion.locksRows) transaction.ensureBlock();
-    const sources = await this.#sources(motion, context);
+    const sources = await this.#sources(motion, step, context);
     if (motion.locksRows) for (const site of motion.sites) transaction.markWritten(site);
     return gatherRows(sources, {
       name: `pg_temp.${transaction.newTableName()}`,
@@ -98,15 +103,17 @@ export class PlanValues implements TemplateValues {
     });
   }
 
-  async #sources(motion: GatherMotion, context: ExecutionContext): Promise<readonly AnswerSource[]> {
+  async #sources(motion: GatherMotion, step: StepName, context: ExecutionContext): Promise<readonly AnswerSource[]> {
     if (!asksForSite(motion.sql)) {
       const fragment = { rendered: renderTemplate(motion.sql, this), resultFormats: [1], describe: false };
-      return sourcesOf(motion.sites, fragment, context);
+      return sourcesOf(step, motion.sites, fragment, context);
     }
     const connections = await joinAll(motion.sites, context);
-    return motion.sites.map((site, i) =>
-      exchangeSource(connections[i]!, encodeRendered(renderTemplate(motion.sql, this, site), [1], false)),
-    );
+    return motion.sites.map((site, i) => {
+      const rendered = renderTemplate(motion.sql, this, site);
+      const bytes = encodeRendered(rendered, [1], false);
+      return watchedExchange(context, step, connections[i]!, { rendered, bytes });
+    });
   }
 }
 

@@ -1,18 +1,16 @@
-import type { ServerConnection } from '../backend/server-connection.ts';
-import type { PgError } from '../core/errors.ts';
 import { backend as message } from '../wire/message-types.ts';
-import { serverError } from './exchange.ts';
+import type { AnswerSource } from './exchange.ts';
 
 /**
  * Runs one exchange and hands its rows over in batches of about `batchBytes`, each the bodies of DataRow messages. The server is
  * paused while a batch is worked on, so memory stays bounded. An error of `work` is thrown after the exchange has ended.
  */
-export function forEachBatch(
-  connection: ServerConnection,
-  bytes: Buffer,
+export async function forEachBatch(
+  source: AnswerSource,
   batchBytes: number,
   work: (rows: readonly Buffer[]) => Promise<void>,
 ): Promise<void> {
+  const { connection } = source;
   let rows: Buffer[] = [];
   let size = 0;
   let working: Promise<void> = Promise.resolve();
@@ -29,25 +27,18 @@ export function forEachBatch(
       })
       .finally(() => connection.resume());
   };
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      if (rows.length > 0 && error === null) flush();
-      working.then(() => (error === null ? resolve() : reject(error as PgError)));
-    };
-    connection.submit(bytes, {
-      onFrame(type, frame) {
-        if (type === message.dataRow) {
-          const row = Buffer.from(frame.subarray(5));
-          rows.push(row);
-          size += row.length;
-          if (size > batchBytes) flush();
-        } else if (type === message.errorResponse) error ??= serverError(frame, connection);
-      },
-      onReady: end,
-      onLost(lost) {
-        error ??= lost;
-        end();
-      },
+  await source
+    .run((type, frame) => {
+      if (type !== message.dataRow) return;
+      const row = Buffer.from(frame.subarray(5));
+      rows.push(row);
+      size += row.length;
+      if (size > batchBytes) flush();
+    })
+    .catch((reason) => {
+      error ??= reason;
     });
-  });
+  if (rows.length > 0 && error === null) flush();
+  await working;
+  if (error !== null) throw error;
 }

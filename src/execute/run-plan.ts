@@ -10,6 +10,7 @@ import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
 import { openSnapshots } from './global-snapshot.ts';
 import { insertRows } from './insert-rows.ts';
+import { watchedExchange } from './instruments.ts';
 import { mergeRows } from './merge-rows.ts';
 import { type ChangedRows, PlanValues } from './plan-values.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
@@ -46,7 +47,9 @@ async function runChangeFirst(
   const coordinator = await context.transaction.join('coordinator', context.signal);
   const columns = await describedColumns(coordinator, checked, values);
   const captured = new CapturedRows(output);
-  await runPlan(plan, { ...context, prepared: false, globalSnapshot: false }, captured);
+  const inside = context.instruments?.inside('the change in WITH');
+  const inner = { ...context, prepared: false, globalSnapshot: false };
+  await runPlan(plan, inside ? { ...inner, instruments: inside } : inner, captured);
   return { rows: captured.rows, columns };
 }
 
@@ -78,6 +81,9 @@ async function runFinal(
       const connection = await transaction.join(site, signal);
       if (plan.writes) transaction.markWritten(site);
       const rendered = renderTemplate(final.sql, values);
+      if (context.instruments?.answerIsDiscarded) {
+        return output.complete(await context.instruments.explain('final', connection, rendered));
+      }
       return output.complete(await passStatement(connection, rendered, context, output));
     }
     case 'scatter':
@@ -108,7 +114,7 @@ export async function passStatement(
 ): Promise<string> {
   if (!context.prepared || output.wantsDescription) {
     const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
-    return passToClient(exchangeSource(connection, bytes), output);
+    return passToClient(watchedExchange(context, 'final', connection, { rendered, bytes }), output);
   }
   const prepared = encodePrepared(connection, context.snapshot.version, rendered, output.resultFormats);
   try {

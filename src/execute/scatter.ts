@@ -18,7 +18,7 @@ export async function scatterToClient(
     resultFormats: output.resultFormats,
     describe: output.wantsDescription,
   };
-  const sources = await sourcesOf(final.sites, fragment, context);
+  const sources = await sourcesOf('final', final.sites, fragment, context);
   const window = new RowWindow(output, final.offsetRows, final.limitRows);
   await runOnAll(sources, window);
   output.complete(`SELECT ${window.passed}`);

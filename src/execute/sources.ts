@@ -1,8 +1,10 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
+import type { StepName } from '../plan/explain.ts';
 import type { ExecutionContext } from './context.ts';
 import { type AnswerSource, exchangeSource } from './exchange.ts';
+import { watched } from './instruments.ts';
 import type { Fragment } from './opened-exchange.ts';
 import { encodeRendered } from './statement-bytes.ts';
 
@@ -16,14 +18,18 @@ export function plainSources(connections: readonly ServerConnection[], bytes: Bu
   return connections.map((connection) => exchangeSource(connection, bytes));
 }
 
-/** One fragment on several sites: with the snapshots that were opened for the statement, or plainly. */
+/** One fragment of a step on several sites: with the snapshots that were opened for the statement, or plainly. */
 export async function sourcesOf(
+  step: StepName,
   sites: readonly Site[],
   fragment: Fragment,
   context: ExecutionContext,
 ): Promise<readonly AnswerSource[]> {
   const { opened } = context;
-  if (opened !== null) return sites.map((site) => opened.get(site)!);
   const { rendered, resultFormats, describe } = fragment;
-  return plainSources(await joinAll(sites, context), encodeRendered(rendered, resultFormats, describe));
+  const sources =
+    opened === null
+      ? plainSources(await joinAll(sites, context), encodeRendered(rendered, resultFormats, describe))
+      : sites.map((site) => opened.get(site)!);
+  return sources.map((source) => watched(context, step, source, rendered));
 }

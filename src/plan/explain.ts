@@ -1,6 +1,12 @@
 import { unreachable } from '../core/assert.ts';
 import type { FinalStep, Plan, Site, SqlTemplate } from './plan.ts';
 
+/**
+ * The steps of a plan: its motions, counted from 1; the rows that a change computes, or finds, first; of rows that move, where they leave
+ * and where they arrive; and the last one.
+ */
+export type StepName = `motion ${number}` | 'rows' | 'moved away' | 'moved in' | 'final';
+
 /** A plan as EXPLAIN prints it: the rung and why, then the steps in the order they run, each with where and its SQL. */
 export function explainPlan(plan: Plan): string[] {
   return [
