@@ -184,6 +184,24 @@ export class ServerConnection implements SqlRunner {
     return collectResult(this, bytes);
   }
 
+  /** Statements in one exchange, sent together: the first error skips the rest. Gives the last one's rows, as text, and tag. */
+  pipeline(
+    statements: readonly { readonly sql: string; readonly parameters: readonly string[] }[],
+  ): Promise<QueryResult> {
+    const parts = statements.flatMap(({ sql, parameters }) => [
+      frontend.encodeParse('', sql, []),
+      frontend.encodeBind({
+        portal: '',
+        statement: '',
+        parameterFormats: [],
+        parameters: parameters.map((value) => Buffer.from(value)),
+        resultFormats: [0],
+      }),
+      frontend.encodeExecute('', 0),
+    ]);
+    return collectResult(this, Buffer.concat([...parts, frontend.syncMessage]));
+  }
+
   /** Asks the server, over a connection of its own, to cancel what this one is running. */
   cancel(): Promise<void> {
     if (this.closed) return Promise.resolve();

@@ -4,7 +4,9 @@ import { bumpCatalogSql, catalogChannel } from '../catalog/schema-sql.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
-import { decisionFunctionsSql } from '../transaction/decision-sql.ts';
+import { ownerSecretSql } from '../schema/owner.ts';
+import { decisionFunctionsSql, decisionProof } from '../transaction/decision-sql.ts';
+import type { TransactionName } from '../transaction/gid.ts';
 import { registerEpoch } from '../transaction/recovery.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { RouterOptions } from './serve.ts';
@@ -20,6 +22,7 @@ export class CatalogKeeper {
   #watch: ServerConnection | null = null;
   #loading: Promise<CatalogSnapshot> | null = null;
   #closed = false;
+  #secret = '';
   epoch = 0;
   /** Nodes of the configuration that the catalog does not know yet: to be added by a statement, once one can be run. */
   readonly newcomers: string[] = [];
@@ -34,11 +37,17 @@ export class CatalogKeeper {
     return this.#snapshot;
   }
 
+  /** What only a router of this herd can show. */
+  decisionProof(name: TransactionName): string {
+    return decisionProof(name, this.#secret);
+  }
+
   /** Prepares the coordinator and the nodes of the configuration, then reads the catalog. */
   async open(): Promise<void> {
     const { coordinator } = this.#control;
     await bootstrapCoordinator(coordinator);
-    await coordinator.query(decisionFunctionsSql);
+    await coordinator.query(decisionFunctionsSql(ownerSecretSql));
+    this.#secret = (await coordinator.query(ownerSecretSql)).rows[0]?.[0] ?? '';
     await Promise.all(
       this.#options.nodes.map((node) => bootstrapNode(this.#control.at(node.name, node.host, node.port))),
     );

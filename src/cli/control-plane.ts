@@ -50,6 +50,17 @@ export class ControlPlane {
     return pooled(this.#pool(this.endpoint(id, snapshot)));
   }
 
+  /** Lends one connection to a node: for what needs the same one twice. */
+  async onNode<T>(id: NodeId, snapshot: CatalogSnapshot, work: (connection: SqlRunner) => Promise<T>): Promise<T> {
+    const pool = this.#pool(this.endpoint(id, snapshot));
+    const connection = await pool.acquire();
+    try {
+      return await work(connection);
+    } finally {
+      pool.release(connection);
+    }
+  }
+
   at(label: string, host: string, port: number): SqlRunner {
     const { database } = this.#options.coordinator;
     return pooled(this.#pool({ label, host, port, database, tls: this.#tls }));

@@ -59,10 +59,11 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   const control = new ControlPlane(options);
   const catalog = new CatalogKeeper(control, options);
   await catalog.open();
-  const recovery = new RecoveryKeeper(control, catalog, log);
+  const fence = new Fence();
+  const recovery = new RecoveryKeeper(control, catalog, fence, log);
   await recovery.open();
   const pools = new PoolSet(options.maxConnectionsPerPool);
-  const services = routerServices(options, control, catalog, recovery, pools);
+  const services = routerServices(options, { control, catalog, recovery, pools, fence });
   const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
   deadlocks.open();
   const secureContext = options.tls
@@ -117,17 +118,19 @@ async function addNewcomers(options: RouterOptions, port: number, names: readonl
   }
 }
 
-function routerServices(
-  options: RouterOptions,
-  control: ControlPlane,
-  catalog: CatalogKeeper,
-  recovery: RecoveryKeeper,
-  pools: PoolSet,
-): RouterServices {
+interface Parts {
+  readonly control: ControlPlane;
+  readonly catalog: CatalogKeeper;
+  readonly recovery: RecoveryKeeper;
+  readonly pools: PoolSet;
+  readonly fence: Fence;
+}
+
+function routerServices(options: RouterOptions, { control, catalog, recovery, pools, fence }: Parts): RouterServices {
   const endpoint = (site: 'coordinator' | number): ServerEndpoint => control.endpoint(site, catalog.snapshot);
   return {
     log: options.log,
-    fence: new Fence(),
+    fence,
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
@@ -154,8 +157,9 @@ function routerServices(
       relation === 'server traffic' ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
-    settled: (name) => recovery.settled(name),
-    unsettled: (name) => recovery.unsettled(name),
+    decisionProof: (name) => catalog.decisionProof(name),
+    ended: (name, outcome) => recovery.ended(name, outcome),
+    onNode: (id, work) => control.onNode(id, catalog.snapshot, work),
     schema: schemaServices(),
   };
 }

@@ -1,6 +1,6 @@
 import type { Site } from '../catalog/site.ts';
-import { PgError } from '../core/errors.ts';
 import type { Plan, SqlTemplate } from '../plan/plan.ts';
+import { snapshotsLate } from '../transaction/fence.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { type Fragment, OpenedExchange } from './opened-exchange.ts';
@@ -25,33 +25,22 @@ export async function openSnapshots(
 ): Promise<Map<Site, OpenedExchange> | null> {
   const fragments = fragmentsBySite(plan, values, output);
   if (fragments === null) return null;
-  const { fence } = context;
+  const { fence, signal } = context;
+  const sites = [...fragments.keys()];
   for (let attempt = 1; ; attempt++) {
-    const connections = await joinAll([...fragments.keys()], context);
-    const exchanges = [...fragments].map(([site, list], index) => ({
-      site,
-      exchange: new OpenedExchange(connections[index]!, list),
-    }));
-    await fence.enterOpening();
-    let outcome: 'opened' | 'late';
-    try {
-      outcome = await openAll(
-        exchanges.map(({ exchange }) => exchange),
-        context.transaction.inBlock ? maxOpeningInBlockMs : maxOpeningMs,
-      );
-    } finally {
-      fence.leaveOpening();
-    }
-    if (outcome === 'opened') return new Map(exchanges.map(({ site, exchange }) => [site, exchange]));
-    await giveUp(exchanges.map(({ exchange }) => exchange));
-    if (attempt === maxAttempts || context.transaction.inBlock) {
-      throw new PgError({
-        severity: 'ERROR',
-        code: '55P03',
-        message: 'could not take a snapshot on all nodes in time',
-        hint: 'A lock on one of the tables, or a slow node, stands in the way. SET pgherd.snapshot = local reads without one.',
-      });
-    }
+    const connections = await joinAll(sites, context);
+    const bySite = new Map(
+      [...fragments].map(([site, list], index) => [site, new OpenedExchange(connections[index]!, list)]),
+    );
+    const exchanges = [...bySite.values()];
+    const { inBlock } = context.transaction;
+    const opening = await fence.open(sites, signal, () =>
+      openAll(exchanges, inBlock ? maxOpeningInBlockMs : maxOpeningMs),
+    );
+    if (opening.kind === 'opened' && opening.value === 'opened') return bySite;
+    await giveUp(exchanges);
+    // Cancelling fails a block; nothing was cancelled when only the fence is in doubt.
+    if (attempt === maxAttempts || (inBlock && opening.value === 'late')) throw snapshotsLate();
   }
 }
 
@@ -68,8 +57,7 @@ async function openAll(exchanges: readonly OpenedExchange[], patienceMs: number)
   try {
     return await Promise.race([opened, late]);
   } catch (error) {
-    await Promise.allSettled(openings);
-    await Promise.all(exchanges.map((exchange) => exchange.abandon()));
+    await giveUp(exchanges);
     throw error;
   } finally {
     clearTimeout(timer);

@@ -2,6 +2,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { unreachable } from '../core/assert.ts';
 import type { ChangeFirst, FinalStep, Plan } from '../plan/plan.ts';
+import { passOpenings } from '../transaction/commit.ts';
 import { CapturedRows, describedColumns } from './captured-rows.ts';
 import { changeCopies, changeShards, insertCopies } from './change.ts';
 import { changeRows } from './change-rows.ts';
@@ -19,6 +20,7 @@ import { encodePrepared, encodeRendered, type RenderedSql } from './statement-by
 
 /** Runs a plan: constants, motions in order, then the final step, whose answer goes to the client. Rejects with PgError. */
 export async function runPlan(plan: Plan, context: ExecutionContext, output: ClientOutput): Promise<void> {
+  if (plan.writes && !context.transaction.inBlock) await passOpenings(context.fence);
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
   if (plan.change) context.transaction.ensureBlock();
   await values.evaluate('before motions', context);

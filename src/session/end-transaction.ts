@@ -11,7 +11,7 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   const settingsBefore = transaction.settings.key;
   const hadLocalSettings = transaction.hasLocalSettings;
   try {
-    if (verb === 'COMMIT') await transaction.commit(session.signal);
+    if (verb === 'COMMIT') await transaction.commit();
     else await transaction.rollback();
   } finally {
     session.transactionCatalog = null;

@@ -7,6 +7,7 @@ import { passStatement, runPlan } from '../execute/run-plan.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
+import { passOpenings } from '../transaction/commit.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
 import { runCopy } from './copy-command.ts';
@@ -192,7 +193,10 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   if (statement.traits.pinsConnection) session.pinned = true;
   const fields = output.wantsDescription ? fetchedFields(session, statement) : null;
   const described = fields === null ? output : new DescribedOutput(output, fields);
-  if (changesData(statement)) session.transaction.markWritten('coordinator');
+  if (changesData(statement)) {
+    session.transaction.markWritten('coordinator');
+    if (!session.transaction.inBlock) await passOpenings(session.services.fence);
+  }
   const tag = run.extended
     ? await passStatement(
         connection,

@@ -206,8 +206,9 @@ export class SessionState {
       fence: services.fence,
       nextTransactionName: () => services.nextTransactionName(),
       control: () => services.control(),
-      settled: (name) => services.settled(name),
-      unsettled: (name) => services.unsettled(name),
+      decisionProof: (name) => services.decisionProof(name),
+      onNode: (node, work) => services.onNode(node, work),
+      ended: (name, outcome) => services.ended(name, outcome),
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {
         const pool = services.pool(site, identity, this.catalog);

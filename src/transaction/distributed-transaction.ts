@@ -201,14 +201,16 @@ export class DistributedTransaction {
     block.snapshotsTaken = true;
     const members = await Promise.all(this.#host.sites().map((site) => this.#member(site, signal)));
     await Promise.all(members.map(({ connection }) => applySettings(connection, this.settings)));
-    await this.#host.fence.enterOpening();
-    try {
-      await Promise.all(
+    const sites = this.#host.sites();
+    const opening = await this.#host.fence.open(sites, signal, () =>
+      Promise.all(
         members.map((member) => (member.inBlock ? member.connection.query('SELECT 1') : this.#begin(member, block))),
-      );
-    } finally {
-      this.#host.fence.leaveOpening();
-    }
+      ),
+    );
+    if (opening.kind === 'opened') return;
+    throw pgError('serializationFailure', 'could not take the snapshots of all nodes between two commits', {
+      hint: 'Run the transaction again.',
+    });
   }
 
   /** Opens the block on a server. Above READ COMMITTED its snapshot is taken with it. */
@@ -338,7 +340,7 @@ export class DistributedTransaction {
   }
 
   /** Commits everywhere or nowhere. Rejects with what went wrong; the transaction is over either way. */
-  async commit(signal: AbortSignal): Promise<void> {
+  async commit(): Promise<void> {
     const block = this.#block;
     if (block.kind === 'none') return;
     const participants: Participant[] = [];
@@ -346,7 +348,7 @@ export class DistributedTransaction {
       if (member.inBlock) participants.push({ site, connection: member.connection, written: member.written });
     }
     try {
-      await commitParticipants(participants, this.#host, signal);
+      await commitParticipants(participants, this.#host);
     } catch (error) {
       this.#revertSettings(block.settingsAtStart);
       throw error;

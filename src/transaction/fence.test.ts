@@ -2,6 +2,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Fence } from './fence.ts';
 
+const never = new AbortController().signal;
+const turns = async (count: number) => {
+  for (let turn = 0; turn < count; turn++) await Promise.resolve();
+};
+
 test('an opening and a commit are never inside together, and everybody gets in', async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -10,17 +15,23 @@ test('an opening and a commit are never inside together, and everybody gets in',
         const fence = new Fence();
         const inside = { openings: 0, commits: 0 };
         let finished = 0;
+        const visit = async (side: keyof typeof inside, count: number) => {
+          inside[side] += 1;
+          expect(Math.min(inside.openings, inside.commits)).toBe(0);
+          await turns(count);
+          inside[side] -= 1;
+          finished += 1;
+        };
         await Promise.all(
-          visitors.map(async ({ opening, turns }) => {
-            for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-            await (opening ? fence.enterOpening() : fence.enterCommit());
-            inside[opening ? 'openings' : 'commits'] += 1;
-            expect(Math.min(inside.openings, inside.commits)).toBe(0);
-            for (let turn = 0; turn < turns; turn++) await Promise.resolve();
-            inside[opening ? 'openings' : 'commits'] -= 1;
-            if (opening) fence.leaveOpening();
-            else fence.leaveCommit();
-            finished += 1;
+          visitors.map(async ({ opening, turns: count }) => {
+            await turns(count);
+            if (opening) {
+              await fence.open([1, 2], never, () => visit('openings', count));
+              return;
+            }
+            await fence.enterCommit();
+            await visit('commits', count);
+            fence.leaveCommit();
           }),
         );
         expect(finished).toBe(visitors.length);
@@ -32,11 +43,43 @@ test('an opening and a commit are never inside together, and everybody gets in',
 test('commits that come while an opening waits let it go first', async () => {
   const fence = new Fence();
   expect(fence.enterCommit()).toBeNull();
-  const opening = fence.enterOpening();
-  const later = fence.enterCommit();
-  expect(later).not.toBeNull();
+  const order: string[] = [];
+  const opening = fence.open([1, 2], never, async () => order.push('opening'));
+  await turns(3);
+  const later = Promise.resolve(fence.enterCommit()).then(() => order.push('commit'));
   fence.leaveCommit();
+  await Promise.all([opening, later]);
+  expect(order).toEqual(['opening', 'commit']);
+});
+
+test('an opening over a node that was not told of a commit waits until it is; others go on', async () => {
+  const fence = new Fence();
+  let asked = 0;
+  fence.onNeeded = () => {
+    asked += 1;
+  };
+  fence.markUnsettled('t', [2, 3]);
+  let opened = false;
+  const opening = fence.open([1, 2], never, async () => {
+    opened = true;
+  });
+  expect((await fence.open([1, 4], never, async () => 'elsewhere')).value).toBe('elsewhere');
+  expect([opened, asked]).toEqual([false, 1]);
+  fence.markTold('t', [3]);
+  await turns(5);
+  expect(opened).toBe(false);
+  fence.markTold('t', [2]);
   await opening;
-  fence.leaveOpening();
-  await later;
+  expect(opened).toBe(true);
+});
+
+test('a cancelled statement waits no longer', async () => {
+  const fence = new Fence();
+  await fence.enterCommit();
+  const statement = new AbortController();
+  const opening = fence.open([1, 2], statement.signal, async () => 'never');
+  statement.abort();
+  await expect(opening).rejects.toMatchObject({ code: '57014' });
+  fence.leaveCommit();
+  expect((await fence.open([1, 2], never, async () => 'next')).kind).toBe('opened');
 });

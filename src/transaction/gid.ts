@@ -1,3 +1,6 @@
+/** The class of the advisory locks on the coordinator: (class, epoch) is held by a living router. */
+export const epochLockClass = 0x70676864;
+
 /**
  * Names of prepared transactions. A gid is server-wide (not per database), so it carries the cluster; a transaction's decision is
  * recorded under the gid without the node.

@@ -1,31 +1,21 @@
 import type { NodeId } from '../catalog/snapshot.ts';
+import { unreachable } from '../core/assert.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import { decisionKey, parseParticipantGid, type TransactionName } from './gid.ts';
+import { answerTo, failure, finishPrepared } from './answers.ts';
+import { askDecision } from './decision-sql.ts';
+import type { Fence } from './fence.ts';
+import { epochLockClass } from './gid.ts';
+import { type Answer, type Effect, runProtocol } from './protocol.ts';
+import { type RecoveryOutcome, type RecoveryScope, recoveryProtocol } from './recovery-protocol.ts';
 
-/** The advisory lock class under which a living router holds its epoch, on its control connection. */
-export const epochLockClass = 0x70676864;
-
-export interface RecoveryHost {
+export interface RecoveryHost extends RecoveryScope {
   readonly log: Log;
-  readonly clusterId: string;
-  readonly epoch: number;
-  /** The coordinator, outside any transaction. */
+  readonly fence: Fence;
+  /** The coordinator, outside any transaction, as the router's own role. */
   control(): SqlRunner;
-  nodes(): readonly { readonly id: NodeId; readonly name: string }[];
-  /** Runs SQL on a node outside any transaction, as the router's own role. */
-  onNode(id: NodeId): Promise<SqlRunner>;
-  /** A transaction of this router that is still being committed by its session. */
-  inFlight(name: TransactionName): boolean;
-}
-
-export interface RecoveryOutcome {
-  readonly committed: number;
-  readonly rolledBack: number;
-  /** Prepared transactions left as they are: their router lives. */
-  readonly left: number;
-  /** Nodes that could not be asked. */
-  readonly unreachable: readonly string[];
+  /** One connection to a node, outside any transaction, as the router's own role. */
+  onNode<T>(node: NodeId, work: (connection: SqlRunner) => Promise<T>): Promise<T>;
 }
 
 /** Registers this router and takes the lock that says it lives; both end with the control connection. */
@@ -36,94 +26,102 @@ export async function registerEpoch(control: SqlRunner): Promise<number> {
   return epoch;
 }
 
-/**
- * Settles what dead routers left prepared. A router is dead when nobody holds its epoch's lock; its epoch is fenced first, so that
- * it can't decide any more should it only have been slow. Then, for each gid, recording 'abort' either wins or tells that the
- * commit was decided.
- */
+/** One sweep over all nodes. */
 export async function recover(host: RecoveryHost): Promise<RecoveryOutcome> {
-  const outcome = { committed: 0, rolledBack: 0, left: 0, unreachable: [] as string[] };
-  const fenced = new Map<number, boolean>();
-  const stillPrepared = new Set<string>();
-  for (const node of host.nodes()) {
-    let runner: SqlRunner;
-    let gids: string[];
-    try {
-      runner = await host.onNode(node.id);
-      gids = await preparedGids(runner);
-    } catch (error) {
-      outcome.unreachable.push(node.name);
-      host.log.warn({ node: node.name, error: String(error) }, 'recovery could not ask a node');
-      continue;
-    }
-    for (const gid of gids) {
-      const parsed = parseParticipantGid(gid, host.clusterId);
-      if (parsed === null) continue;
-      const settled = await settle(host, runner, gid, parsed.name, fenced);
-      if (settled === 'left') {
-        outcome.left += 1;
-        stillPrepared.add(decisionKey(parsed.name));
-      } else outcome[settled === 'commit' ? 'committed' : 'rolledBack'] += 1;
-    }
-  }
-  if (outcome.unreachable.length === 0) await forgetDecisions(host, stillPrepared);
-  return outcome;
-}
-
-async function preparedGids(runner: SqlRunner): Promise<string[]> {
-  const result = await runner.query('SELECT gid FROM pg_prepared_xacts WHERE database = current_database()');
-  return result.rows.map((row) => row[0]!);
-}
-
-async function settle(
-  host: RecoveryHost,
-  node: SqlRunner,
-  gid: string,
-  name: TransactionName,
-  fenced: Map<number, boolean>,
-): Promise<'commit' | 'abort' | 'left'> {
-  if (name.epoch === host.epoch) {
-    if (host.inFlight(name)) return 'left';
-  } else {
-    let dead = fenced.get(name.epoch);
-    if (dead === undefined) {
-      dead = await fenceIfDead(host.control(), name.epoch);
-      fenced.set(name.epoch, dead);
-    }
-    if (!dead) return 'left';
-  }
-  const decided = await host.control().query(`SELECT pgherd.decide_abort('${decisionKey(name)}')`);
-  const decision = decided.rows[0]![0] === 'commit' ? 'commit' : 'abort';
-  await node.query(`${decision === 'commit' ? 'COMMIT' : 'ROLLBACK'} PREPARED '${gid}'`);
-  host.log.info({ gid, decision }, 'recovered a prepared transaction');
-  return decision;
-}
-
-/** True when the epoch's router is dead; it is fenced then. */
-async function fenceIfDead(control: SqlRunner, epoch: number): Promise<boolean> {
-  const lock = await control.query(`SELECT pg_try_advisory_lock(${epochLockClass}, ${epoch})`);
-  if (lock.rows[0]![0] !== 't') return false;
+  const performer = new RecoveryPerformer(host);
   try {
-    await control.query(`UPDATE pgherd.router_epoch SET fenced = true WHERE epoch = ${epoch}`);
-    return true;
+    return await runProtocol(recoveryProtocol(host), (effect) => performer.perform(effect));
   } finally {
-    await control.query(`SELECT pg_advisory_unlock(${epochLockClass}, ${epoch})`);
+    performer.leaveFence();
   }
 }
 
-/** Decisions of fenced epochs that no server can still ask for: every node was listed and none holds such a gid. */
-async function forgetDecisions(host: RecoveryHost, stillPrepared: ReadonlySet<string>): Promise<void> {
-  const control = host.control();
-  const result = await control.query(
-    `SELECT d.gid FROM pgherd.transaction_decision d
-       JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint
-      WHERE e.fenced`,
-  );
-  const forgotten = result.rows.map((row) => row[0]!).filter((gid) => !stillPrepared.has(gid));
-  if (forgotten.length === 0) return;
-  await control.query('DELETE FROM pgherd.transaction_decision WHERE gid = ANY($1::text[])', [toArray(forgotten)]);
+/** Does what the recovery protocol asks for. */
+class RecoveryPerformer {
+  readonly #host: RecoveryHost;
+  #inFence = false;
+
+  constructor(host: RecoveryHost) {
+    this.#host = host;
+  }
+
+  async perform(effect: Effect): Promise<Answer> {
+    const { fence, log } = this.#host;
+    const control = this.#host.control();
+    switch (effect.kind) {
+      case 'list fenced decisions':
+        return listed(control.query(fencedDecisionsSql));
+      case 'list prepared': {
+        const answer = await this.#host.onNode(effect.node, (node) => listed(node.query(preparedSql))).catch(failure);
+        if (answer.kind !== 'listed')
+          log.warn({ node: effect.node, ...reason(answer) }, 'recovery could not ask a node');
+        return answer;
+      }
+      case 'fence epoch':
+        return control
+          .query('SELECT pgherd.fence_epoch($1::bigint)', [String(effect.epoch)])
+          .then(({ rows }): Answer => ({ kind: 'epoch', dead: rows[0]?.[0] === 't' }), failure);
+      case 'ask':
+        return askDecision(control, effect.key);
+      case 'enter fence':
+        await fence.enterCommit();
+        this.#inFence = true;
+        return { kind: 'done' };
+      case 'leave fence':
+        fence.markTold(effect.key, effect.told);
+        if (effect.untold.length > 0) fence.markUnsettled(effect.key, effect.untold);
+        this.leaveFence();
+        return { kind: 'done' };
+      case 'finish': {
+        const { node, gid, verb } = effect;
+        const answer = await this.#host.onNode(node, (runner) => finishPrepared(runner, gid, verb)).catch(failure);
+        log.info({ gid, verb, answer: answer.kind, ...reason(answer) }, 'recovery of a prepared transaction');
+        return answer;
+      }
+      case 'forget':
+        return answerTo(control.query(forgetSql, [`{${effect.keys.map((key) => JSON.stringify(key)).join(',')}}`]));
+      case 'prepare':
+      case 'check constraints':
+      case 'decide':
+      case 'end coordinator':
+      case 'end readers':
+        throw new Error(`${effect.kind} is of commits`);
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  leaveFence(): void {
+    if (this.#inFence) this.#host.fence.leaveCommit();
+    this.#inFence = false;
+  }
 }
 
-function toArray(values: readonly string[]): string {
-  return `{${values.map((value) => JSON.stringify(value)).join(',')}}`;
+/** Commits of dead routers that nodes which could not be asked may not show yet. */
+export async function inheritedCommits(control: SqlRunner): Promise<{ key: string; nodes: NodeId[] }[]> {
+  const { rows } = await control.query(`SELECT d.gid, array_to_string(d.nodes, ',') FROM pgherd.transaction_decision d
+    JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint WHERE e.fenced AND d.decision = 'commit'`);
+  return rows.map(([key, nodes]) => ({ key: key!, nodes: (nodes ?? '').split(',').filter(Boolean).map(Number) }));
+}
+
+const preparedSql = 'SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()';
+
+const fencedDecisionsSql = `SELECT d.gid FROM pgherd.transaction_decision d
+  JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint WHERE e.fenced`;
+
+/** An abort of a living epoch stays: a commit of the same name may still be on its way to the coordinator. */
+const forgetSql = `DELETE FROM pgherd.transaction_decision d WHERE d.gid = ANY($1::text[])
+  AND (d.decision = 'commit' OR EXISTS (SELECT FROM pgherd.router_epoch e
+         WHERE e.epoch = split_part(d.gid, ':', 3)::bigint AND e.fenced))`;
+
+async function listed(work: Promise<{ rows: readonly (readonly (string | null)[])[] }>): Promise<Answer> {
+  try {
+    return { kind: 'listed', names: (await work).rows.map((row) => row[0]!) };
+  } catch (error) {
+    return failure(error);
+  }
+}
+
+function reason(answer: Answer): { error?: string } {
+  return answer.kind === 'refused' || answer.kind === 'lost' ? { error: answer.error.message } : {};
 }

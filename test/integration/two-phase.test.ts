@@ -81,9 +81,11 @@ test('what a dead router left prepared is settled by its decision row, and other
   expect((await node.query('SELECT what FROM witness')).rows).toEqual([{ what: 'decided' }]);
   const fenced = await coordinator.query('SELECT fenced FROM pgherd.router_epoch WHERE epoch = $1', [epoch]);
   expect(fenced.rows).toEqual([{ fenced: true }]);
-  await expect(coordinator.query('SELECT pgherd.decide_commit($1, $2)', ['late', epoch])).rejects.toMatchObject({
-    code: '40001',
-  });
+  const decide = (proof: string) =>
+    coordinator.query(`SELECT pgherd.decide_commit('late', $1, '{1}', ${proof}) FROM pgherd_secret.guard`, [epoch]);
+  const proof = "encode(sha256(convert_to(concat_ws(':', secret, 'decide', 'late', secret), 'UTF8')), 'hex')";
+  await expect(decide(proof)).rejects.toMatchObject({ code: '40001' });
+  await expect(decide("'guessed'")).rejects.toMatchObject({ code: '42501' });
   await node.query("ROLLBACK PREPARED 'somebody else'");
 });
 

@@ -1,0 +1,70 @@
+import type { NodeId } from '../catalog/snapshot.ts';
+import type { PgError } from '../core/errors.ts';
+import type { TransactionName } from './gid.ts';
+
+/*
+ * Commit and recovery are written as generators without effects: each yields what is to be done now, in parallel, and is handed the
+ * answers. The router does it on real servers (perform.ts); the simulation in test/sim does the same on servers that lose messages and crash.
+ */
+
+export type Verb = 'COMMIT' | 'ROLLBACK';
+
+export type Effect =
+  | { readonly kind: 'prepare'; readonly node: NodeId; readonly gid: string }
+  /** Deferred constraints of the coordinator: what could refuse or wait does so before the fence is entered. */
+  | { readonly kind: 'check constraints' }
+  | { readonly kind: 'enter fence' }
+  /** `untold`: nodes that don't show yet what was decided, or may have been. Nobody may take a snapshot there before they do. */
+  | {
+      readonly kind: 'leave fence';
+      readonly key: string;
+      readonly told: readonly NodeId[];
+      readonly untold: readonly NodeId[];
+    }
+  /** The row that decides, and COMMIT, in the coordinator's own transaction or in one apart. */
+  | {
+      readonly kind: 'decide';
+      readonly name: TransactionName;
+      readonly nodes: readonly NodeId[];
+      readonly apart: boolean;
+    }
+  /** Records 'abort' unless the transaction is decided; tells which decision stands. */
+  | { readonly kind: 'ask'; readonly key: string }
+  /** COMMIT PREPARED or ROLLBACK PREPARED: on the participant's own connection, or on a new one of the router's. */
+  | {
+      readonly kind: 'finish';
+      readonly node: NodeId;
+      readonly gid: string;
+      readonly verb: Verb;
+      readonly anew: boolean;
+    }
+  | { readonly kind: 'end coordinator'; readonly verb: Verb }
+  | { readonly kind: 'end readers'; readonly verb: Verb }
+  /** Decisions of fenced epochs: nothing can be added to them, and nobody prepares under them but who had begun to. */
+  | { readonly kind: 'list fenced decisions' }
+  | { readonly kind: 'list prepared'; readonly node: NodeId }
+  /** Fences the epoch if its router is dead. */
+  | { readonly kind: 'fence epoch'; readonly epoch: number }
+  | { readonly kind: 'forget'; readonly keys: readonly string[] };
+
+export type Answer =
+  | { readonly kind: 'done' }
+  /** The server said no: nothing has happened. */
+  | { readonly kind: 'refused'; readonly error: PgError }
+  /** Nobody knows whether it has happened, or will. */
+  | { readonly kind: 'lost'; readonly error: PgError }
+  | { readonly kind: 'decided'; readonly decision: 'commit' | 'abort' }
+  | { readonly kind: 'listed'; readonly names: readonly string[] }
+  | { readonly kind: 'epoch'; readonly dead: boolean };
+
+export type Protocol<Outcome> = Generator<readonly Effect[], Outcome, readonly Answer[]>;
+
+/** Runs a protocol: each step's effects together. */
+export async function runProtocol<Outcome>(
+  protocol: Protocol<Outcome>,
+  perform: (effect: Effect) => Promise<Answer>,
+): Promise<Outcome> {
+  let step = protocol.next([]);
+  while (!step.done) step = protocol.next(await Promise.all(step.value.map(perform)));
+  return step.value;
+}
