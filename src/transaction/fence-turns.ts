@@ -86,7 +86,10 @@ export class FenceTurns {
 
   #ask(side: Side): void {
     const lock = this.#lock;
-    if (lock === null) return this.#admit(side, null);
+    if (lock === null) {
+      this.#admit(side, null);
+      return;
+    }
     this.#state = { kind: 'asking', side, lock };
     lock.acquire(side);
   }
@@ -94,7 +97,10 @@ export class FenceTurns {
   #admit(side: Side, lock: FenceLock | null): void {
     const admitted = this.#waiting[side];
     this.#waiting[side] = [];
-    if (admitted.length === 0) return this.#release(side, lock);
+    if (admitted.length === 0) {
+      this.#release(side, lock);
+      return;
+    }
     this.#state = { kind: 'held', side, inside: admitted.length, closing: false, lock };
     for (const enter of admitted) enter();
   }
