@@ -176,16 +176,13 @@ function addTraffic(a: Traffic, b: Traffic): Traffic {
 /** All pools of the router: by server and role. A server is named by its node id, or `coordinator`. */
 export class PoolSet {
   readonly #maxConnectionsPerPool: number;
-  readonly #startupSettings: ReadonlyMap<string, string>;
+  readonly #startupSettings: (server: string) => ReadonlyMap<string, string>;
   #pools = new Map<string, ConnectionPool>();
   /** What each role proved last. A session that logged in before a change of password knows an old one. */
   #secrets = new Map<string, ServerSecret>();
 
-  /** `startupSettings`: what every connection starts with; a session's own settings are applied on top. */
-  constructor(
-    maxConnectionsPerPool: number,
-    startupSettings: ReadonlyMap<string, string> = new Map([['client_encoding', 'UTF8']]),
-  ) {
+  /** `startupSettings`: what connections to a server start with; a session's own settings are applied on top. */
+  constructor(maxConnectionsPerPool: number, startupSettings: (server: string) => ReadonlyMap<string, string>) {
     this.#maxConnectionsPerPool = maxConnectionsPerPool;
     this.#startupSettings = startupSettings;
   }
@@ -204,7 +201,7 @@ export class PoolSet {
       pool = new ConnectionPool(
         { ...endpoint, user, secret: this.#secrets.get(user) ?? secret },
         this.#maxConnectionsPerPool,
-        this.#startupSettings,
+        this.#startupSettings(endpoint.label),
       );
       this.#pools.set(key, pool);
     }

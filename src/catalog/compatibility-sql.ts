@@ -6,10 +6,18 @@
 export type CompatibilitySchema = 'pg_catalog' | 'pgherd';
 
 /** Views over live rows: the snapshot holds them wherever they live, so that the router can expand them. */
-export const liveViewNames = ['citus_tables', 'citus_shards'] as const;
+export const liveViewNames: readonly string[] = [
+  'citus_tables',
+  'citus_shards',
+  'citus_shard_statistics',
+  'citus_stat_statements',
+  'citus_stat_activity',
+  'citus_dist_stat_activity',
+  'citus_lock_waits',
+];
 
 export function isLiveView(name: string): boolean {
-  return liveViewNames.some((candidate) => candidate === name);
+  return liveViewNames.includes(name);
 }
 
 /** `pgherd.live_shard_size(shardid, nodeid, bytes)`: one row per shard and node that holds it (0: the coordinator). */
@@ -17,12 +25,6 @@ export const liveShardSizeName = 'live_shard_size';
 
 /** `pgherd.server_traffic(server, bytes_sent, bytes_received)`: between this router's sessions and each server since it started. */
 export const serverTrafficName = 'server_traffic';
-
-/** Views of schema `pgherd` whose rows only the router can tell. */
-export const virtualRelations = {
-  [liveShardSizeName]: 'live shard sizes',
-  [serverTrafficName]: 'server traffic',
-} as const;
 
 export function compatibilitySql(schema: CompatibilitySchema): string {
   const views = Object.entries(viewBodies).flatMap(([name, body]) => [
@@ -36,7 +38,7 @@ export function compatibilitySql(schema: CompatibilitySchema): string {
 }
 
 /** pg_dump writes GRANTs on objects of pg_catalog unless they count as made by initdb. */
-const initialPrivilegesSql = (views: readonly string[]) => `
+export const initialPrivilegesSql = (views: readonly string[]) => `
 INSERT INTO pg_catalog.pg_init_privs (objoid, classoid, objsubid, privtype, initprivs)
 SELECT c.oid, 'pg_catalog.pg_class'::regclass, 0, 'i', c.relacl
 FROM pg_catalog.pg_class c
@@ -62,11 +64,11 @@ CREATE OR REPLACE VIEW pgherd.${name} AS SELECT * FROM pgherd.${name}_guard()`;
 }
 
 /** Mirrors leafSchema(): the schema of the leaf of shard `s` of a table in namespace `n`. */
-const leafSchemaSql =
+export const leafSchemaSql =
   "'pgherd_s' || CASE WHEN s.shard_index < 10 THEN '0' ELSE '' END || s.shard_index || '_' || n.nspname";
 
 /** Hidden tables of global unique indexes are no tables of the user's. */
-const userTablesSql = "n.nspname <> 'pgherd' AND n.nspname NOT LIKE 'pgherd\\_%'";
+export const userTablesSql = "n.nspname <> 'pgherd' AND n.nspname NOT LIKE 'pgherd\\_%'";
 
 const tableTypeSql = "CASE t.method WHEN 'reference' THEN 'reference' ELSE 'distributed' END";
 

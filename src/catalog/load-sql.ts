@@ -1,4 +1,5 @@
-import { liveViewNames, virtualRelations } from './compatibility-sql.ts';
+import { liveViewNames, serverTrafficName } from './compatibility-sql.ts';
+import { statisticsViews } from './statistics-views.ts';
 
 /*
  * The SQL that loadSnapshot() runs: one SELECT, so one MVCC snapshot, each column one JSON document whose shape is the
@@ -151,8 +152,10 @@ export interface ColumnRow {
 }
 
 /** pgherd's own relations are left out, but for hidden tables and the views that the router expands. */
-const ownRelationsSql = `c.relname IN (${[...liveViewNames, ...Object.keys(virtualRelations)].map((name) => `'${name}'`).join(', ')})
-      AND c.relkind = 'v' OR EXISTS (SELECT FROM pgherd.dist_table t WHERE t.relation = c.oid)`;
+const expandedNames = liveViewNames.map((name) => `'${name}'`).join(', ');
+const statisticsNames = statisticsViews.map(({ name }) => `'${name}'`).join(', ');
+const ownRelationsSql = `c.relkind = 'v' AND (c.relname IN (${expandedNames})
+      OR n.nspname = 'pgherd' AND (c.relname LIKE 'live\\_%' OR c.relname = '${serverTrafficName}' OR c.relname IN (${statisticsNames}))) OR EXISTS (SELECT FROM pgherd.dist_table t WHERE t.relation = c.oid)`;
 
 /*
  * Sets joined to sets: with a subquery per row this costs many times more on databases with thousands of columns.

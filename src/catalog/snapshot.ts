@@ -1,4 +1,5 @@
-import { isLiveView } from './compatibility-sql.ts';
+import { isLiveView, serverTrafficName } from './compatibility-sql.ts';
+import { statisticsSchema, statisticsViews } from './statistics-views.ts';
 
 /**
  * What is where: an immutable picture of the catalog (schema `pgherd` and the system catalogs of the coordinator), with a
@@ -186,6 +187,26 @@ export type Resolution =
   | { readonly kind: 'relation'; readonly relation: RelationEntry }
   /** Not known to the snapshot: a system catalog, a temporary table, or nothing at all. PostgreSQL decides. */
   | { readonly kind: 'unknown' };
+
+/** Rows of such a relation are told by the router when a statement reads it. */
+export function isLiveRelation({ schema, name, kind }: RelationEntry): boolean {
+  return schema === 'pgherd' && kind === 'view' && (name.startsWith('live_') || name === serverTrafficName);
+}
+
+/**
+ * What an unqualified name of PostgreSQL's statistics stands for: the view over all servers. A schema that search_path puts before
+ * pg_catalog goes before it.
+ */
+export function clusterWideRelation(
+  snapshot: CatalogSnapshot,
+  name: string,
+  searchPath: readonly string[],
+): RelationEntry | null {
+  if (!statisticsViews.some((view) => view.name === name)) return null;
+  const before = searchPath.slice(0, Math.max(searchPath.indexOf('pg_catalog'), 0));
+  if (before.some((schema) => snapshot.relations.get(schema)?.has(name))) return null;
+  return snapshot.relations.get(statisticsSchema)?.get(name) ?? null;
+}
 
 /**
  * The relation a name stands for. `searchPath` is the effective one (`current_schemas(true)`), so it may begin with a

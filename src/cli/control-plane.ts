@@ -15,7 +15,7 @@ const controlSettings: ReadonlyMap<string, string> = new Map([
 /** The router's own connections, as its own role: to the catalog, and to the nodes for recovery and live figures. */
 export class ControlPlane {
   readonly #options: RouterOptions;
-  readonly #pools = new PoolSet(8, controlSettings);
+  readonly #pools = new PoolSet(8, () => controlSettings);
   /** Runs each text on a connection of its own, outside any transaction. */
   readonly coordinator: SqlRunner;
   readonly #tls: ServerTls | null;

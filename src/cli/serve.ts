@@ -3,16 +3,19 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
 import { ServerConnection } from '../backend/server-connection.ts';
+import { serverTrafficName } from '../catalog/compatibility-sql.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import { ownerSecretSql, withOwner } from '../schema/owner.ts';
 import { acceptClient } from '../session/accept.ts';
+import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import { PlanCache } from '../session/plan-cache.ts';
 import type { RouterServices } from '../session/services.ts';
 import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
+import { StatementTimes } from '../session/statement-times.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
@@ -62,7 +65,7 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
   const fence = new Fence();
   const recovery = new RecoveryKeeper(control, catalog, fence, log);
   await recovery.open();
-  const pools = new PoolSet(options.maxConnectionsPerPool);
+  const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
   const services = routerServices(options, { control, catalog, recovery, pools, fence });
   const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
   deadlocks.open();
@@ -153,8 +156,9 @@ function routerServices(options: RouterOptions, { control, catalog, recovery, po
       return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
     },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
-    virtualRows: async (relation) =>
-      relation === 'server traffic' ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
+    routerRows: async (relation) =>
+      relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
+    times: new StatementTimes(),
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
     decisionProof: (name) => catalog.decisionProof(name),

@@ -19,6 +19,8 @@ export const limits = {
   maxCachedStatements: 5_000,
   /** A statement text longer than this is parsed each time and never cached. */
   maxCachedStatementBytes: 65_536,
+  /** Statements whose times are kept; beyond, the rarest are forgotten. As pg_stat_statements.max. */
+  maxMeasuredStatements: 5_000,
   /** Rows carried inline as arrays up to here; beyond, a temporary table on the coordinator. */
   maxInlineMotionBytes: 1_048_576,
   /** The same for rows that are looked up row by row, which an index makes fast. */

@@ -17,8 +17,8 @@ export interface ExecutionContext {
   readonly prepared: boolean;
   /** The coordinator beside the session's transaction, with the session's role and settings: values are read under them. */
   control(): SqlRunner;
-  /** Rows for the catalog's virtual relations (`live shard sizes`), as text. */
-  virtualRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  /** Rows of a live relation of schema pgherd (`live_shard_size`), as text. */
+  liveRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
   readonly fence: Fence;
   /** Reads over several nodes see all or nothing of each distributed commit (`pgherd.snapshot`). */
   readonly globalSnapshot: boolean;

@@ -84,7 +84,7 @@ export class PlanValues implements TemplateValues {
   async #move(motion: Motion, step: StepName, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
     const { transaction, signal } = context;
     if (motion.kind === 'virtual') {
-      return { kind: 'inline', rows: textTuples(await context.virtualRows(motion.relation)) };
+      return { kind: 'inline', rows: textTuples(await context.liveRows(motion.relation)) };
     }
     if (motion.locksRows) transaction.ensureBlock();
     const sources = await this.#sources(motion, step, context);

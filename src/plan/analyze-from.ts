@@ -138,7 +138,8 @@ function readsElsewhere(relation: RelationEntry, around: Surroundings): boolean 
 function readDefinition({ viewDefinition }: RelationEntry, lock: LockingClause | null, around: Surroundings) {
   const [statement] = viewDefinition ? parseStatements(viewDefinition) : [];
   if (!statement) return null;
-  const context: PlanContext = { ...around.collector.context, searchPath: ['pg_catalog'], temporaryNames: new Set() };
+  const { context: outer } = around.collector;
+  const context: PlanContext = { ...outer, inView: true, searchPath: ['pg_catalog'], temporaryNames: new Set() };
   const collector: Collector = { context, blocks: [], relations: [], views: [] };
   const source = createSource(statement);
   const inside: Surroundings = { ...around, collector, source, ctes: null, scopeParent: null, lock };

@@ -7,6 +7,8 @@ export interface PlanContext {
   readonly searchPath: readonly string[];
   /** Names of the session's temporary relations: they shadow. */
   readonly temporaryNames: ReadonlySet<string>;
+  /** The text is a view's definition, whose names were resolved when it was made: pg_catalog's are the coordinator's own. */
+  readonly inView?: true;
   /** By parameter number less one; null: nothing is known of them. */
   readonly parameters: readonly PlannedParameter[] | null;
   /** In an explicit transaction block: its now() is the coordinator's, not the node's. */

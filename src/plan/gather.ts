@@ -10,7 +10,6 @@ import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate, VirtualMotion } from './plan.ts';
-import { virtualRelationOf } from './relation-role.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
 import {
   type ConstantPool,
@@ -350,12 +349,11 @@ function virtualMotion(item: RelationItem): { motion: Motion; depends: boolean }
     ...motionColumn(entry.name, entry),
     viaText: true,
   }));
-  const relation = item.relation ? virtualRelationOf(item.relation) : null;
-  assert(relation !== null, 'no virtual relation');
-  return { motion: { kind: 'virtual', relation, columns, label: virtualLabels[relation] }, depends: false };
+  const motion: Motion = {
+    kind: 'virtual',
+    relation: item.relation?.name ?? '',
+    columns,
+    label: `Rows of ${item.name}, as the servers tell them now`,
+  };
+  return { motion, depends: false };
 }
-
-const virtualLabels: Readonly<Record<VirtualMotion['relation'], string>> = {
-  'live shard sizes': 'Sizes of the shards, asked of the nodes',
-  'server traffic': "Traffic with the servers, by the router's count",
-};

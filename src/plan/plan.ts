@@ -62,7 +62,8 @@ export interface GatherMotion {
 /** Rows that only the router can tell. */
 export interface VirtualMotion {
   readonly kind: 'virtual';
-  readonly relation: 'live shard sizes' | 'server traffic';
+  /** Its name in schema pgherd: `live_shard_size`. */
+  readonly relation: string;
   /** In the order of the relation's own columns; `name` is the relation's column here too. */
   readonly columns: readonly MotionColumn[];
   readonly label: string;
@@ -236,6 +237,8 @@ export interface Plan {
   readonly valueIndependent: boolean;
   /** A change in WITH, carried out after the motions; what it returns goes into the final step. */
   readonly change?: ChangeFirst;
+  /** Shards that the statement reads or changes, by the OID of their table, as far as the planner knows: for statistics. */
+  readonly touches?: readonly TouchedShards[];
   /** Views that were expanded: to be checked before the plan runs. */
   readonly views?: readonly ViewUse[];
 }
@@ -244,6 +247,11 @@ export interface ChangeFirst {
   readonly plan: Plan;
   /** The change alone as the client wrote it, for the coordinator to tell the types of its rows. */
   readonly checked: SqlTemplate;
+}
+
+export interface TouchedShards {
+  readonly relation: number;
+  readonly shards: readonly number[];
 }
 
 export interface ViewUse {

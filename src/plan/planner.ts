@@ -17,6 +17,7 @@ import { createConstantPool } from './rewrite.ts';
 import { planScatter } from './scatter.ts';
 import { type NotOneShard, planSingleShard } from './single-shard.ts';
 import { explainedStart } from './statement-text.ts';
+import { touchedShards } from './touched-shards.ts';
 import { planTwoPhases } from './two-phases.ts';
 import { viewUses } from './view-uses.ts';
 
@@ -47,6 +48,11 @@ function forCursor(plan: Plan): Plan {
 
 function planModel(model: Model, isUtility: boolean, context: PlanContext): Plan {
   const facts = findFacts(model.root);
+  const plan = planWithFacts(model, facts, isUtility, context);
+  return plan.touches ? plan : { ...plan, touches: touchedShards(model, facts, context) };
+}
+
+function planWithFacts(model: Model, facts: FactsByRelation, isUtility: boolean, context: PlanContext): Plan {
   if (changesFirst(model) && !isUtility) return planAfterChange(model, facts, context);
   if (isUtility)
     return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
@@ -113,6 +119,7 @@ function trySingleShard(model: Model, facts: FactsByRelation, context: PlanConte
     writes: model.relations.some((item) => item.isTarget || item.lock !== null),
     returnsRows: returnsRows(model),
     valueIndependent: !found.dependsOnParameters,
+    touches: touchedShards(model, facts, context, found.shard),
   };
 }
 

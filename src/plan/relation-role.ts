@@ -1,15 +1,15 @@
 import type { RangeVar } from '@pgsql/types';
-import { virtualRelations } from '../catalog/compatibility-sql.ts';
-import { type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
+import { clusterWideRelation, isLiveRelation, type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
 import type { PlanContext } from './context.ts';
 import type { RelationRole } from './model.ts';
-import type { VirtualMotion } from './plan.ts';
 
 /** The relation that a name stands for, once it is known to be no CTE. null: PostgreSQL alone knows. */
 export function findRelation(node: RangeVar, context: PlanContext): RelationEntry | null {
   const { schemaname: schema, relname: name = '' } = node;
   const { snapshot, searchPath, temporaryNames } = context;
   if (schema === undefined && temporaryNames.has(name) && temporaryFirst(name, context)) return null;
+  const clusterWide = schema === undefined && !context.inView ? clusterWideRelation(snapshot, name, searchPath) : null;
+  if (clusterWide) return clusterWide;
   const resolution = resolveRelation(snapshot, schema, name, searchPath);
   return resolution.kind === 'relation' ? resolution.relation : null;
 }
@@ -22,12 +22,6 @@ function temporaryFirst(name: string, { searchPath, snapshot }: PlanContext): bo
 }
 
 export function roleOf(relation: RelationEntry | null): RelationRole {
-  if (relation !== null && virtualRelationOf(relation) !== null) return 'virtual';
+  if (relation && isLiveRelation(relation)) return 'virtual';
   return relation?.distributed?.distribution.kind ?? 'local';
-}
-
-/** What the router is asked for when the relation is read; null: it is no such relation. */
-export function virtualRelationOf({ schema, name }: RelationEntry): VirtualMotion['relation'] | null {
-  if (schema !== 'pgherd') return null;
-  return Object.entries(virtualRelations).find(([known]) => known === name)?.[1] ?? null;
 }

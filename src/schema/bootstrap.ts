@@ -1,5 +1,6 @@
 import { nextIdentitySql } from '../catalog/column-default.ts';
 import { installCatalog } from '../catalog/schema-sql.ts';
+import { installStatementStatistics, installStatistics } from '../catalog/statistics-install.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { adminStubsSql } from './admin-stubs.ts';
 import {
@@ -15,6 +16,7 @@ import { ownerFunctionSql } from './owner.ts';
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
 export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await installCatalog(runner);
+  await installStatistics(runner);
   await runner.query(
     [
       joinableSql,
@@ -38,6 +40,7 @@ const joinableSql =
 
 /** The same for a node, when it joins the herd. */
 export async function bootstrapNode(runner: SqlRunner): Promise<void> {
+  await installStatementStatistics(runner);
   const schema = ['CREATE SCHEMA IF NOT EXISTS pgherd', 'GRANT USAGE ON SCHEMA pgherd TO PUBLIC'];
   await runner.query(
     [...schema, nodeGuardSql, referenceGuardSql, ...secretTableSql, makeSecretSql, inHerdSql, ownerFunctionSql].join(

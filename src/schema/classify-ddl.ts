@@ -176,7 +176,7 @@ function drop(fields: Drop, context: Context): DdlKind {
   if (type === 'OBJECT_EXTENSION') {
     const [first] = fields.objects ?? [];
     const name = first && 'String' in first ? first.String.sval : undefined;
-    if (name === 'citus') return extension(name, context, 'DROP EXTENSION');
+    if (name === 'citus' || name === 'pg_stat_statements') return extension(name, context, 'DROP EXTENSION');
   }
   if (type === 'OBJECT_SCHEMA') {
     const schemas = (fields.objects ?? []).flatMap((entry) => ('String' in entry ? [entry.String.sval ?? ''] : []));

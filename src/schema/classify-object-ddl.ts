@@ -61,6 +61,13 @@ export function createSchema(fields: CreateSchema, context: Context): DdlKind {
 }
 
 export function extension(name: string | undefined, context: Context, tag: string): DdlKind {
+  if (name === 'pg_stat_statements' && context.snapshot.relations.get('pgherd')?.has(name)) {
+    return {
+      kind: 'notice',
+      tag,
+      message: `the statements of all servers are in ${name} already; there is nothing to do`,
+    };
+  }
   if (name !== 'citus' && name !== 'citus_columnar') return object(context, { scope: everyTable(context) });
   return { kind: 'notice', tag, message: `the SQL surface of extension "${name}" is built in; there is nothing to do` };
 }

@@ -78,7 +78,7 @@ export async function describeExtensions(
   runner: SqlRunner,
 ): Promise<{ readonly name: string; readonly sql: string }[]> {
   const { rows } = await runner.query(`SELECT e.extname, n.nspname FROM pg_catalog.pg_extension e
-    JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' ORDER BY e.oid`);
+    JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE e.extname <> 'plpgsql' AND n.nspname !~ '^pgherd(_|$)' ORDER BY e.oid`);
   return rows.map(([name, schema]) => ({
     name: name!,
     sql: `CREATE EXTENSION IF NOT EXISTS ${quoteIdentifier(name!)} WITH SCHEMA ${quoteIdentifier(schema!)}`,

@@ -31,6 +31,7 @@ const visibleRows: ReadonlyMap<string, string> = new Map([
   ['pg_proc', notOwn('pronamespace')],
   ['pg_type', notOwn('typnamespace')],
   ['pg_statistic_ext', notOwn('stxnamespace')],
+  ['pg_extension', `extnamespace NOT IN ${ownSchemas}`],
   // pg_dump stops at a rule of a relation that it has not met.
   ['pg_rewrite', `ev_class IN (SELECT oid FROM pg_catalog.pg_class WHERE ${notOwn('relnamespace')})`],
   ['pg_trigger', `tgfoid NOT IN (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace IN ${ownSchemas})`],

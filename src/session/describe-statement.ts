@@ -1,6 +1,7 @@
 import type { DeclareCursorStmt, ExecuteStmt } from '@pgsql/types';
 import { createSource, textBetween } from '../sql/source.ts';
 import type { FieldDescription } from '../wire/backend.ts';
+import { withClusterWideNames } from './cluster-wide-names.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
 import { resultShape } from './result-shape.ts';
 import type { SessionState } from './session-state.ts';
@@ -90,7 +91,8 @@ async function remembered(
   const known = cacheable ? services.descriptions.get(key) : undefined;
   if (known !== undefined) return known;
   const connection = await session.coordinator();
-  const description = await describeOn(connection, statement.text, parameterOids);
+  const { text } = await withClusterWideNames(session, statement);
+  const description = await describeOn(connection, text, parameterOids);
   if (cacheable) services.descriptions.set(key, description);
   return description;
 }

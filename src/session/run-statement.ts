@@ -16,6 +16,7 @@ import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describ
 import { DescribedOutput } from './described-output.ts';
 import { withoutIgnored } from './dialect-notices.ts';
 import { runExplain } from './explain-command.ts';
+import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
@@ -111,8 +112,11 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   if (isMaterializedView(run.statement)) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
   if (plan.views) await checkViewAccess(session, plan.views);
   const described = await describedOutput(session, run, output);
+  const startMs = performance.now();
   try {
     await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
+    const role = session.transaction.settings.values.get('role') ?? session.identity.user;
+    session.services.times.note(run.statement, plan, { role, ms: performance.now() - startMs });
   } catch (error) {
     throw await withUserPosition(session, run, error);
   }
@@ -160,7 +164,7 @@ export function executionContext(
     parameters,
     prepared: prepared && session.transactionCatalog === null,
     control: () => session.aside(),
-    virtualRows: (relation) => services.virtualRows(relation),
+    liveRows: (relation) => liveRows(session, relation),
     fence: services.fence,
     globalSnapshot: session.takesGlobalSnapshots,
     opened: null,

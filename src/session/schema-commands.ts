@@ -3,6 +3,7 @@ import type { DistributedTable } from '../catalog/snapshot.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
+import { withClusterWideNames } from './cluster-wide-names.ts';
 import { sayRows } from './explain-command.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
@@ -30,8 +31,9 @@ async function evaluateArguments(session: SessionState, run: StatementRun): Prom
 }
 
 /** DDL and other utility statements: local ones run on the coordinator as they stand, the others wherever the schema room says. */
-export async function runSchemaChange(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+export async function runSchemaChange(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
   const { schema } = session.services;
+  const run = { ...asked, statement: await withClusterWideNames(session, asked.statement) };
   const { statement } = run;
   const searchPath = await session.searchPath();
   const action = schema.classify(statement, session.catalog, searchPath, session.temporaryNames);

@@ -13,6 +13,7 @@ import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
 import type { ExportedSnapshots } from './snapshot-commands.ts';
 import type { StatementCache } from './statement-cache.ts';
+import type { StatementTimes } from './statement-times.ts';
 
 /** Who a session is, towards the servers. */
 export interface Identity {
@@ -47,7 +48,9 @@ export interface RouterServices extends CommitHost {
   /** The stored verifier of a role, or one that no password fits. */
   scramVerifier(user: string): Promise<ScramVerifier>;
   resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
-  virtualRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  /** Rows of `pgherd.live_shard_size` and `pgherd.server_traffic`, as text. */
+  routerRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  readonly times: StatementTimes;
   readonly schema: SchemaServices;
 }
 

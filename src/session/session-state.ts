@@ -11,6 +11,7 @@ import {
 } from '../transaction/distributed-transaction.ts';
 import { applySettings, noSettings, type SettingsSnapshot, settingsOf } from '../transaction/settings.ts';
 import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus } from '../wire/backend.ts';
+import { shownApplicationName } from './application-name.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { StatementDescription } from './describe.ts';
 import { SequenceMemory } from './sequence-memory.ts';
@@ -136,14 +137,14 @@ export class SessionState {
     return this.transaction.join('coordinator', this.signal, purpose);
   }
 
-  /** The coordinator with this session's role and settings, on a connection beside its transaction. */
-  aside(): SqlRunner {
-    return { query: (sql, parameters) => this.beside((connection) => connection.query(sql, parameters)) };
+  /** A server with this session's role and settings, on a connection beside its transaction. */
+  aside(site: Site = 'coordinator'): SqlRunner {
+    return { query: (sql, parameters) => this.beside((connection) => connection.query(sql, parameters), site) };
   }
 
-  /** Lends a connection to the coordinator, with this session's role and settings, that is not its transaction's. */
-  async beside<T>(work: (connection: ServerConnection) => Promise<T>): Promise<T> {
-    const pool = this.services.pool('coordinator', this.identity);
+  /** Lends a connection, with this session's role and settings, that is not its transaction's. */
+  async beside<T>(work: (connection: ServerConnection) => Promise<T>, site: Site = 'coordinator'): Promise<T> {
+    const pool = this.services.pool(site, this.identity, this.catalog);
     const connection = await pool.acquire(this.signal);
     try {
       await applySettings(connection, this.transaction.settings);
@@ -178,7 +179,8 @@ export class SessionState {
 
   /** Tells the client of reported parameters that are not what it was last told. */
   reportParameters(connection: ServerConnection): void {
-    for (const [name, value] of connection.parameters) {
+    for (const [name, found] of connection.parameters) {
+      const value = name === 'application_name' ? shownApplicationName(this.transaction.settings, found) : found;
       if (this.#reported.get(name) === value) continue;
       this.#reported.set(name, value);
       this.client.write(encodeParameterStatus(name, value));

@@ -4,6 +4,7 @@ import type { ClientOutput } from '../execute/client-output.ts';
 import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { routerSettings, type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
+import { shownApplicationName } from './application-name.ts';
 import { sayRows } from './explain-command.ts';
 import { shownTimeout } from './idle-timeouts.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
@@ -126,10 +127,18 @@ export function refuseReserved(name: string): void {
 export async function runShow(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const command = (run.statement.node as { VariableShowStmt: VariableShowStmt }).VariableShowStmt;
   const name = (command.name ?? '').toLowerCase();
-  const value = routerSettings.has(name) ? shownTimeout(session, name) : null;
+  const value = await shownByRouter(session, name);
   if (value === null) return runLocal(session, run, output);
   sayRows(output, [{ name, typeOid: 25 }], [[value]]);
   output.complete('SHOW');
+}
+
+/** null: the coordinator says it. */
+async function shownByRouter(session: SessionState, name: string): Promise<string | null> {
+  if (routerSettings.has(name)) return shownTimeout(session, name);
+  if (name !== 'application_name') return null;
+  const { parameters } = await session.coordinator();
+  return shownApplicationName(session.transaction.settings, parameters.get(name) ?? '');
 }
 
 /** DISCARD ALL gives the session back its first day, and unties it from its connection. */

@@ -313,7 +313,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     await ddl(`ALTER TYPE app.mood ADD VALUE 'happy'; CREATE DOMAIN app.short AS text CHECK (length(VALUE) < 9); CREATE TYPE app.pair AS (a integer, b text);
       ALTER TYPE app.pair ADD ATTRIBUTE c integer; CREATE FUNCTION app.many() RETURNS SETOF integer LANGUAGE sql STABLE AS 'SELECT id FROM parents';
       CREATE FUNCTION app.tab() RETURNS TABLE (x integer) LANGUAGE sql STABLE AS 'SELECT id FROM parents';
-      CREATE PROCEDURE app.p() LANGUAGE sql AS 'SELECT 1'; CREATE EXTENSION pg_stat_statements; CREATE AGGREGATE app.total (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '0')`);
+      CREATE PROCEDURE app.p() LANGUAGE sql AS 'SELECT 1'; CREATE EXTENSION pg_trgm; CREATE AGGREGATE app.total (integer) (SFUNC = int4pl, STYPE = integer, INITCOND = '0')`);
     for (const rows of await everywhere(
       "SELECT enum_range(NULL::app.mood), 'x'::app.short, (1, 'y', 2)::app.pair, app.total(1)",
     ))
@@ -331,7 +331,7 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     );
     await check('children');
     await ddl(
-      'DROP DOMAIN app.short CASCADE; DROP TYPE app.humour CASCADE; DROP FUNCTION app.several(); DROP TYPE app.pair; DROP AGGREGATE app.total (integer); DROP PROCEDURE app.p; DROP EXTENSION pg_stat_statements',
+      'DROP DOMAIN app.short CASCADE; DROP TYPE app.humour CASCADE; DROP FUNCTION app.several(); DROP TYPE app.pair; DROP AGGREGATE app.total (integer); DROP PROCEDURE app.p; DROP EXTENSION pg_trgm',
     );
     await check('children');
     for (const rows of await everywhere("SELECT typname FROM pg_type WHERE typname IN ('humour', 'short', 'pair')"))

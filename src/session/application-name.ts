@@ -1,0 +1,18 @@
+import type { SettingsSnapshot } from '../transaction/settings.ts';
+
+const ofCoordinator = 'coordinator';
+const ofNodes = 'router';
+
+/** A session that has no application_name is called after what its connections serve: in pg_stat_activity of the servers, not to its client. */
+export function sessionSettings(server: string): ReadonlyMap<string, string> {
+  const name = server === 'coordinator' ? ofCoordinator : ofNodes;
+  return new Map([
+    ['client_encoding', 'UTF8'],
+    ['application_name', name],
+  ]);
+}
+
+/** The name as the client gave it. */
+export function shownApplicationName(settings: SettingsSnapshot, value: string): string {
+  return value === ofCoordinator && !settings.values.has('application_name') ? '' : value;
+}
