@@ -89,9 +89,9 @@ describe('unqualified statistics are those of all servers', () => {
         },
       )
       .toBe(100);
-    expect(await rows("SELECT nodename, n_tup_ins::int AS n FROM pg_stat_user_tables WHERE relname = 'here'")).toEqual([
-      { nodename: 'coordinator', n: 1 },
-    ]);
+    const local = "SELECT nodename, n_tup_ins::int AS n FROM pg_stat_user_tables WHERE relname = 'here'";
+    const expected = [{ nodename: 'coordinator', n: 1 }];
+    await expect.poll(() => rows(local), { timeout: 20_000, interval: 1_000 }).toEqual(expected);
     const indexes = await rows(
       "SELECT DISTINCT schemaname, tablename, indexname FROM pg_stat_user_indexes WHERE tablename = 'distributed_items' ORDER BY 3",
     );
