@@ -40,8 +40,63 @@ export function aggregate(scope: Scope, exactOnly: boolean): Item {
     [1, () => orderedAggregate(scope, 'json', (column) => sql`jsonb_agg(${column}`, 'text')],
     [1, () => plain(sql`percentile_disc(0.5) WITHIN GROUP (ORDER BY ${argument('int')})`, 'int')],
     [1, () => plain(sql`mode() WITHIN GROUP (ORDER BY ${argument('text')})`, 'text')],
-    [1, () => plain(sql`bit_or(${argument('int')})`, 'int')],
+    [1, () => plain(sql`${random.pick(['bit_or', 'bit_and', 'bit_xor'])}(${argument('int')})`, 'int')],
+    [
+      1,
+      () =>
+        wrapped(
+          'round(',
+          sql`percentile_cont(0.25) WITHIN GROUP (ORDER BY ${argument('int')})`,
+          '::numeric, 2)',
+          'num',
+        ),
+    ],
+    [1, () => plain(sql`percentile_disc(ARRAY[0.1, 0.9]) WITHIN GROUP (ORDER BY ${argument('int')} DESC)`, 'arr')],
+    [1, () => plain(sql`${random.pick(['rank', 'dense_rank'])}(3) WITHIN GROUP (ORDER BY ${argument('int')})`, 'big')],
+    [1, () => plain(sql`array_agg(DISTINCT ${argument('int')})`, 'arr')],
+    [1, () => plain(sql`string_agg(DISTINCT ${argument('text')}, ',')`, 'text')],
+    [1, () => plain(sql`count(DISTINCT (${argument('int')}, ${argument('text')}))`, 'big')],
+    [1, () => plain(sql`min(${argument('int')} + ${argument('int')})`, 'int')],
+    [1, () => plain(sql`${random.pick(['max', 'min'])}(${argument('arr')})`, 'arr')],
+    [1, () => plain(sql`range_agg(int4range(${argument('int')} % 10, ${argument('int')} % 10 + 20))::text`, 'text')],
+    [1, () => wrapped('(', sql`regr_count(${argument('int')}, ${argument('int')})`, ')', 'big')],
+    [
+      exactOnly ? 0 : 1,
+      () =>
+        plain(
+          sql`${random.pick(['corr', 'covar_pop', 'regr_slope', 'regr_r2'])}(${argument('int')}, ${argument('int')})`,
+          'float',
+        ),
+    ],
+    [exactOnly ? 0 : 1, () => plain(sql`stddev_samp(${argument('num')})`, 'num')],
+    [1, () => keyedAggregate(scope)],
+    [2, () => combined(scope, exactOnly)],
   ])();
+}
+
+/** Of what decides the order in which rows are taken, only what is unique. */
+function keyedAggregate(scope: Scope): Item {
+  const [source] = scope.sources.filter((each) => each.keyed && each.unique[0]?.endsWith('.id'));
+  if (source === undefined || scope.sources.length > 1) return { tree: 'count(*)', type: 'big' };
+  const keys = source.unique.join(', ');
+  const column = scope.random.pick(source.columns.filter(({ type }) => type !== 'float')).sql;
+  return scope.random.pick<Item>([
+    { tree: `jsonb_object_agg(concat_ws('/', ${keys}), ${column})::text`, type: 'text' },
+    { tree: `(array_agg(${column} ORDER BY ${keys}))[1]::text`, type: 'text' },
+    { tree: `json_agg(${column} ORDER BY ${keys})::text`, type: 'text' },
+    { tree: `string_agg(${column}::text, ',' ORDER BY ${keys})`, type: 'text' },
+  ]);
+}
+
+/** An expression over two aggregates. */
+function combined(scope: Scope, exactOnly: boolean): Item {
+  const first = aggregate(scope, exactOnly);
+  if (!['int', 'big', 'num'].includes(first.type)) return first;
+  return scope.random.pick<Item>([
+    { tree: sql`(${first.tree} + count(*))`, type: first.type === 'num' ? 'num' : 'big' },
+    { tree: sql`coalesce(${first.tree}, count(*))`, type: first.type === 'num' ? 'num' : 'big' },
+    { tree: sql`CASE WHEN count(*) > 3 THEN ${first.tree} END`, type: first.type },
+  ]);
 }
 
 /** Ordered by its own argument, a plain column: rows that tie are alike. */
@@ -67,6 +122,8 @@ export function groupingItems(scope: Scope): Item[] {
         return { tree: `lower(${column.sql})`, type: 'text' };
       case 'date':
         return { tree: `date_trunc('month', ${column.sql}::timestamp)`, type: 'ts' };
+      case 'arr':
+        return { tree: `cardinality(${column.sql})`, type: 'int' };
       default:
         return { tree: `(${column.sql} IS NULL)`, type: 'bool' };
     }
@@ -86,6 +143,7 @@ export function groupByClause(scope: Scope, grouping: readonly Item[]): Tree {
     sql`ROLLUP (${list(trees, ', ')})`,
     sql`CUBE (${list(trees, ', ')})`,
     sql`GROUPING SETS (${list([...sets, all, '()'], ', ')})`,
+    sql`DISTINCT ROLLUP (${list(trees, ', ')}), CUBE (${trees[0]!})`,
   ]);
   return choice(sql` GROUP BY ${form}`, plain);
 }
@@ -98,6 +156,13 @@ export function havingClause(scope: Scope): Tree {
     () => sql`sum(${leaf(scope, 'int')}) >= ${leaf({ ...scope, sources: [], outer: [] }, 'int')}`,
     () => sql`min(${leaf(scope, 'text')}) IS NOT NULL`,
     () => sql`max(${leaf(scope, 'num')}) <> 1.50 OR count(DISTINCT ${leaf(scope, 'int')}) > 1`,
+    () => sql`count(*) >= ${uncorrelatedCount(scope)}`,
+    () => sql`count(*) FILTER (WHERE ${predicate(deeper(scope))}) < 5`,
   ])();
   return optional(sql` HAVING ${condition}`);
+}
+
+/** A subquery of one small number, tied to nothing around it. */
+function uncorrelatedCount(scope: Scope): Tree {
+  return sql`(SELECT count(*) % 3 FROM ${scope.random.pick(['h_int', 'r_int', 'ref_a', 'h_child'])} WHERE id < ${String(scope.random.int(2, 60))})`;
 }

@@ -31,6 +31,8 @@ export type Failure = { readonly signature: string; readonly report: string };
 
 export type Report = {
   readonly statements: number;
+  /** Of the herd: queries run by every rung. */
+  readonly runs: number;
   readonly succeeded: number;
   readonly queries: number;
   readonly queriesWithRows: number;
@@ -78,6 +80,7 @@ type State = {
   readonly refusals: Map<string, { count: number; example: string }>;
   readonly tally: {
     statements: number;
+    runs: number;
     succeeded: number;
     queries: number;
     queriesWithRows: number;
@@ -92,7 +95,7 @@ async function createState(pair: Pair, limits: Limits): Promise<State> {
   for (const statement of createStatements())
     for (const client of [sessions.plain, sessions.herd]) await client.query(statement);
   if (pair.distributed) for (const statement of distributeStatements()) await sessions.herd.query(statement);
-  const tally = { statements: 0, succeeded: 0, queries: 0, queriesWithRows: 0, refused: 0, tooSlow: 0 };
+  const tally = { statements: 0, runs: 0, succeeded: 0, queries: 0, queriesWithRows: 0, refused: 0, tooSlow: 0 };
   const state: State = {
     pair,
     limits,
@@ -125,10 +128,11 @@ async function reconnect(state: State): Promise<void> {
   state.sessions = await openSessions(state.pair);
 }
 
-function count(state: State, { statement, end, rows }: Observation): void {
+function count(state: State, { statement, end, rows, runs }: Observation): void {
   const { tally } = state;
   if (statement.kind === 'control') return;
   tally.statements++;
+  tally.runs += runs;
   if (end === 'succeeded') tally.succeeded++;
   if (end === 'refused') tally.refused++;
   if (end === 'too slow') tally.tooSlow++;
@@ -241,8 +245,10 @@ function withCanonicalNames(script: string): string {
 
 function scriptOf(unit: Unit): string[] {
   const how = unit.prepared ? 'named, extended' : unit.protocol;
+  const forced = unit.rung === null ? [] : [`SET pgherd.force_rung = '${unit.rung}';`];
   return [
     `-- ${unit.label}, ${how} protocol`,
+    ...forced,
     ...unit.statements.map((statement) => {
       const { text, values, input } = requestOf(unit, statement);
       if (input !== undefined) return `${text};\n${input}\\.`;

@@ -1,6 +1,24 @@
+import {
+  changesInCtes,
+  deleteUsingTwo,
+  insertFromQuery,
+  mergeGroups,
+  moveRows,
+  updateFromGroups,
+} from './changes-by-queries.ts';
 import { expression } from './expressions.ts';
 import { predicate } from './predicates.ts';
-import { literal, type Scope, type Source } from './scope.ts';
+import { literal, type Scope } from './scope.ts';
+import {
+  hasNotNull,
+  isKey,
+  isRequired,
+  returning,
+  tableSource,
+  target,
+  thinned,
+  writableColumns,
+} from './table-writing.ts';
 import {
   type ColumnDefinition,
   codeOf,
@@ -13,8 +31,14 @@ import {
 } from './tables.ts';
 import { choice, list, optional, sql, type Tree } from './tree.ts';
 
-/** A statement that writes, and the one table that it writes to. */
-export type Change = { readonly tree: Tree; readonly label: string; readonly table: string };
+/** A statement that writes, and the table that it writes to. */
+export type Change = {
+  readonly tree: Tree;
+  readonly label: string;
+  readonly table: string;
+  /** Other tables that it writes to. */
+  readonly also?: readonly string[];
+};
 
 /** Ids that no row has yet. */
 export type FreeIds = { next(): number };
@@ -44,6 +68,12 @@ export function anyChange(context: ChangeContext): Change {
     [4, changeByMatch],
     [table.name === 'h_int' ? 12 : 0, mergeWithInsert],
     [4, updateKey],
+    [6, insertFromQuery],
+    [3, moveRows],
+    [3, changesInCtes],
+    [4, updateFromGroups],
+    [3, deleteUsingTwo],
+    [3, mergeGroups],
     [5, violate],
   ]);
   return make(context, table);
@@ -125,14 +155,21 @@ function insertOnConflict(context: ChangeContext, table: TableDefinition): Chang
   const names = columns.map((column) => column.name).join(', ');
   const target = table.conflict.join(', ');
   const update = () => {
-    const sets = random.sample(settable, random.int(1, 2)).map(({ name }) => sql`${name} = excluded.${name}`);
-    const where = random.chance(0.3) ? optional(` WHERE ${table.name}.id % 2 = 0`) : '';
-    return sql`(${target}) DO UPDATE SET ${list(sets, ', ')}${where}`;
+    const sets = random.sample(settable, random.int(1, 2)).map((column) => conflictAssignment(context, table, column));
+    const where = random.pick(['', '', ` WHERE ${table.name}.id % 2 = 0`, ' WHERE excluded.id > 20']);
+    return sql`(${target}) DO UPDATE SET ${list(sets, ', ')}${optional(where)}`;
   };
   const nothing = random.pick([`(${target}) DO NOTHING`, 'DO NOTHING']);
   const action = settable.length > 0 && random.chance(0.6) ? update() : nothing;
   const tree = sql`INSERT INTO ${table.name} (${names}) VALUES ${list(rows, ', ')} ON CONFLICT ${action}${returning(context, table)}`;
   return { tree, label: 'insert on conflict', table: table.name };
+}
+
+function conflictAssignment({ scope }: ChangeContext, table: TableDefinition, { name, type }: ColumnDefinition): Tree {
+  const old = `${table.name}.${name}`;
+  if (type === 'int' && scope.random.chance(0.3)) return `${name} = coalesce(${old}, 0) % 90 + 1`;
+  if (scope.random.chance(0.15)) return sql`${name} = coalesce(${old}, excluded.${name})`;
+  return `${name} = excluded.${name}`;
 }
 
 function existingRow(columns: readonly ColumnDefinition[], cells: readonly (string | null)[]): Tree {
@@ -220,17 +257,6 @@ function deleteUsing(context: ChangeContext, table: TableDefinition): Change {
   return { tree, label: 'delete using', table: table.name };
 }
 
-/** So that no table runs empty. */
-function thinned({ random }: Scope, table: TableDefinition): string {
-  return `${table.name}.id % 9 = ${random.int(0, 8)}`;
-}
-
-function target(scope: Scope, table: TableDefinition): Tree {
-  const { random } = scope;
-  if (random.chance(0.3)) return sql`${table.name}.id = ${literal(scope, 'int')}`;
-  return predicate({ ...scope, depth: random.int(0, 2) });
-}
-
 function mergeRows(context: ChangeContext, table: TableDefinition): Change {
   const { random } = context.scope;
   const source = random.pick(tables.filter((candidate) => candidate.name !== table.name));
@@ -306,7 +332,7 @@ function isReturning(tree: Tree): boolean {
 function updateKey(context: ChangeContext, table: TableDefinition): Change {
   const { random } = context.scope;
   const { distribution } = table;
-  const key = 'column' in distribution ? distribution.column : 'a';
+  const key = 'column' in distribution ? random.pick(distribution.column.split(', ')) : 'a';
   const column = table.columns.find(({ name }) => name === key);
   if (column === undefined || key === 'id') return updateRows(context, table);
   const rows = `id ${random.pick(['=', '=', '<='])} ${random.int(1, 40)}`;
@@ -356,44 +382,6 @@ function violate(context: ChangeContext, table: TableDefinition): Change {
   return { tree: random.pick(all[table.name] ?? [fallback]), label: 'violate', table: table.name };
 }
 
-function returning(context: ChangeContext, table: TableDefinition): Tree {
-  const { random } = context.scope;
-  if (!random.chance(0.35)) return '';
-  if (random.chance(0.5)) return optional(` RETURNING ${table.name}.*`);
-  const scope = { ...context.scope, sources: [tableSource(table, table.name)], depth: 1 };
-  const type = random.pick(table.columns).type;
-  return optional(sql` RETURNING ${table.name}.id, ${expression(withoutOuter(scope), type)} AS x`);
-}
-
-function withoutOuter(scope: Scope): Scope {
-  return { ...scope, outer: [], ctes: [] };
-}
-
 function scopeWithout(scope: Scope): Scope {
   return { ...scope, sources: [], outer: [], ctes: [], depth: 1 };
-}
-
-function tableSource(table: TableDefinition, alias: string): Source {
-  return {
-    alias,
-    columns: table.columns.map(({ name, type }) => ({ name, type, sql: `${alias}.${name}` })),
-    unique: [`${alias}.id`],
-    keyed: true,
-  };
-}
-
-function writableColumns(table: TableDefinition): ColumnDefinition[] {
-  return table.columns.filter((column) => column.generated !== true);
-}
-
-function isRequired(column: ColumnDefinition): boolean {
-  return column.extra?.startsWith('NOT NULL') === true && !column.extra.includes('DEFAULT');
-}
-
-function hasNotNull(column: ColumnDefinition): boolean {
-  return column.extra?.startsWith('NOT NULL') === true;
-}
-
-function isKey(table: TableDefinition, column: ColumnDefinition): boolean {
-  return 'column' in table.distribution && table.distribution.column === column.name;
 }

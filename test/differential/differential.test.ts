@@ -2,6 +2,7 @@ import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
 import { type Limits, type Report, runCampaign } from './campaign.ts';
+import { forcedRungs } from './rungs.ts';
 
 // PGHERD_SEED repeats a run; PGHERD_DIFF_STATEMENTS or PGHERD_DIFF_SECONDS makes it longer or shorter;
 // PGHERD_DIFF_FAILURES goes on after more than five different faults.
@@ -40,9 +41,9 @@ describe('random statements', () => {
 
 function print(report: Report): void {
   const share = (part: number, whole: number) => `${((100 * part) / Math.max(whole, 1)).toFixed(1)} %`;
-  const { statements, succeeded, queries, queriesWithRows, refused, tooSlow } = report;
+  const { statements, runs, succeeded, queries, queriesWithRows, refused, tooSlow } = report;
   const lines = [
-    `differential: ${statements} statements: ${share(succeeded, statements)} succeeded, ${share(refused, statements)} refused by the herd, ${share(tooSlow, statements)} too slow`,
+    `differential: ${statements} statements, ${runs} runs on the herd (rungs forced: ${forcedRungs.join(', ')}): ${share(succeeded, statements)} succeeded, ${share(refused, statements)} refused by the herd, ${share(tooSlow, statements)} too slow`,
     `differential: ${queries} queries: ${share(queriesWithRows, queries)} returned rows`,
     ...[...report.refusals]
       .sort(([, a], [, b]) => b.count - a.count)

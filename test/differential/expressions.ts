@@ -1,6 +1,6 @@
 import { predicate } from './predicates.ts';
-import { scalarSubquery } from './queries.ts';
 import { columnsOf, deeper, literal, type Scope } from './scope.ts';
+import { scalarSubquery } from './subqueries.ts';
 import { type ColumnType, sqlTypes } from './tables.ts';
 import { choice, list, sql, type Tree } from './tree.ts';
 

@@ -22,20 +22,33 @@ export type From = {
   readonly lockable: boolean;
 };
 
-/** One relation, or up to four joined in every way that PostgreSQL knows. */
-export function fromClause(scope: Scope, most = 4): From {
+/** One relation, or up to six joined in every way that PostgreSQL knows. */
+export function fromClause(scope: Scope, most = 6): From {
   const { random } = scope;
   const wanted = random.weighted([
-    [55, 1],
-    [30, 2],
-    [11, 3],
-    [4, 4],
+    [46, 1],
+    [32, 2],
+    [12, 3],
+    [6, 4],
+    [2, 5],
+    [2, 6],
   ]);
-  const count = Math.min(wanted, most, scope.depth <= 0 ? 1 : 4);
+  const count = Math.min(wanted, most, scope.depth <= 0 ? 2 : 6);
   if (count === 2 && random.chance(0.08)) return naturalJoin(scope);
   let from = fromItem(scope);
-  for (let joined = 1; joined < count; joined++) from = join(scope, from, count);
+  for (let joined = 1; joined < count; ) {
+    // A join in parentheses: bushy trees, and outer joins below outer joins.
+    const nested = joined + 2 <= count && random.chance(0.2);
+    const right = nested ? parenthesizedJoin(scope, count) : undefined;
+    from = join(scope, from, count, right);
+    joined += nested ? 2 : 1;
+  }
   return from;
+}
+
+function parenthesizedJoin(scope: Scope, total: number): From {
+  const inner = join({ ...scope, depth: 0 }, fromItem(scope), total, fromItem(scope));
+  return { ...inner, tree: sql`(${inner.tree})` };
 }
 
 /** The scope of the select list and WHERE of a query over `from`. */
@@ -111,11 +124,14 @@ function functionItem(scope: Scope): From {
   };
 }
 
-function join(scope: Scope, left: From, total: number): From {
+/** `given`: what to join to it; otherwise anything. */
+function join(scope: Scope, left: From, total: number, given?: From): From {
   const { random } = scope;
-  if (random.chance(0.08)) return functionJoin(scope, left);
-  if (scope.depth > 0 && random.chance(0.12)) return lateralJoin(scope, left);
-  const right = fromItem(scope);
+  if (given === undefined) {
+    if (random.chance(0.08)) return functionJoin(scope, left);
+    if (scope.depth > 0 && random.chance(0.12)) return lateralJoin(scope, left);
+  }
+  const right = given ?? fromItem(scope);
   const both = [...left.sources, ...right.sources];
   const lockable = left.lockable && right.lockable;
   const finish = (tree: Tree, locks: boolean): From => ({
@@ -128,13 +144,38 @@ function join(scope: Scope, left: From, total: number): From {
     const kind = random.pick(['JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN']);
     return finish(sql`${left.tree} ${kind} ${right.tree} USING (${random.pick(using)})`, kind === 'JOIN');
   }
-  const equality = joinEquality(scope, left.sources, right.sources);
+  const equality = joinEquality(scope, left.sources, right.sources, total > 2);
   if (equality === undefined || (total === 2 && random.chance(0.06)))
     return finish(sql`${left.tree} ${random.pick([', ', ' CROSS JOIN '])} ${right.tree}`, true);
   const kind = random.pick(['JOIN', 'JOIN', 'JOIN', 'LEFT JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN']);
-  const extra = sql` AND ${predicate(deeper({ ...scope, sources: both }))}`;
-  const on = kind !== 'FULL JOIN' && random.chance(0.2) ? sql`${equality}${optional(extra)}` : equality;
+  const on = joinCondition(scope, { left, right, kind, equality, total });
   return finish(sql`${left.tree} ${kind} ${right.tree} ON ${on}`, kind === 'JOIN');
+}
+
+type JoinParts = {
+  readonly left: From;
+  readonly right: From;
+  readonly kind: string;
+  readonly equality: string;
+  readonly total: number;
+};
+
+/** PostgreSQL takes nothing but equalities for FULL JOIN. */
+function joinCondition(scope: Scope, { left, right, kind, equality, total }: JoinParts): Tree {
+  const { random } = scope;
+  const both = [...left.sources, ...right.sources];
+  const more = () => joinEquality(scope, left.sources, right.sources, false) ?? equality;
+  if (kind === 'FULL JOIN') return random.chance(0.15) ? sql`${equality}${optional(` AND ${more()}`)}` : equality;
+  const inner = deeper({ ...scope, sources: both });
+  return random.weighted<() => Tree>([
+    [70, () => equality],
+    [14, () => sql`${equality}${optional(sql` AND ${predicate(inner)}`)}`],
+    [6, () => sql`${equality}${optional(` AND ${more()}`)}`],
+    [total === 2 ? 4 : 0, () => equality.replace(' = ', random.pick([' < ', ' >= ', ' <> ']))],
+    [total === 2 ? 2 : 0, () => choice(sql`(${equality} OR ${predicate(inner)})`, equality)],
+    [2, () => equality.replace(' = ', ' IS NOT DISTINCT FROM ')],
+    [total === 2 ? 1 : 0, () => 'true'],
+  ])();
 }
 
 /** A function of the relations before it. */
@@ -200,15 +241,28 @@ function naturalJoin(scope: Scope): From {
 
 const joinable: readonly ColumnType[] = ['int', 'big', 'text', 'num', 'date', 'uuid', 'mood'];
 
-/** An equality of two columns of one type, keys first, so that joins find partners and some are co-located. */
-function joinEquality(scope: Scope, left: readonly Source[], right: readonly Source[]): string | undefined {
+/**
+ * An equality of two columns of one type, keys first, so that joins find partners and some are co-located. `narrow`: one side is a key that
+ * few rows share, so that several joins in a row don't multiply.
+ */
+function joinEquality(
+  scope: Scope,
+  left: readonly Source[],
+  right: readonly Source[],
+  narrow: boolean,
+): string | undefined {
   const { random } = scope;
-  const pairs: { condition: string; keys: boolean }[] = [];
+  const pairs: { condition: string; keys: boolean; narrow: boolean }[] = [];
   for (const a of left.flatMap((source) => source.columns))
     for (const b of right.flatMap((source) => source.columns))
-      if (joinTypes(a.type, b.type)) pairs.push({ condition: `${a.sql} = ${b.sql}`, keys: isKey(a) && isKey(b) });
-  const keyed = pairs.filter((pair) => pair.keys);
+      if (joinTypes(a.type, b.type)) {
+        const condition = `${a.sql} = ${b.sql}`;
+        pairs.push({ condition, keys: isKey(a) && isKey(b), narrow: isUnique(a) && isUnique(b) });
+      }
   if (pairs.length === 0) return undefined;
+  const narrowed = pairs.filter((pair) => pair.narrow);
+  if (narrow && narrowed.length > 0 && random.chance(0.85)) return random.pick(narrowed).condition;
+  const keyed = pairs.filter((pair) => pair.keys);
   return random.pick(keyed.length > 0 && random.chance(0.6) ? keyed : pairs).condition;
 }
 
@@ -216,8 +270,12 @@ function joinTypes(a: ColumnType, b: ColumnType): boolean {
   return joinable.includes(a) && (a === b || (['int', 'big'].includes(a) && ['int', 'big'].includes(b)));
 }
 
+function isUnique(column: Column): boolean {
+  return ['id', 'h_id', 'hid', 'cid', 'u'].includes(column.name);
+}
+
 function isKey(column: Column): boolean {
-  return ['id', 'k', 'h_id', 'hid', 'cid', 'i', 'u'].includes(column.name);
+  return ['id', 'k', 'p', 'h_id', 'hid', 'cid', 'i', 'u'].includes(column.name);
 }
 
 function usingColumns(left: readonly Source[], right: readonly Source[]): string[] {

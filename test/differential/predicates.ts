@@ -1,6 +1,6 @@
 import { expression, leaf } from './expressions.ts';
-import { existsSubquery, inSubquery, quantifiedSubquery } from './queries.ts';
 import { type Column, columnsOf, deeper, literal, type Scope } from './scope.ts';
+import { comparedWithAggregate, existsSubquery, inSubquery, quantifiedSubquery } from './subqueries.ts';
 import type { ColumnType } from './tables.ts';
 import { choice, list, sql, type Tree } from './tree.ts';
 
@@ -29,9 +29,10 @@ export function predicate(scope: Scope): Tree {
     [4, () => sql`(${list(parts(), ' AND ')})`],
     [3, () => sql`(${list(parts(), ' OR ')})`],
     [1, () => sql`(${notOf(predicate(inner))})`],
-    [2, () => existsSubquery(inner)],
-    [2, () => inSubquery(inner)],
+    [3, () => existsSubquery(inner)],
+    [3, () => inSubquery(inner)],
     [1, () => quantifiedSubquery(inner)],
+    [2, () => comparedWithAggregate(inner)],
   ])();
 }
 

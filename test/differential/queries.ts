@@ -1,11 +1,11 @@
 import { aggregate, groupByClause, groupingItems, havingClause, type Item } from './aggregates.ts';
 import { expression, leaf } from './expressions.ts';
 import { type From, fromClause, scopeOver, whereClause } from './from.ts';
-import { predicate } from './predicates.ts';
 import type { Random } from './random.ts';
 import { type Column, columnsOf, deeper, literal, type Relation, type Scope } from './scope.ts';
+import { smallNumber } from './subqueries.ts';
 import type { ColumnDefinition, ColumnType } from './tables.ts';
-import { choice, list, type Ordering, optional, type Query, query, select, sql, type Tree, widthOf } from './tree.ts';
+import { list, type Ordering, optional, type Query, query, select, sql, type Tree, widthOf } from './tree.ts';
 import { windowItem } from './windows.ts';
 
 export type Typed = { readonly tree: Query; readonly columns: readonly ColumnDefinition[] };
@@ -211,6 +211,9 @@ function limitClause(scope: Scope, random: Random): Tree {
   return random.pick([
     sql`LIMIT ${count}${offset}`,
     sql`LIMIT ${count}${offset}`,
+    sql`LIMIT ${count}${offset}`,
+    sql`LIMIT ${smallNumber(scope)}${offset}`,
+    'LIMIT ALL OFFSET 2',
     sql`OFFSET 3 ROWS FETCH FIRST 5 ROWS ONLY`,
     // Ties in all output columns are alike.
     'FETCH FIRST 4 ROWS WITH TIES',
@@ -249,67 +252,10 @@ function recursiveQuery(scope: Scope, name: string): Typed {
     sql`SELECT r.id + 1, r.lvl + 1 FROM ${name} r WHERE r.lvl < ${most}`,
     sql`SELECT c.id, r.lvl + 1 FROM ${name} r JOIN h_child c ON c.h_id = r.id WHERE r.lvl < ${most}`,
     sql`SELECT c.a, r.lvl + 1 FROM ${name} r JOIN h_int c ON c.id = r.id WHERE r.lvl < ${most}`,
+    sql`SELECT c.id, r.lvl + 1 FROM ${name} r, r_int c WHERE c.a = r.id AND r.lvl < ${most} AND EXISTS (SELECT 1 FROM h_pair p WHERE p.p = c.k)`,
   ]);
   const tree = sql`${start} ${random.pick(['UNION', 'UNION ALL'])} ${step}`;
   return { tree: query(tree), columns };
-}
-
-/** `(SELECT …)` of one value; aggregates, or the first row in a total order. */
-export function scalarSubquery(scope: Scope, type: 'int' | 'big' | 'num' | 'text' | 'date'): Tree {
-  const { random } = scope;
-  const { from, where, inner } = correlated(scope);
-  const value = () => leaf({ ...inner, outer: [] }, type);
-  if (type === 'big') return sql`(SELECT count(*) FROM ${from.tree}${where})`;
-  if (random.chance(0.7)) return sql`(SELECT ${random.pick(['max', 'min'])}(${value()}) FROM ${from.tree}${where})`;
-  const core = select([value()], sql`FROM ${from.tree}${where}`);
-  return sql`(${query(core, { order: [{ column: 0, direction: '' }], limit: 'LIMIT 1' })})`;
-}
-
-export function existsSubquery(scope: Scope): Tree {
-  const { from, where } = correlated(scope);
-  const plain = sql`EXISTS (SELECT 1 FROM ${from.tree}${where})`;
-  return scope.random.chance(0.35) ? choice(sql`NOT ${plain}`, plain) : plain;
-}
-
-export function inSubquery(scope: Scope): Tree {
-  const { random } = scope;
-  const { from, where, inner } = correlated(scope, 0.3);
-  const type = random.pick<ColumnType>(['int', 'int', 'text', 'big', 'date', 'mood']);
-  const not = random.chance(0.25) ? 'NOT ' : '';
-  if (random.chance(0.1))
-    return sql`(${leaf(scope, 'int')}, ${leaf(scope, 'text')}) ${not}IN (SELECT ${leaf(inner, 'int')}, ${leaf(inner, 'text')} FROM ${from.tree}${where})`;
-  return sql`${leaf(scope, type)} ${not}IN (SELECT ${leaf(inner, type)} FROM ${from.tree}${where})`;
-}
-
-export function quantifiedSubquery(scope: Scope): Tree {
-  const { random } = scope;
-  const { from, where, inner } = correlated(scope, 0.3);
-  const type = random.pick<ColumnType>(['int', 'num', 'text']);
-  const operator = random.pick(['= ANY', '> ALL', '<= SOME', '<> ALL']);
-  return sql`${leaf(scope, type)} ${operator} (SELECT ${leaf(inner, type)} FROM ${from.tree}${where})`;
-}
-
-/** A FROM and WHERE inside an expression, often tied to a row of the query around it. */
-function correlated(scope: Scope, probability = 0.65): { from: From; where: Tree; inner: Scope } {
-  const { random } = scope;
-  const from = fromClause({ ...deeper(scope), depth: Math.min(scope.depth - 1, 0), sources: [] }, 2);
-  const outer = [...columnsOf(scope), ...scope.outer];
-  const inner: Scope = { ...scope, depth: 0, sources: from.sources, outer };
-  const conditions: Tree[] = [];
-  const tie = random.chance(probability) ? correlation(inner, outer) : undefined;
-  if (tie !== undefined) conditions.push(tie);
-  if (random.chance(0.5) && columnsOf(inner).length > 0) conditions.push(predicate(inner));
-  const where = conditions.length === 0 ? '' : optional(sql` WHERE ${list(conditions, ' AND ')}`);
-  return { from, where, inner };
-}
-
-function correlation(scope: Scope, outer: readonly Column[]): Tree | undefined {
-  const pairs = columnsOf(scope).flatMap((own) =>
-    outer
-      .filter((other) => other.type === own.type && !['json', 'arr', 'float', 'bool'].includes(own.type))
-      .map((other) => `${own.sql} = ${other.sql}`),
-  );
-  return pairs.length === 0 ? undefined : scope.random.pick(pairs);
 }
 
 /** `SELECT *` over joins: what the star stands for is the server's to say, and no order is asked for. */

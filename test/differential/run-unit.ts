@@ -4,6 +4,7 @@ import { connectRaw } from '../oracle/client.ts';
 import { compareOutcomes } from '../oracle/compare.ts';
 import { isRefusal, type Outcome, type Request, runStatement } from '../oracle/outcome.ts';
 import type { Pair } from '../oracle/pair.ts';
+import { type ForcedRung, forcedRungs, forceRung, isRepeatable } from './rungs.ts';
 import { orderOf, render } from './tree.ts';
 import type { Statement, Unit } from './units.ts';
 
@@ -13,13 +14,15 @@ export type Verdict =
   | { readonly kind: 'same' }
   | { readonly kind: 'refused'; readonly message: string; readonly text: string }
   | { readonly kind: 'too slow'; readonly side: 'plain' | 'herd' }
-  | { readonly kind: 'differs'; readonly difference: string; readonly text: string };
+  | { readonly kind: 'differs'; readonly difference: string; readonly text: string; readonly rung: ForcedRung };
 
 /** What happened to one statement, for the shares that a run prints. */
 export type Observation = {
   readonly statement: Statement;
   readonly end: 'succeeded' | 'failed' | 'refused' | 'too slow';
   readonly rows: number;
+  /** Of the herd, by all rungs together. */
+  readonly runs: number;
 };
 
 const statementTimeout = '10s';
@@ -39,18 +42,23 @@ export function closeSessions({ plain, herd }: Sessions): void {
   for (const client of [plain, herd]) void client.end().catch(() => {});
 }
 
-/** Runs a unit on both sides, statement by statement, and stops at the first difference. Leaves no transaction open. */
+/**
+ * Runs a unit on both sides, statement by statement, and stops at the first difference. Each query runs on the herd by every rung that can
+ * be forced. Leaves no transaction open.
+ */
 export async function runUnit(
   sessions: Sessions,
   unit: Unit,
   observe: (observation: Observation) => void = () => {},
 ): Promise<Verdict> {
   let verdict: Verdict = { kind: 'same' };
+  if (unit.rung !== null) await forceRung(sessions.herd, unit.rung);
   for (const statement of unit.statements) {
     verdict = await runOne(sessions, unit, statement, observe);
     if (verdict.kind !== 'same') break;
   }
   if (unit.statements.length > 1) await endTransaction(sessions);
+  if (unit.rung !== null) await forceRung(sessions.herd, null);
   return verdict;
 }
 
@@ -61,27 +69,71 @@ async function runOne(
   observe: (observation: Observation) => void,
 ): Promise<Verdict> {
   const request = requestOf(unit, statement);
-  const see = (end: Observation['end'], rows = 0) => observe({ statement, end, rows });
+  let runs = 1;
+  const see = (end: Observation['end'], rows = 0) => observe({ statement, end, rows, runs });
   // The herd first: what it refuses to write must not be written on the other side either.
   const early = statement.kind === 'query' ? undefined : await answer(sessions.herd, request);
   if (early !== undefined && isRefusal(early)) return refused(early, request, see);
   const [expected, got] = await Promise.all([answer(sessions.plain, request), early ?? answer(sessions.herd, request)]);
   if (isRefusal(got)) return refused(got, request, see);
   for (const [side, outcome] of [['plain', expected] as const, ['herd', got] as const])
-    if (outcome.kind === 'error' && outcome.sqlstate === '57014') {
+    if (isTimeout(outcome)) {
       see('too slow');
       return { kind: 'too slow', side };
     }
   const difference = compareOutcomes(expected, got, orderOf(statement.tree));
-  if (difference !== undefined) return { kind: 'differs', difference, text: request.text };
+  if (difference !== undefined) return { kind: 'differs', difference, text: request.text, rung: unit.rung };
+  if (isRepeatable(statement, request.text)) {
+    const other = await runForced(sessions.herd, { unit, statement, request, expected });
+    runs += forcedRungs.length;
+    if (other.kind === 'too slow') see('too slow');
+    if (other.kind !== 'same') return other;
+  }
   const succeeded = expected.kind === 'result';
   see(succeeded ? 'succeeded' : 'failed', succeeded ? expected.rows.length : 0);
   return succeeded ? compareTables(sessions, statement.writes, request.text) : { kind: 'same' };
 }
 
+type Forced = {
+  readonly unit: Unit;
+  readonly statement: Statement;
+  readonly request: Request;
+  readonly expected: Outcome;
+};
+
+/** By each rung in turn; what a rung refuses, it refuses. */
+async function runForced(herd: pg.Client, { unit, statement, request, expected }: Forced): Promise<Verdict> {
+  // The transaction has failed: nothing can be set any more.
+  if (expected.kind === 'error' && unit.statements.length > 1) return { kind: 'same' };
+  let verdict: Verdict = { kind: 'same' };
+  for (const rung of forcedRungs) {
+    if (rung === unit.rung) continue;
+    await forceRung(herd, rung);
+    const got = await answer(herd, request);
+    if (isTimeout(got)) verdict = { kind: 'too slow', side: 'herd' };
+    else if (isRefusal(got)) verdict = { kind: 'refused', message: `${rung}: ${messageOf(got)}`, text: request.text };
+    else {
+      const difference = compareOutcomes(expected, got, orderOf(statement.tree));
+      if (difference !== undefined) verdict = { kind: 'differs', difference, text: request.text, rung };
+    }
+    // An error has ended the transaction, on this side only.
+    if (verdict.kind !== 'same') break;
+  }
+  await forceRung(herd, unit.rung);
+  return verdict;
+}
+
+function isTimeout(outcome: Outcome): boolean {
+  return outcome.kind === 'error' && outcome.sqlstate === '57014';
+}
+
+function messageOf(outcome: Outcome): string {
+  return outcome.kind === 'error' ? outcome.message : '';
+}
+
 function refused(outcome: Outcome, request: Request, see: (end: Observation['end']) => void): Verdict {
   see('refused');
-  return { kind: 'refused', message: outcome.kind === 'error' ? outcome.message : '', text: request.text };
+  return { kind: 'refused', message: messageOf(outcome), text: request.text };
 }
 
 export function requestOf(unit: Unit, statement: Statement): Request {
@@ -98,7 +150,9 @@ export async function compareTables(sessions: Sessions, tables: readonly string[
     const request = { text: `SELECT * FROM ${table}` };
     const [expected, got] = await Promise.all([answer(sessions.plain, request), answer(sessions.herd, request)]);
     const difference = compareOutcomes(expected, got, 'none');
-    if (difference !== undefined) return { kind: 'differs', difference: `${table} afterwards: ${difference}`, text };
+    if (difference !== undefined) {
+      return { kind: 'differs', difference: `${table} afterwards: ${difference}`, text, rung: null };
+    }
   }
   return { kind: 'same' };
 }
@@ -125,9 +179,10 @@ function answer(client: pg.Client, request: Request): Promise<Outcome> {
 /** What kind of difference it is, so that shrinking does not slip from one fault to another. */
 export function signatureOf(verdict: Verdict): string {
   if (verdict.kind !== 'differs') return verdict.kind;
-  const { difference } = verdict;
+  const { difference, rung } = verdict;
+  const forced = rung === null ? '' : `${rung}: `;
   const afterwards = / afterwards: /.test(difference) ? 'afterwards ' : '';
   const bare = difference.replace(/^\w+ afterwards: /, '');
-  if (/^(SQLSTATE|success)/.test(bare)) return afterwards + bare.replaceAll(/ \(.*?\)(?= became|$)/gs, '');
-  return afterwards + (/^(command tag|columns|order|row)/.exec(bare)?.[0] ?? 'row');
+  if (/^(SQLSTATE|success)/.test(bare)) return forced + afterwards + bare.replaceAll(/ \(.*?\)(?= became|$)/gs, '');
+  return forced + afterwards + (/^(command tag|columns|order|row)/.exec(bare)?.[0] ?? 'row');
 }

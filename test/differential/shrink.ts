@@ -46,6 +46,7 @@ function* simplerUnits(unit: Unit): Generator<Unit> {
   if (statements.length > 1)
     for (let index = statements.length - 1; index >= 0; index--)
       yield { ...unit, statements: statements.filter((_, other) => other !== index) };
+  if (unit.rung !== null) yield { ...unit, rung: null };
   if (unit.prepared) yield { ...unit, prepared: false };
   if (unit.protocol === 'extended') yield { ...unit, protocol: 'simple', prepared: false };
   for (const [index, statement] of statements.entries()) {

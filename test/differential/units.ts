@@ -2,6 +2,7 @@ import { anyChange, type ChangeContext, type FreeIds } from './changes.ts';
 import { predicate } from './predicates.ts';
 import { anyQuery, starRead, tableRead } from './queries.ts';
 import type { Random } from './random.ts';
+import { type ForcedRung, forcedRungs } from './rungs.ts';
 import { emptyScope, relations, type Scope } from './scope.ts';
 import { type ColumnDefinition, codeOf, domains, sqlTypes, tables } from './tables.ts';
 import { list, type Protocol, sql, type Tree } from './tree.ts';
@@ -22,6 +23,8 @@ export type Unit = {
   readonly protocol: Protocol;
   /** As named prepared statements. */
   readonly prepared: boolean;
+  /** Forced for the whole unit: what changes rows runs once only. */
+  readonly rung: ForcedRung;
   readonly statements: readonly Statement[];
 };
 
@@ -34,6 +37,7 @@ export function anyUnit(generator: Generator): Unit {
     label: statement.label,
     protocol,
     prepared: protocol === 'extended' && random.chance(0.2),
+    rung: statement.kind === 'change' ? anyRung(random) : null,
     statements: [statement],
   });
   return random.weighted<() => Unit>([
@@ -49,6 +53,10 @@ export function anyUnit(generator: Generator): Unit {
     [1, () => copyOut(generator)],
     [2, () => temporaryTable(generator)],
   ])();
+}
+
+function anyRung(random: Random): ForcedRung {
+  return random.chance(0.6) ? null : random.pick(forcedRungs);
 }
 
 function freshScope(generator: Generator): Scope {
@@ -70,8 +78,8 @@ function starStatement(generator: Generator): Statement {
 
 function changeStatement(generator: Generator): Statement {
   const context: ChangeContext = { scope: freshScope(generator), ids: generator.ids, seed: generator.seed };
-  const { tree, label, table } = anyChange(context);
-  return { tree, label, kind: 'change', writes: [table] };
+  const { tree, label, table, also = [] } = anyChange(context);
+  return { tree, label, kind: 'change', writes: [table, ...also] };
 }
 
 function control(text: string): Statement {
@@ -95,7 +103,13 @@ function transaction(generator: Generator, protocol: Protocol): Unit {
   }
   const begin = control(random.pick(['BEGIN', 'BEGIN', 'START TRANSACTION', 'BEGIN ISOLATION LEVEL REPEATABLE READ']));
   const end = control(random.chance(0.7) ? 'COMMIT' : 'ROLLBACK');
-  return { label: 'transaction', protocol, prepared: false, statements: [begin, ...statements, end] };
+  return {
+    label: 'transaction',
+    protocol,
+    prepared: false,
+    rung: anyRung(random),
+    statements: [begin, ...statements, end],
+  };
 }
 
 /** One prepared statement, run often enough that PostgreSQL would choose a generic plan. */
@@ -119,7 +133,7 @@ function preparedRepeats(generator: Generator): Unit {
     writes: [],
   });
   const statements = Array.from({ length: 7 }, read);
-  return { label: 'prepared repeats', protocol: 'extended', prepared: true, statements };
+  return { label: 'prepared repeats', protocol: 'extended', prepared: true, rung: null, statements };
 }
 
 /** Text format, now and then with a row that can't be taken. */
@@ -156,7 +170,7 @@ function copyOut(generator: Generator): Unit {
     kind: 'query',
     writes: [],
   };
-  return { label: 'copy out', protocol: 'simple', prepared: false, statements: [statement] };
+  return { label: 'copy out', protocol: 'simple', prepared: false, rung: null, statements: [statement] };
 }
 
 /** Rows go from the herd to the session's own table and back into queries with it. */
@@ -177,7 +191,7 @@ function temporaryTable(generator: Generator): Unit {
     query(`SELECT o.* FROM ${relation.name} o WHERE EXISTS (SELECT 1 FROM tmp WHERE ${joined})`),
     control('COMMIT'),
   ];
-  return { label: 'temporary table', protocol: 'simple', prepared: false, statements };
+  return { label: 'temporary table', protocol: 'simple', prepared: false, rung: null, statements };
 }
 
 function cursor(generator: Generator): Unit {
@@ -190,7 +204,7 @@ function cursor(generator: Generator): Unit {
   };
   const fetch: Statement = { tree: 'FETCH ALL FROM cur', label: 'fetch', kind: 'query', writes: [] };
   const statements = [control('BEGIN'), declare, fetch, control('CLOSE cur'), control('COMMIT')];
-  return { label: 'cursor', protocol: 'simple', prepared: false, statements };
+  return { label: 'cursor', protocol: 'simple', prepared: false, rung: null, statements };
 }
 
 function errorStatement(generator: Generator): Statement {

@@ -1,5 +1,6 @@
 import type { Item } from './aggregates.ts';
 import { leaf } from './expressions.ts';
+import { predicate } from './predicates.ts';
 import { columnsOf, type Scope } from './scope.ts';
 import type { ColumnType } from './tables.ts';
 import { sql } from './tree.ts';
@@ -19,6 +20,8 @@ export function windowItem(scope: Scope): Item {
     'ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING',
     'GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW',
     'ROWS BETWEEN 2 PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW',
+    'RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW',
+    'GROUPS BETWEEN CURRENT ROW AND 1 FOLLOWING EXCLUDE TIES',
   ]);
   return random.weighted<() => Item>([
     [4, () => ({ tree: sql`row_number() ${over(total)}`, type: 'big' })],
@@ -30,12 +33,57 @@ export function windowItem(scope: Scope): Item {
     [3, () => ({ tree: sql`sum(${leaf({ ...scope, outer: [] }, 'int')}) ${over(total, frame)}`, type: 'big' })],
     [2, () => ({ tree: sql`min(${leaf({ ...scope, outer: [] }, 'num')}) ${over('')}`, type: 'num' })],
     [2, () => ({ tree: sql`max(${argument}) ${over(peers)}`, type })],
+    [1, () => ({ tree: sql`nth_value(${argument}, 2) ${over(total)}`, type })],
+    [
+      1,
+      () => ({
+        tree: sql`round(${random.pick(['percent_rank', 'cume_dist'])}() ${over(peers)}::numeric, 4)`,
+        type: 'num',
+      }),
+    ],
+    [
+      2,
+      () => ({
+        tree: sql`count(*) FILTER (WHERE ${predicate({ ...scope, depth: 0, outer: [] })}) ${over(peers)}`,
+        type: 'big',
+      }),
+    ],
+    [
+      1,
+      () => ({
+        tree: sql`(sum(${leaf({ ...scope, outer: [] }, 'int')}) ${over('')} - ${leaf({ ...scope, outer: [] }, 'int')})`,
+        type: 'big',
+      }),
+    ],
+    [1, () => ranged(scope, partition)],
+    [
+      1,
+      () => ({
+        tree: sql`array_agg(${leaf({ ...scope, outer: [] }, 'int')}) ${over(total, 'ROWS 1 PRECEDING')}`,
+        type: 'arr',
+      }),
+    ],
   ])();
+}
+
+/** RANGE with an offset: over one column of a type that can be reckoned with. */
+function ranged(scope: Scope, partition: string): Item {
+  const columns = columnsOf(scope).filter((column) => column.type === 'int' || column.type === 'date');
+  if (columns.length === 0) return { tree: 'count(*) OVER ()', type: 'big' };
+  const column = scope.random.pick(columns);
+  const step = column.type === 'int' ? '2' : "'10 days'";
+  const order = `${partition} ORDER BY ${column.sql} RANGE BETWEEN ${step} PRECEDING AND ${step} FOLLOWING`;
+  return { tree: `count(*) OVER (${order})`, type: 'big' };
 }
 
 function partitionBy(scope: Scope): string {
   const columns = columnsOf(scope).filter((column) => column.type !== 'json');
-  return columns.length > 0 && scope.random.chance(0.6) ? `PARTITION BY ${scope.random.pick(columns).sql}` : '';
+  return columns.length > 0 && scope.random.chance(0.6)
+    ? `PARTITION BY ${scope.random
+        .sample(columns, scope.random.chance(0.25) ? 2 : 1)
+        .map((column) => column.sql)
+        .join(', ')}`
+    : '';
 }
 
 function peerOrder(scope: Scope): string {
