@@ -6,6 +6,7 @@ import { SetupError } from '../cluster/setup-error.ts';
 import { PgError } from '../core/errors.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
 import { down } from './down.ts';
+import type { GpconfigFlags } from './gpconfig.ts';
 import type { Report, UpOptions } from './herd-report.ts';
 import { psql } from './psql.ts';
 import { describeStatus, herdStatus } from './status.ts';
@@ -29,6 +30,7 @@ Examples:
   pgherd psql                    connect to it
   pgherd status --json           router, coordinator and nodes with host, port and state
   pgherd down                    stop it; the data stay
+  pgherd gpconfig -s work_mem    a setting on all servers; -c work_mem -v 64MB changes it
   pgherd router --config pgherd.yaml   route over servers that exist already
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 (status) not everything runs.`,
@@ -127,6 +129,38 @@ program
     "\nExamples:\n  pgherd psql\n  pgherd psql -c 'SELECT * FROM citus_tables'\n  pgherd psql --data /srv/herd -f schema.sql",
   )
   .action(async (args: string[], { data }: { data: string }) => leave(await psql(data, args)));
+
+program
+  .command('gpconfig')
+  .description("show and change PostgreSQL's settings on the coordinator and all nodes, as Greenplum's gpconfig does")
+  .addOption(dataOption())
+  .option('--url <url>', 'a router anywhere: postgresql://user:password@host:port/database')
+  .option('-c, --change <name>', 'change a setting (ALTER SYSTEM on every server)')
+  .option('-v, --value <value>', 'its value')
+  .option('-m, --mastervalue <value>', "the coordinator's value, where it differs")
+  .option('-r, --remove <name>', 'take back what was changed')
+  .option('-s, --show <name>', 'show a setting on all servers')
+  .option('-l, --list', 'list all settings')
+  .option('--masteronly', 'change the coordinator only')
+  .addOption(new Option('--coordinatoronly').hideHelp())
+  .option('--skipvalidation', 'leave it to the servers to judge the value')
+  .option('--file', 'with -s: what ALTER SYSTEM has written, instead of what is in force')
+  .option('--reload', 'let all servers read their configuration again')
+  .option('--restart', 'restart the servers of the embedded herd, one after the other')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  pgherd gpconfig -c work_mem -v 256MB -m 64MB --reload
+  pgherd gpconfig -c max_connections -v 1000 -m 200
+  pgherd gpconfig --restart
+  pgherd gpconfig -s max_connections`,
+  )
+  .action(async (flags: GpconfigFlags) => {
+    const { gpconfig } = await import('./gpconfig.ts');
+    await gpconfig(flags, (line) => void process.stdout.write(`${line}\n`));
+    leave(exitCodes.done);
+  });
 
 program
   .command('router')

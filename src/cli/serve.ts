@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
-import { type ConnectionPool, PoolSet, type ServerEndpoint } from '../backend/pool.ts';
+import { type ConnectionPool, PoolSet } from '../backend/pool.ts';
 import { ServerConnection } from '../backend/server-connection.ts';
 import { serverTrafficName } from '../catalog/compatibility-sql.ts';
 import { limits } from '../core/limits.ts';
@@ -130,7 +130,6 @@ interface Parts {
 }
 
 function routerServices(options: RouterOptions, { control, catalog, recovery, pools, fence }: Parts): RouterServices {
-  const endpoint = (site: 'coordinator' | number): ServerEndpoint => control.endpoint(site, catalog.snapshot);
   return {
     log: options.log,
     fence,

@@ -57,6 +57,7 @@ export const conditions = {
   idleInTransactionSessionTimeout: '25P03',
   objectNotInPrerequisiteState: '55000',
   objectInUse: '55006',
+  cantChangeRuntimeParam: '55P02',
   lockNotAvailable: '55P03',
   tooManyConnections: '53300',
   configurationLimitExceeded: '53400',

@@ -9,7 +9,7 @@ import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
 import type { Model, RelationItem } from './model.ts';
-import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate, VirtualMotion } from './plan.ts';
+import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
 import {
   type ConstantPool,

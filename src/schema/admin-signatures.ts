@@ -125,6 +125,33 @@ export const adminSignatures = {
       { name: 'result', type: 'text' },
     ],
   },
+  pgherd_alter_system: {
+    parameters: [
+      { name: 'name', type: 'text' },
+      { name: 'value', type: 'text', default: 'NULL' },
+      { name: 'coordinator_value', type: 'text', default: 'NULL' },
+      { name: 'coordinator_only', type: 'boolean', default: 'false' },
+      { name: 'skip_validation', type: 'boolean', default: 'false' },
+    ],
+    returns: [
+      { name: 'nodeid', type: 'integer' },
+      { name: 'nodename', type: 'text' },
+      { name: 'pending', type: 'text' },
+    ],
+  },
+  pgherd_settings: {
+    parameters: [{ name: 'setting', type: 'text', default: 'NULL' }],
+    returns: [
+      { name: 'nodeid', type: 'integer' },
+      ...['nodename', 'name', 'value', 'unit', 'context', 'vartype', 'min_val', 'max_val', 'file_value'].map(
+        (name) => ({
+          name,
+          type: 'text',
+        }),
+      ),
+      { name: 'pending_restart', type: 'boolean' },
+    ],
+  },
   citus_table_size: sizeOf,
   citus_relation_size: sizeOf,
   citus_total_relation_size: sizeOf,

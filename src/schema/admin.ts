@@ -6,6 +6,7 @@ import { type AdminCall, argumentsSql, matchAdminCall } from './admin-call.ts';
 import { type AdminName, adminSignature } from './admin-signatures.ts';
 import { distributedSize, type SizeFunction, shardIdForValue } from './admin-sizes.ts';
 import { alterDistributedTable } from './alter-distribution.ts';
+import { alterSystem, settingsOfServers } from './alter-system.ts';
 import { createDistributedTable, notice } from './distribute.ts';
 import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
@@ -123,6 +124,28 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
     const sql = text(command, 'command');
     const outcomes = [await runOnCoordinator(tx, sql), ...(await runOnNodes(tx, sql))];
     return outcomes.map(({ node, success, result }) => [String(node?.id ?? 0), success ? 't' : 'f', result]);
+  },
+  pgherd_alter_system: async (tx, [name, value, coordinatorValue, coordinatorOnly, skipValidation]) => {
+    const found = await alterSystem(tx, {
+      name: text(name, 'name'),
+      value: value ?? null,
+      coordinatorValue: coordinatorValue ?? null,
+      coordinatorOnly: boolean(coordinatorOnly),
+      skipValidation: boolean(skipValidation),
+    });
+    return found.map(({ nodeId, server, context }) => [
+      String(nodeId),
+      server,
+      context === 'postmaster' ? 'restart' : 'reload',
+    ]);
+  },
+  pgherd_settings: async (tx, [name]) => {
+    const found = await settingsOfServers(tx, name ?? null);
+    return found.map((each) => [
+      ...[String(each.nodeId), each.server, each.name, each.value, each.unit, each.context, each.type],
+      ...[each.min, each.max].map((bound) => (bound === null ? null : String(bound))),
+      ...[each.inFile, each.pendingRestart ? 't' : 'f'],
+    ]);
   },
   citus_table_size: (tx, args) => size(tx, args, 'pg_table_size'),
   citus_relation_size: (tx, args) => size(tx, args, 'pg_relation_size'),

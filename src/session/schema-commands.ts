@@ -79,6 +79,7 @@ async function schemaTransaction(
       session.transaction.markWritten(id);
       return services.withOwner(node, id);
     },
+    apart: (site) => session.aside(site),
     snapshot: () => services.loadCatalog(coordinator),
     changed: () => {
       changed = true;

@@ -70,6 +70,8 @@ export interface NoticeFields {
 export interface SchemaTransaction {
   readonly coordinator: SqlRunner;
   node(id: NodeId): Promise<SqlRunner>;
+  /** Outside of the transaction. */
+  apart(site: Site): SqlRunner;
   snapshot(): Promise<CatalogSnapshot>;
   changed(): void;
   notice(fields: NoticeFields): void;

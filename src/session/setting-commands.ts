@@ -1,5 +1,6 @@
 import type { DiscardStmt, VariableSetStmt, VariableShowStmt } from '@pgsql/types';
-import { pgError } from '../core/errors.ts';
+import { PgError, pgError } from '../core/errors.ts';
+import { conditions } from '../core/sqlstate.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
@@ -28,12 +29,28 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
     await transaction.setLocally(statement.text);
     return output.complete(tag);
   }
-  const { tag } = await connection.query(statement.text);
+  const { tag } = await connection.query(statement.text).catch(async (error: unknown) => {
+    throw await withSettingHint(session, command, error);
+  });
   if (routerSettings.has(name)) await setRouterSetting(session, command, name);
   else if (command.is_local) await transaction.setLocally(statement.text);
   else await transaction.changeSettings(await settingsAfter(session, command, name));
   session.reportParameters(connection);
   output.complete(tag === '' ? 'SET' : tag);
+}
+
+/** What a session can't set may be set on all servers. */
+async function withSettingHint(session: SessionState, command: VariableSetStmt, error: unknown): Promise<unknown> {
+  if (!(error instanceof PgError) || error.code !== conditions.cantChangeRuntimeParam) return error;
+  const name = command.name ?? '';
+  const { rows } = await session
+    .aside()
+    .query('SELECT context FROM pg_catalog.pg_settings WHERE lower(name) = lower($1)', [name]);
+  const step = { postmaster: 'restart', sighup: 'reload' }[rows[0]?.[0] ?? ''];
+  if (step === undefined) return error;
+  const value = constantText(command.args?.[0]) ?? 'VALUE';
+  const hint = `It is a setting of the servers: pgherd gpconfig -c ${name} -v ${value} --${step} changes it on all of them.`;
+  return new PgError({ ...error.fields, hint });
 }
 
 /** The coordinator has judged the value; the router keeps it, and no server acts on it. */

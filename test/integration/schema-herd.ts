@@ -140,6 +140,10 @@ class TestTransaction implements HerdTransaction {
     return client;
   }
 
+  apart(): Client {
+    throw new Error('this herd has no connections beside its transaction');
+  }
+
   snapshot(): Promise<CatalogSnapshot> {
     return loadSnapshot(this.coordinator);
   }
