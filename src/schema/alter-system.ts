@@ -100,7 +100,7 @@ async function readSettings({ id, name: server, runner }: Site, name: string | n
 
 const settingsSql = `SELECT s.name, current_setting(s.name), s.vartype, s.unit, s.min_val, s.max_val, to_json(s.enumvals), s.context,
   s.source, CASE WHEN r.rolsuper THEN (SELECT f.setting FROM pg_catalog.pg_show_all_file_settings() f
-    WHERE f.name = s.name AND f.sourcefile LIKE '%postgresql.auto.conf' ORDER BY f.seqno DESC LIMIT 1) END, s.pending_restart
+    WHERE lower(f.name) = lower(s.name) AND f.sourcefile LIKE '%postgresql.auto.conf' ORDER BY f.seqno DESC LIMIT 1) END, s.pending_restart
 FROM pg_catalog.pg_settings s JOIN pg_catalog.pg_roles r ON r.rolname = current_user
 WHERE $1::text IS NULL OR lower(s.name) = lower($1)
 ORDER BY s.name`;
