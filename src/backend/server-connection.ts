@@ -79,6 +79,8 @@ export class ServerConnection implements SqlRunner {
   /** Marked when the connection carries state that can't be undone cheaply: it is closed instead of pooled. */
   tainted = false;
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;
+  /** Told of each report of a key trigger (`PHKEY`): such notices are the router's own, and nobody else sees them. */
+  onKeyReport: ((report: string) => void) | null = null;
   onClosed: (() => void) | null = null;
   #state: State = { kind: 'starting' };
   #socket: net.Socket;
@@ -299,6 +301,13 @@ export class ServerConnection implements SqlRunner {
         this.onNotification?.(note.processId, note.channel, note.payload);
         return;
       }
+      case message.noticeResponse:
+        if (frame.subarray(0, maxCodeOffset).includes(keyReportCode)) {
+          this.onKeyReport?.(backend.decodeErrorFields(frame).message);
+          return;
+        }
+        sink?.onFrame(type, frame);
+        return;
       case message.parameterStatus: {
         const parameter = backend.decodeParameterStatus(frame);
         this.parameters.set(parameter.name, parameter.value);
@@ -328,6 +337,10 @@ export class ServerConnection implements SqlRunner {
     this.onClosed?.();
   }
 }
+
+/** The SQLSTATE comes after the severity in two forms, of which one may be translated. */
+const keyReportCode = '\0CPHKEY\0';
+const maxCodeOffset = 96;
 
 /** Parse, Bind, Describe, Execute, Sync of the unnamed statement. Parameters are text unless said otherwise. */
 export function encodeExtendedQuery(

@@ -117,13 +117,38 @@ const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id A
   coalesce((SELECT ${columnNamesSql('i.indkey::smallint[]', 'i.indrelid')} FROM pg_catalog.pg_index i
     WHERE i.indrelid = t.relation AND i.indisprimary), '[]') AS "primaryKey",
   EXISTS (SELECT FROM pg_catalog.pg_trigger g
-    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 1) AS "hasRowTriggers",
+    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 1 AND NOT starts_with(g.tgname, '!pgherd_')) AS "hasRowTriggers",
   (SELECT coalesce(json_agg(json_build_object('name', x.index_name,
       'columns', ${columnNamesSql('x.columns', 'x.relation')}, 'predicate', x.predicate,
       'nullsNotDistinct', x.nulls_not_distinct, 'hiddenSchema', x.hidden_schema, 'hiddenName', x.hidden_name)
       ORDER BY x.index_name), '[]')
     FROM pgherd.global_index x WHERE x.relation = t.relation) AS "globalIndexes"
   FROM pgherd.dist_table t`;
+
+export interface ForeignKeyRow {
+  readonly oid: number;
+  readonly name: string;
+  readonly child: number;
+  readonly parent: number;
+  readonly childColumns: readonly number[];
+  readonly parentColumns: readonly number[];
+  readonly match: string;
+  readonly onUpdate: string;
+  readonly onDelete: string;
+  readonly setColumns: readonly number[];
+  readonly deferrable: boolean;
+  readonly deferred: boolean;
+  readonly validated: boolean;
+}
+
+/** All that a distributed or reference table has a part in; what is NOT ENFORCED (PostgreSQL 18) nobody keeps. */
+const foreignKeysSql = `SELECT k.oid::bigint AS oid, k.conname AS name, k.conrelid::bigint AS child, k.confrelid::bigint AS parent,
+  k.conkey AS "childColumns", k.confkey AS "parentColumns", k.confmatchtype AS match, k.confupdtype AS "onUpdate",
+  k.confdeltype AS "onDelete", coalesce(k.confdelsetcols, '{}') AS "setColumns", k.condeferrable AS deferrable,
+  k.condeferred AS deferred, k.convalidated AS validated
+  FROM pg_catalog.pg_constraint k
+  WHERE k.contype = 'f' AND k.conparentid = 0 AND coalesce(to_jsonb(k)->>'conenforced', 'true') = 'true'
+    AND (k.conrelid IN (SELECT t.relation FROM pgherd.dist_table t) OR k.confrelid IN (SELECT t.relation FROM pgherd.dist_table t))`;
 
 export interface RelationRow {
   readonly oid: number;
@@ -215,6 +240,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   ${jsonOf(nodesSql)} AS nodes,
   ${jsonOf(groupsSql)} AS groups,
   ${jsonOf(tablesSql)} AS tables,
+  ${jsonOf(foreignKeysSql)} AS foreign_keys,
   ${jsonOf(relationsSql)} AS relations,
   ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`), 'q.f')} AS functions,
   ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,

@@ -1,9 +1,11 @@
 import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { classifyDefault } from './column-default.ts';
+import { type ForeignKeyAction, isKeptByServers, type KeptForeignKey, sideOf } from './foreign-key.ts';
 import { keyFamily } from './key-family.ts';
 import {
   type ColumnRow,
+  type ForeignKeyRow,
   type FunctionRow,
   type GroupRow,
   type KeyRow,
@@ -51,14 +53,19 @@ function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): 
   const groups = buildGroups(json<GroupRow[]>('groups'));
   const relations = buildRelations(json<RelationRow[]>('relations'), json<TableRow[]>('tables'), groups);
   const nodes = json<NodeRow[]>('nodes');
+  const relationsByOid = new Map(relations.map((relation) => [relation.oid, relation]));
+  const foreignKeyRows = json<ForeignKeyRow[]>('foreign_keys');
+  const foreignKeys = buildForeignKeys(foreignKeyRows, relationsByOid);
   return Object.freeze({
     version: Number(meta['version']),
     clusterId: meta['cluster_id'] ?? '',
     lowestServerVersion: Math.min(Number(row.get('version')), ...nodes.map((node) => node.version ?? Infinity)),
     nodes: Object.freeze(nodes.map(buildNode)),
     relations: bySchema(relations),
-    relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
+    relationsByOid,
     groups,
+    foreignKeys,
+    keptTables: findKeptTables(foreignKeyRows, foreignKeys, relations),
     functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),
   });
 }
@@ -155,6 +162,60 @@ function buildDistribution(
   assert(group, `co-location group ${colocationId} of table ${row.oid} is missing`);
   const keys = row.keys.map((key) => buildKey(key, columns));
   return { kind: 'distributed', method: group.method, keys, group, shardIds, globalIndexes };
+}
+
+function buildForeignKeys(
+  rows: readonly ForeignKeyRow[],
+  relations: ReadonlyMap<number, RelationEntry>,
+): ReadonlyMap<number, KeptForeignKey> {
+  const kept = rows.flatMap((row): KeptForeignKey[] => {
+    const [child, parent] = [relations.get(row.child), relations.get(row.parent)];
+    if (!child || !parent) return [];
+    const tie = { ...row, child: sideOf(child.distributed), parent: sideOf(parent.distributed) };
+    if (isKeptByServers(tie)) return [];
+    const names = (relation: RelationEntry, attnums: readonly number[]) =>
+      attnums.map((attnum) => relation.columns.find((column) => column.attnum === attnum)?.name ?? '');
+    return [
+      Object.freeze({
+        ...{ oid: row.oid, name: row.name, child: row.child, parent: row.parent },
+        childColumns: names(child, row.childColumns),
+        parentColumns: names(parent, row.parentColumns),
+        setColumns: names(child, row.setColumns),
+        match: row.match === 'f' ? 'full' : 'simple',
+        onUpdate: row.onUpdate as ForeignKeyAction,
+        onDelete: row.onDelete as ForeignKeyAction,
+        deferrable: row.deferrable,
+        initiallyDeferred: row.deferred,
+        validated: row.validated,
+      }),
+    ];
+  });
+  return new Map(kept.map((key) => [key.oid, key]));
+}
+
+/** The tables of such keys, and those whose changes spread to them by the actions that servers carry out. */
+function findKeptTables(
+  rows: readonly ForeignKeyRow[],
+  kept: ReadonlyMap<number, KeptForeignKey>,
+  relations: readonly RelationEntry[],
+): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (const { distributed } of relations) {
+    const distribution = distributed?.distribution;
+    if (distribution?.kind === 'distributed' && distribution.globalIndexes.length > 0) found.add(distributed!.oid);
+  }
+  for (const { child, parent } of kept.values()) found.add(child).add(parent);
+  for (let size = -1; size !== found.size; ) {
+    size = found.size;
+    for (const { child, parent, onDelete, onUpdate } of rows) {
+      const spreads = [onDelete, onUpdate].some((action) => action !== 'a' && action !== 'r');
+      if (spreads && found.has(child)) found.add(parent);
+    }
+  }
+  if (found.size === 0) return found;
+  // A row trigger may write anything.
+  for (const { distributed } of relations) if (distributed?.hasRowTriggers) found.add(distributed.oid);
+  return found;
 }
 
 function buildKey(row: KeyRow, columns: readonly ColumnEntry[]): KeyColumn {

@@ -1,4 +1,5 @@
 import { isLiveView, serverTrafficName } from './compatibility-sql.ts';
+import type { KeptForeignKey } from './foreign-key.ts';
 import { statisticsSchema, statisticsViews } from './statistics-views.ts';
 
 /**
@@ -166,6 +167,10 @@ export interface CatalogSnapshot {
   readonly relations: ReadonlyMap<string, ReadonlyMap<string, RelationEntry>>;
   readonly relationsByOid: ReadonlyMap<number, RelationEntry>;
   readonly groups: ReadonlyMap<number, ColocationGroup>;
+  /** Those that the router keeps, by OID. */
+  readonly foreignKeys: ReadonlyMap<number, KeptForeignKey>;
+  /** OIDs of tables by whose changes a key may be touched that the router keeps: by themselves, or by foreign keys' actions. */
+  readonly keptTables: ReadonlySet<number>;
   /** By unqualified name, every overload of every schema. */
   readonly functions: ReadonlyMap<string, readonly FunctionTraits[]>;
 }

@@ -1,10 +1,8 @@
-import { collectResult } from '../backend/collect-result.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
-import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { decodeCommandComplete } from '../wire/backend.ts';
 import { encodeParse, syncMessage } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
@@ -12,8 +10,6 @@ import { onCopies } from './change.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { type AnswerSource, exchangeSource, passToClient } from './exchange.ts';
-import { addEntries, globalIndexesOf, removeEntries, returningIndexed } from './global-index.ts';
-import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
 import { hasReturning } from './insert-rows.ts';
 import { watchedExchange } from './instruments.ts';
 import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
@@ -22,7 +18,6 @@ import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
 import { shippedRows, type TypedColumn, travellingRows, typedColumns } from './shipped-rows.ts';
 import { encodeRendered, type RenderedSql } from './statement-bytes.ts';
-import { textTuples } from './text-tuples.ts';
 
 export type ChangeRows = Extract<ChangeStep, { kind: 'change rows' }>;
 
@@ -102,27 +97,17 @@ async function changeAllCopies(work: Work, found: AnswerSource): Promise<number>
 
 async function changeOnNodes(work: Work, found: AnswerSource): Promise<number> {
   const { step, context } = work;
-  const entries: Entries = { before: [], after: [] };
   let counted = 0;
   let batches = 0;
   await forEachBatch(found, batchBytes, async (rows) => {
     batches += 1;
     const shares = await sharesOf(work, rows);
-    if (keepsIndexes(step)) await onEach(shares, (share) => noteEntries(work, share, entries));
     await onEach(shares, (share) => deleteMoved(work, share));
-    const counts = await onEach(shares, (share) => changeShare(work, share, entries));
+    const counts = await onEach(shares, (share) => changeShare(work, share));
     counted += counts.reduce((sum, count) => sum + count, 0);
   });
   if (batches === 0 && hasReturning(step.sql)) await describeNothing(work);
-  await removeEntries(step.table, entries.before, context);
-  await addEntries(step.table, entries.after, context);
   return counted;
-}
-
-/** Of a table with global unique indexes: what changed rows were and are, in the columns that the indexes need. */
-interface Entries {
-  readonly before: Buffer[];
-  readonly after: Buffer[];
 }
 
 /** What one node has to do for a batch of rows. */
@@ -174,30 +159,6 @@ function onEach<T>(shares: readonly Share[], act: (share: Share) => Promise<T>):
   return settled(shares.map(act));
 }
 
-function keepsIndexes({ table, command, assigned, move }: ChangeRows): boolean {
-  const indexes = globalIndexesOf(table);
-  if (command === 'DELETE' || move !== null) return indexes.length > 0;
-  return indexes.some(
-    ({ predicate, columns }) => predicate !== null || columns.some((name) => assigned.includes(name)),
-  );
-}
-
-async function noteEntries(work: Work, { node, kept, leaving }: Share, entries: Entries): Promise<void> {
-  const rows = [...kept, ...leaving];
-  if (rows.length === 0) return;
-  const { step, context } = work;
-  const alias = quoteIdentifier(step.alias);
-  const sql: SqlTemplate = [
-    `SELECT ${returningIndexed(step.table).sql} FROM ${quoteQualified(step.table.schema, step.table.name)} AS ${alias}, `,
-    { motion: -1 },
-    ` WHERE ${alias}.tableoid = pgherd_r.pgherd_leaf AND ${alias}.ctid = pgherd_r.pgherd_ctid`,
-  ];
-  const connection = await context.transaction.join(node, context.signal);
-  const result = await collectResult(connection, encodeRendered(renderRows(sql, rows, work), [], false));
-  checkCount(work, rows.length, result.rows.length);
-  entries.before.push(...textTuples(result.rows));
-}
-
 async function deleteMoved(work: Work, { node, leaving }: Share): Promise<void> {
   const { move } = work.step;
   if (leaving.length === 0 || move === null) return;
@@ -211,38 +172,27 @@ async function deleteMoved(work: Work, { node, leaving }: Share): Promise<void> 
   checkCount(work, leaving.length, deleted);
 }
 
-async function changeShare(work: Work, { node, kept, arriving }: Share, entries: Entries): Promise<number> {
+async function changeShare(work: Work, { node, kept, arriving }: Share): Promise<number> {
   const { step } = work;
   let counted = 0;
   if (kept.length > 0) {
-    const changed = await runOn(node, 'final', kept, work, entries);
+    const changed = await runOn(node, 'final', kept, work);
     checkCount(work, kept.length, changed);
     counted += changed;
   }
   if (step.move !== null && arriving.length > 0) {
-    counted += await runOn(node, 'moved in', arriving, work, entries);
+    counted += await runOn(node, 'moved in', arriving, work);
   }
   return counted;
 }
 
-async function runOn(
-  node: NodeId,
-  part: 'final' | 'moved in',
-  rows: readonly Buffer[],
-  work: Work,
-  entries: Entries,
-): Promise<number> {
+async function runOn(node: NodeId, part: 'final' | 'moved in', rows: readonly Buffer[], work: Work): Promise<number> {
   const { step, window, context } = work;
   const sql = part === 'moved in' && step.move !== null ? step.move.insertSql : step.sql;
   const connection = await writer(work, node);
-  const indexed = keepsIndexes(step) && step.command === 'UPDATE';
-  const sink = indexed ? new IndexedOutput(window, step.table, !hasReturning(sql)) : window;
-  const statement = indexed ? withIndexedReturning(sql, step.table) : sql;
-  const rendered = renderRows(statement, rows, work);
-  const bytes = encodeRendered(rendered, sink.resultFormats, window.wantsDescription);
-  const tag = await passToClient(watchedExchange(context, part, connection, { rendered, bytes }), sink);
-  if (sink instanceof IndexedOutput) entries.after.push(...sink.entries);
-  return countOf(tag);
+  const rendered = renderRows(sql, rows, work);
+  const bytes = encodeRendered(rendered, window.resultFormats, window.wantsDescription);
+  return countOf(await passToClient(watchedExchange(context, part, connection, { rendered, bytes }), window));
 }
 
 async function writer({ context }: Work, node: NodeId): Promise<ServerConnection> {

@@ -6,6 +6,7 @@ import type { DistributedTransaction } from '../transaction/distributed-transact
 import type { Fence } from '../transaction/fence.ts';
 import type { AnswerSource } from './exchange.ts';
 import type { Instruments } from './instruments.ts';
+import type { KeyKeeper } from './keys/key-keeper.ts';
 import type { BoundValue } from './statement-bytes.ts';
 
 /** What one statement runs with. */
@@ -20,6 +21,7 @@ export interface ExecutionContext {
   /** Rows of a live relation of schema pgherd (`live_shard_size`), as text. */
   liveRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
   readonly fence: Fence;
+  readonly keys: KeyKeeper;
   /** Reads over several nodes see all or nothing of each distributed commit (`pgherd.snapshot`). */
   readonly globalSnapshot: boolean;
   /** Snapshots taken for this statement beforehand: each site's fragments run on them, in the plan's order. */

@@ -7,7 +7,6 @@ import { quoteLiteral } from '../sql/quote.ts';
 import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
 import type { CopyOptions } from './copy-options.ts';
 import { pumpCopy } from './copy-pump.ts';
-import { globalIndexesOf, indexedColumns } from './global-index.ts';
 
 /**
  * Columns that the rows lack and that no server may fill in by itself: those drawn from sequences or volatile, of which the
@@ -16,7 +15,6 @@ import { globalIndexesOf, indexedColumns } from './global-index.ts';
 export function addedColumns(table: DistributedTable, given: readonly string[]): ColumnEntry[] {
   const { distribution } = table;
   const known = new Set(distribution.kind === 'distributed' ? distribution.keys.map((key) => key.name) : []);
-  if (globalIndexesOf(table).length > 0) for (const name of indexedColumns(table)) known.add(name);
   return table.columns.filter((column) => {
     if (given.includes(column.name)) return false;
     switch (column.default.kind) {

@@ -43,7 +43,6 @@ export async function copyFromClient(
   const router = new CopyRouter(context, target, {
     asker: { query: (sql, parameters) => withSavepoint(coordinator, sql, parameters) },
     coordinator,
-    keepsIndexes: true,
     onNotice: (frame, lines) => skips.notice(frame, lines),
     onFailed: pause.end,
   });

@@ -6,14 +6,12 @@ import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { ExecutionContext } from './context.ts';
 import { addedColumns, drawAdded } from './copy-added.ts';
-import { CopyEntries } from './copy-entries.ts';
 import { atLine, type LineError, type LineMap } from './copy-line-map.ts';
 import { askPlaces, createPlacer, type Placer } from './copy-place.ts';
 import { CopyRowSource } from './copy-rows.ts';
 import { CopyShares } from './copy-shares.ts';
 import { shownData } from './copy-shown.ts';
 import { type CopyTarget, copyIntoSql, sitesOf } from './copy-target.ts';
-import { globalIndexesOf } from './global-index.ts';
 import { noShard } from './route-rows.ts';
 
 export interface CopyRouterOptions {
@@ -21,8 +19,6 @@ export interface CopyRouterOptions {
   readonly asker: SqlRunner;
   /** Draws defaults. */
   coordinator(): Promise<ServerConnection>;
-  /** False: the caller fills the table's global unique indexes. */
-  readonly keepsIndexes: boolean;
   onNotice(frame: Buffer, lines: LineMap): void;
   /** A server has refused something: whoever waits for data need wait no longer. */
   onFailed(): void;
@@ -38,6 +34,8 @@ interface DeferredRow {
 /** Deferred rows are settled when they have come to this. */
 const maxDeferredRows = 5_000;
 const maxDeferredBytes = 1_048_576;
+/** What is reported of so many bytes of rows is worked on before more rows are taken. */
+const maxKeptBytes = 8_388_608;
 
 /**
  * Spreads the rows of one COPY over the servers of its table as they stream in. `push` is synchronous; when `waits` says so, the
@@ -50,7 +48,8 @@ export class CopyRouter {
   readonly #added: readonly ColumnEntry[];
   readonly #rows: CopyRowSource;
   readonly #shares: CopyShares;
-  readonly #entries: CopyEntries | null;
+  /** Bytes since the COPYs began, of a table whose key triggers report at their end; null: it has none. */
+  #keptBytes: number | null;
   readonly #sites: readonly Site[];
   /** Null: every row goes to all sites. */
   readonly #placer: Placer | null;
@@ -71,8 +70,7 @@ export class CopyRouter {
     const distributed = distribution.kind === 'distributed';
     this.#placer = distributed ? createPlacer(target, this.#added) : null;
     this.#nodeOfShard = distributed ? distribution.group.shards.map((shard) => shard.nodeId) : [];
-    const indexed = options.keepsIndexes && globalIndexesOf(table).length > 0;
-    this.#entries = indexed ? new CopyEntries(target, this.#added) : null;
+    this.#keptBytes = context.snapshot.keptTables.has(table.oid) ? 0 : null;
     this.#shares = new CopyShares(context, {
       sql: copyIntoSql(target, this.#added),
       format: target.options.format,
@@ -112,7 +110,7 @@ export class CopyRouter {
       this.#hasFailed ||
       this.#deferred.length >= maxDeferredRows ||
       this.#deferredBytes >= maxDeferredBytes ||
-      this.#entries?.full === true ||
+      (this.#keptBytes ?? 0) >= maxKeptBytes ||
       this.#shares.full
     );
   }
@@ -122,10 +120,7 @@ export class CopyRouter {
     while (this.waits || (all && this.#deferred.length > 0)) {
       this.#throwIfFailed();
       if (this.#deferred.length > 0) await this.#settleDeferred();
-      if (this.#entries?.full) {
-        await this.#shares.close();
-        await this.#entries.write(this.#context);
-      }
+      if ((this.#keptBytes ?? 0) >= maxKeptBytes) await this.#settleKeys();
       await this.#shares.drained();
     }
     if (all) this.#shares.flush();
@@ -137,7 +132,6 @@ export class CopyRouter {
     await this.settle(true);
     this.#throwIfFailed();
     await this.#shares.close();
-    await this.#entries?.write(this.#context);
     return this.#placer === null ? this.#shares.rowsAt('coordinator') : this.#shares.rowCount;
   }
 
@@ -175,7 +169,14 @@ export class CopyRouter {
     const site = typeof place === 'number' ? this.#nodeOfShard[place] : this.#sites[0];
     assert(site !== undefined, 'a shard that was routed to has a node');
     this.#shares.at(site).append(row, added, line, embedded);
-    this.#entries?.note(row, added);
+    if (this.#keptBytes !== null) this.#keptBytes += row.length;
+  }
+
+  /** Triggers report when a COPY ends, and indexes share its connections. */
+  async #settleKeys(): Promise<void> {
+    this.#keptBytes = 0;
+    await this.#shares.close();
+    await this.#context.keys.settleEntries(this.#context);
   }
 
   async #settleDeferred(): Promise<void> {

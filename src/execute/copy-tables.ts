@@ -37,7 +37,6 @@ export async function copyRows(
     {
       asker: context.control(),
       coordinator: () => joinCoordinator(context),
-      keepsIndexes: false,
       onNotice() {},
       onFailed() {},
     },

@@ -1,43 +1,8 @@
 import type { DistributedTable } from '../catalog/snapshot.ts';
-import type { MotionColumn, SqlTemplate } from '../plan/plan.ts';
-import { quoteIdentifier } from '../sql/quote.ts';
+import type { MotionColumn } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
-import { conflictingRows, globalIndexesOf, indexedColumns } from './global-index.ts';
-import { hasReturning } from './insert-rows.ts';
+import { claimEntries, globalIndexesOf, type KeptIndex, keptIndex } from './keys/index-entries.ts';
 import { tupleOf, tupleValues } from './text-tuples.ts';
-
-/**
- * The SQL of a change that may insert, update and delete, with what global indexes need of each row at the end of its RETURNING list: as
- * it is and as it was, and which of the two there is.
- */
-export function withOldAndNew(sql: SqlTemplate, table: DistributedTable): SqlTemplate {
-  const of = (version: string) => indexedColumns(table).map((name) => `${version}.${quoteIdentifier(name)}::text`);
-  const exists = ['new', 'old'].map((version) => `(${version}.tableoid IS NOT NULL)::text`);
-  const added = [...of('new'), ...of('old'), ...exists].join(', ');
-  return [...sql, hasReturning(sql) ? `, ${added}` : ` RETURNING ${added}`];
-}
-
-export function oldAndNewCount(table: DistributedTable): number {
-  return 2 * indexedColumns(table).length + 2;
-}
-
-/** Entries of rows as they are, and of rows as they were. */
-export function oldAndNewEntries(
-  table: DistributedTable,
-  added: readonly Buffer[],
-): { readonly before: Buffer[]; readonly after: Buffer[] } {
-  const width = indexedColumns(table).length;
-  const isIn = globalIndexesOf(table).map(() => Buffer.from('true'));
-  const before: Buffer[] = [];
-  const after: Buffer[] = [];
-  for (const tuple of added) {
-    const values = tupleValues(tuple);
-    const [isNew, isOld] = values.slice(2 * width).map((value) => value?.toString() === 'true');
-    if (isNew) after.push(tupleOf([...values.slice(0, width), ...isIn]));
-    if (isOld) before.push(tupleOf([...values.slice(width, 2 * width), ...isIn]));
-  }
-  return { before, after };
-}
 
 /**
  * The rows in parts that are inserted one after another: within a part no two rows have the same value in one of these indexes, so
@@ -69,7 +34,10 @@ export function withoutRepeats(
   return parts;
 }
 
-/** The rows that conflict with none of these indexes. */
+/**
+ * The rows that conflict with none of these indexes: their values are taken in the indexes, which waits for others who are about to do
+ * the same. What is taken for a row that is not inserted after all is given back when its statement is settled.
+ */
 export async function withoutConflicts(
   table: DistributedTable,
   places: readonly number[],
@@ -77,10 +45,40 @@ export async function withoutConflicts(
   rows: readonly Buffer[],
   context: ExecutionContext,
 ): Promise<Buffer[]> {
-  const found = new Set<number>();
+  let left = [...rows];
   for (const place of places) {
-    const index = globalIndexesOf(table)[place]!;
-    for (const row of await conflictingRows(table, index, columns, rows, context)) found.add(row);
+    const kept = keptIndex(table, globalIndexesOf(table)[place]!, context.snapshot);
+    const wanted = left.map((row) => entryOf(kept, columns, row));
+    const asked = wanted.flatMap((entry, i) => (entry === null ? [] : [tupleOf([...entry, Buffer.from(String(i))])]));
+    const claims = await claimEntries(kept, travellingColumns(kept, columns), asked, context);
+    context.keys.noteClaims(
+      kept,
+      claims.map(({ entry }) => entry),
+    );
+    const free = new Set(claims.map((claim) => claim.place));
+    left = left.filter((_, i) => wanted[i] === null || free.has(i));
   }
-  return rows.filter((_, i) => !found.has(i));
+  return left;
+}
+
+/** What an index will have of a row, as it travels; null: nothing. Columns that the row leaves out are null. */
+function entryOf(
+  { hidden, index }: KeptIndex,
+  columns: readonly MotionColumn[],
+  row: Buffer,
+): (Buffer | null)[] | null {
+  const fields = tupleValues(row);
+  const entry = hidden.columns.map(({ name }) => fields[columns.findIndex((column) => column.name === name)] ?? null);
+  return !index.nullsNotDistinct && entry.slice(0, index.columns.length).includes(null) ? null : entry;
+}
+
+function travellingColumns({ hidden }: KeptIndex, columns: readonly MotionColumn[]): MotionColumn[] {
+  return hidden.columns.map(
+    ({ name, typeOid, typeName }): MotionColumn =>
+      columns.find((column) => column.name === name) ?? {
+        ...{ name, typeOid, typeName },
+        collation: null,
+        viaText: true,
+      },
+  );
 }

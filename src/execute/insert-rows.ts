@@ -6,19 +6,12 @@ import { tokenize } from '../sql/tokens.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
-import { addEntries, globalIndexesOf, groupByNode, removeEntries } from './global-index.ts';
-import { IndexedOutput, withIndexedReturning } from './indexed-output.ts';
-import {
-  oldAndNewCount,
-  oldAndNewEntries,
-  withOldAndNew,
-  withoutConflicts,
-  withoutRepeats,
-} from './insert-conflict.ts';
+import { withoutConflicts, withoutRepeats } from './insert-conflict.ts';
 import { watchedExchange } from './instruments.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { rowsAsUnnest } from './rendered-rows.ts';
 import { ReturnedInOrder } from './returned-order.ts';
+import { groupByNode } from './route-rows.ts';
 import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
 import { encodeRendered } from './statement-bytes.ts';
@@ -38,29 +31,16 @@ export async function insertRows(
   const { transaction, signal } = context;
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
-  const indexed = globalIndexesOf(step.table).length > 0;
-  const upserts = step.conflict?.kind === 'update';
-  const noteRows = upserts ? withOldAndNew : withIndexedReturning;
-  const tail = indexed ? noteRows(step.tail, step.table) : step.tail;
-  const added = upserts ? oldAndNewCount(step.table) : undefined;
-  const before: Buffer[] = [];
-  const after: Buffer[] = [];
   const window = new RowWindow(output);
   let inserted = 0;
   let batches = 0;
   const insertOn = async (node: NodeId, rows: readonly Buffer[], returned: ClientOutput) => {
     const connection = await transaction.join(node, signal);
     transaction.markWritten(node);
-    const rendered = insertStatement(step.head, rows, step.columns, tail, values);
-    const sink = indexed ? new IndexedOutput(returned, step.table, !hasReturning(step.tail), added) : returned;
-    const bytes = encodeRendered(rendered, sink.resultFormats, output.wantsDescription);
-    const tag = await passToClient(watchedExchange(context, 'final', connection, { rendered, bytes }), sink);
+    const rendered = insertStatement(step.head, rows, step.columns, step.tail, values);
+    const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
+    const tag = await passToClient(watchedExchange(context, 'final', connection, { rendered, bytes }), returned);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
-    if (!(sink instanceof IndexedOutput)) return;
-    if (!upserts) return addEntries(step.table, sink.entries, context);
-    const entries = oldAndNewEntries(step.table, sink.entries);
-    before.push(...entries.before);
-    after.push(...entries.after);
   };
   const query = renderTemplate(step.rows, values);
   const insertPart = async (rows: readonly Buffer[]) => {
@@ -68,6 +48,7 @@ export async function insertRows(
     const inOrder = new ReturnedInOrder(window);
     await settled([...byNode].map(([node, part]) => insertOn(node, part, inOrder.from(node))));
     inOrder.release(rows, byNode);
+    await context.keys.settleEntries(context);
   };
   const computed = watchedExchange(context, 'rows', coordinator, {
     rendered: query,
@@ -75,18 +56,15 @@ export async function insertRows(
   });
   await forEachBatch(computed, batchBytes, async (rows) => {
     batches += 1;
-    if (step.conflict?.kind !== 'skip') return insertPart(rows);
+    if (step.conflict === null) return insertPart(rows);
     const { indexes } = step.conflict;
     for (const part of withoutRepeats(step.table, indexes, step.columns, rows)) {
       const left = await withoutConflicts(step.table, indexes, step.columns, part, context);
       if (left.length > 0) await insertPart(left);
+      else await context.keys.settleEntries(context);
     }
   });
-  if (upserts) {
-    await removeEntries(step.table, before, context);
-    await addEntries(step.table, after, context);
-  }
-  if ((batches === 0 || step.conflict?.kind === 'skip') && hasReturning(step.tail))
+  if ((batches === 0 || step.conflict !== null) && hasReturning(step.tail))
     await describeNothing(step, values, context, window);
   output.complete(`INSERT 0 ${inserted}`);
 }

@@ -7,10 +7,6 @@ import type { ChangeStep, MotionColumn } from '../plan/plan.ts';
 import { checkStatement } from './change-rows.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
-import { addEntries, globalIndexesOf, removeEntries } from './global-index.ts';
-import { IndexedOutput } from './indexed-output.ts';
-import { oldAndNewCount, oldAndNewEntries, withOldAndNew } from './insert-conflict.ts';
-import { hasReturning } from './insert-rows.ts';
 import { watchedExchange } from './instruments.ts';
 import { tooManyToShip } from './motion.ts';
 import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
@@ -74,27 +70,16 @@ export async function mergeRows(
   const nodes = [...byNode.keys()];
   const connections = await joinAll(nodes, context);
   for (const node of nodes) transaction.markWritten(node);
-  const indexed = globalIndexesOf(step.table).length > 0;
   const window = new RowWindow(output);
-  const sink = indexed
-    ? new IndexedOutput(window, step.table, !hasReturning(step.sql), oldAndNewCount(step.table))
-    : window;
-  const sql = indexed ? withOldAndNew(step.sql, step.table) : step.sql;
   const sources = connections.map((connection, i) => {
     const own = withOwnRows(values, (placeholder) =>
       shippedRows(byNode.get(nodes[i]!)!, [], columns, step.alias, placeholder),
     );
-    const rendered = renderTemplate(sql, own);
-    const bytes = encodeRendered(rendered, sink.resultFormats, window.wantsDescription);
+    const rendered = renderTemplate(step.sql, own);
+    const bytes = encodeRendered(rendered, window.resultFormats, window.wantsDescription);
     return watchedExchange(context, 'final', connection, { rendered, bytes });
   });
-  const tags = await runOnAll(sources, sink);
-  if (sink instanceof IndexedOutput) {
-    const entries = oldAndNewEntries(step.table, sink.entries);
-    await removeEntries(step.table, entries.before, context);
-    await addEntries(step.table, entries.after, context);
-  }
-  output.complete(addTags(tags));
+  output.complete(addTags(await runOnAll(sources, window)));
 }
 
 /** Equal values of other types may have another hash. */

@@ -40,6 +40,25 @@ export function createRowRouter(
   };
 }
 
+/** Rows by the node they belong to. */
+export async function groupByNode(
+  table: DistributedTable,
+  columns: readonly MotionColumn[],
+  rows: readonly Buffer[],
+  context: ExecutionContext,
+): Promise<Map<NodeId, Buffer[]>> {
+  const router = createRowRouter(table, columns, context);
+  const byNode = new Map<NodeId, Buffer[]>();
+  for (const row of rows) {
+    const found = router.nodeOf(row);
+    const node = typeof found === 'number' ? found : await found;
+    const group = byNode.get(node);
+    if (group) group.push(row);
+    else byNode.set(node, [row]);
+  }
+  return byNode;
+}
+
 /** The words PostgreSQL has for a row that no partition takes; a NULL that its column refuses is the older complaint. */
 export function noShard(table: DistributedTable, values: readonly KeyValue[] = []): Error {
   const { keys } = table.distribution as Extract<DistributedTable['distribution'], { kind: 'distributed' }>;

@@ -2,6 +2,7 @@ import type { Node } from '@pgsql/types';
 import type { DistributedTable, GlobalIndex } from '../catalog/snapshot.ts';
 import { assignedColumns, changesKey, checkAssignments, checkConflictAction } from './assignment.ts';
 import type { FactsByRelation } from './facts.ts';
+import { mindsIndexes } from './insert-conflict.ts';
 import { insertShape } from './insert-shape.ts';
 import { insertObstacle } from './insert-values.ts';
 import { isChange, type Model, type RelationItem } from './model.ts';
@@ -26,22 +27,20 @@ function targetObstacle(item: RelationItem, facts: FactsByRelation): string | nu
   if (block.kind === 'insert') {
     const obstacle = insertObstacle(insertShape(item));
     if (!obstacle) checkConflictAction(item);
-    return obstacle;
+    return obstacle ?? (mindsIndexes(item) ? 'ON CONFLICT goes by a global unique index' : null);
   }
   if (block.kind === 'update') {
     const targets = block.node.targetList ?? [];
     checkAssignments(targets, item, facts.get(item) ?? []);
-    if (changesKey(targets, item, facts.get(item) ?? [])) return 'the distribution column is assigned';
-    return touchedIndex(table, assignedColumns(targets)) ? 'a global unique index is kept' : null;
+    return changesKey(targets, item, facts.get(item) ?? []) ? 'the distribution column is assigned' : null;
   }
-  if (block.kind === 'delete') return globalIndexes(table).length > 0 ? 'a global unique index is kept' : null;
+  if (block.kind === 'delete') return null;
   return mergeObstacle(item, facts);
 }
 
 function mergeObstacle(item: RelationItem, facts: FactsByRelation): string | null {
   const { block, table } = item;
   if (block.kind !== 'merge' || !table) return null;
-  if (globalIndexes(table).length > 0) return 'a global unique index is kept';
   for (const action of mergeActions(block.node.mergeWhenClauses)) {
     if (action.commandType === 'CMD_UPDATE') checkAssignments(action.targets, item, facts.get(item) ?? []);
     if (action.commandType !== 'CMD_INSERT') continue;
@@ -77,11 +76,4 @@ export function mergeActions(clauses: readonly Node[] | undefined): MergeAction[
 
 export function globalIndexes(table: DistributedTable): readonly GlobalIndex[] {
   return table.distribution.kind === 'distributed' ? table.distribution.globalIndexes : [];
-}
-
-/** A partial index may depend on any column. */
-export function touchedIndex(table: DistributedTable, assigned: readonly string[]): boolean {
-  return globalIndexes(table).some(
-    ({ columns, predicate }) => predicate !== null || columns.some((name) => assigned.includes(name)),
-  );
 }

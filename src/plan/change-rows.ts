@@ -58,7 +58,6 @@ export function planRowChange(question: ChangeQuestion, obstacle: string): Plan 
   const relation = `${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)}`;
   const own: SqlPart = { motion: -1 };
   const tail: SqlTemplate = returned.sql === null ? [] : [' RETURNING ', ...returned.sql];
-  const assigned = root.kind === 'update' ? assignedColumns(root.node.targetList ?? []) : [];
   const deletes: SqlTemplate = [`DELETE FROM ${relation} USING `, own, where];
   const sets = root.kind === 'update' ? setList(assignmentsOf(target, text), table.columns, isMoved) : '';
   const sql: SqlTemplate =
@@ -70,7 +69,7 @@ export function planRowChange(question: ChangeQuestion, obstacle: string): Plan 
     rows: rowsQuery(rest, columns),
     address: addresses,
     columns: columns.map(({ shipped }) => shipped),
-    ...{ sql, assigned, alias: target.name, checked: withoutChanges(model, context) },
+    ...{ sql, alias: target.name, checked: withoutChanges(model, context) },
     move: isMoved ? moveOf(rest, deletes, relation, tail) : null,
   };
   return {

@@ -1,14 +1,12 @@
-import type { Node } from '@pgsql/types';
 import type { DistributedTable } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import { isAligned, visible } from './alignment.ts';
-import { assignedColumns, changesKey, checkAssignments } from './assignment.ts';
-import { globalIndexes, hasDefaults, mergeActions, touchedIndex } from './change-checks.ts';
+import { changesKey, checkAssignments } from './assignment.ts';
+import { hasDefaults, mergeActions } from './change-checks.ts';
 import { type ChangeQuestion, copySites, verbOf } from './change-question.ts';
 import { planRowChange } from './change-rows.ts';
 import type { PlanContext } from './context.ts';
-import type { PlanEdit } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { type MovedRelations, moveRelations } from './gather.ts';
@@ -19,7 +17,6 @@ import { wholeRow } from './resolve.ts';
 import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
 import { columnPair, nodesOf, shardsOf } from './shards.ts';
 import { placeOnNode } from './single-shard.ts';
-import { whereExtent } from './statement-text.ts';
 import { allBlocks, type Evaluated, evaluateSublink, isDeterministic } from './sublink.ts';
 
 /** The same, once it is clear what each server can do of it by itself. */
@@ -80,23 +77,14 @@ function pushDown(question: ChangeQuestion): Plan | NotPushed {
 function rowObstacle({ model, target, table, facts, context }: ChangeQuestion): string | null {
   const { root } = model;
   if (root.kind === 'update') {
-    const assigned = assignedColumns(root.node.targetList ?? []);
     if (changesKey(root.node.targetList ?? [], target, facts.get(target) ?? [])) {
       return 'the distribution column is assigned';
-    }
-    if (touchedIndex(table, assigned) && (root.from.length > 1 || root.node.withClause)) {
-      return `UPDATE … FROM of a column of ${target.name} that has a global unique index`;
     }
     if (target.role === 'reference' && root.from.length > 1 && mayMatchTwice(model, facts, context)) {
       return `several rows may match one of the reference table ${target.name}`;
     }
   }
-  if (root.kind === 'delete' && globalIndexes(table).length > 0 && root.from.length > 1) {
-    return `DELETE … USING on ${target.name}, which has a global unique index`;
-  }
   if (root.kind !== 'merge') return null;
-  // What becomes of the indexed columns is learnt from the nodes' answers in one place only.
-  if (globalIndexes(table).length > 0) return 'a global unique index is kept';
   const inserts = mergeActions(root.node.mergeWhenClauses).filter(({ commandType }) => commandType === 'CMD_INSERT');
   if (target.role === 'distributed' && inserts.length > 0) return 'MERGE that inserts rows into several shards';
   if (inserts.some((action) => !hasDefaults(action, table))) {
@@ -213,57 +201,34 @@ function functionObstacle({ model, context, target }: ChangeQuestion, blocks: re
   return null;
 }
 
-function checkTargets({ model, target, table, facts, context }: ChangeQuestion): void {
+function checkTargets({ model, target, facts }: ChangeQuestion): void {
   const { root } = model;
   if (root.kind === 'update') checkAssignments(root.node.targetList ?? [], target, facts.get(target) ?? []);
   if (root.kind !== 'merge') return;
   for (const action of mergeActions(root.node.mergeWhenClauses)) {
     if (action.commandType === 'CMD_UPDATE') checkAssignments(action.targets, target, facts.get(target) ?? []);
   }
-  const indexes = globalIndexes(table);
-  if (indexes.length === 0) return;
-  if (context.snapshot.lowestServerVersion < 180_000 || indexes.some(({ predicate }) => predicate !== null)) {
-    throw unsupported('PH002', 'MERGE into a table with a global unique index, before PostgreSQL 18 or a partial one');
-  }
 }
 
 function changeShards(change: Change, sites: readonly number[]): ChangeStep {
-  const { model, target, table } = change;
+  const { model, table } = change;
   const { root } = model;
   assert(root.kind === 'update' || root.kind === 'delete' || root.kind === 'merge', 'a change of rows');
-  const assigned = assignedColumns(setTargets(root));
-  const sql = onServers(change, []);
+  const sql = onServers(change);
   const command = root.kind === 'update' ? 'UPDATE' : root.kind === 'delete' ? 'DELETE' : 'MERGE';
-  const where = root.kind === 'merge' ? ['true'] : whereOf(change);
-  return { kind: 'change shards', table, command, sites, sql, assigned, alias: target.name, where };
-}
-
-function setTargets(root: Block): readonly Node[] {
-  if (root.kind === 'update') return root.node.targetList ?? [];
-  return root.kind === 'merge' ? mergeActions(root.node.mergeWhenClauses).flatMap((action) => action.targets) : [];
+  return { kind: 'change shards', table, command, sites, sql };
 }
 
 /** The statement with tables as nodes know them, constants in the place of evaluated subqueries, and rows that are sent along. */
-function onServers({ model, context, constants, evaluated, moved }: Change, cuts: readonly PlanEdit[]): SqlTemplate {
-  const own = [...evaluated.map(({ edit }) => edit), ...cuts].map((edit) => ({ source: model.source, edit }));
+function onServers({ model, context, constants, evaluated, moved }: Change): SqlTemplate {
+  const own = evaluated.map(({ edit }) => edit).map((edit) => ({ source: model.source, edit }));
   const replace = (item: RelationItem) => moved.replacements.get(item) ?? placeOnNode(item, null);
   return rewriteStatement({ model, context, replace, constants, edits: [...own, ...moved.edits] });
 }
 
-function whereOf(change: Change): SqlTemplate {
-  const { source } = change.model;
-  const extent = whereExtent(source);
-  if (!extent) return ['true'];
-  const cuts = [
-    { start: 0, end: extent.start, parts: [] },
-    { start: extent.end, end: source.bytes.length, parts: [] },
-  ];
-  return onServers(change, cuts);
-}
-
 function changeCopies(change: Change): ChangeStep {
   const { table, context } = change;
-  return { kind: 'change copies', table, sites: copySites(context), sql: onServers(change, []) };
+  return { kind: 'change copies', table, sites: copySites(context), sql: onServers(change) };
 }
 
 /** At most one row of it can match: its primary key is compared with columns of others. */

@@ -1,7 +1,7 @@
-import type { Node } from '@pgsql/types';
+import type { Node, OnConflictClause } from '@pgsql/types';
+import type { GlobalIndex } from '../catalog/snapshot.ts';
 import { unsupported } from '../core/errors.ts';
 import { globalIndexes } from './change-checks.ts';
-import type { PlanContext } from './context.ts';
 import type { RelationItem } from './model.ts';
 import type { ConflictWithIndexes, MotionColumn } from './plan.ts';
 
@@ -12,17 +12,11 @@ export interface ConflictHandling {
   readonly clauseDropped: boolean;
 }
 
-const oldAndNewVersion = 180_000;
-
 /**
  * ON CONFLICT on a table with global unique indexes, which no node has. One of them may be what the clause names, or any of them when
  * it names none.
  */
-export function conflictHandling(
-  target: RelationItem,
-  columns: readonly MotionColumn[],
-  context: PlanContext,
-): ConflictHandling {
+export function conflictHandling(target: RelationItem, columns: readonly MotionColumn[]): ConflictHandling {
   const { block, table } = target;
   const clause = block.kind === 'insert' ? block.node.onConflictClause : undefined;
   const indexes = table ? globalIndexes(table) : [];
@@ -30,19 +24,10 @@ export function conflictHandling(
   const refused = (what: string) =>
     unsupported('PH002', `ON CONFLICT on ${table.name}, which has a global unique index: ${what}`);
   const isUpdate = clause.action === 'ONCONFLICT_UPDATE';
-  const named = clause.infer?.conname;
-  const inferred = clause.infer?.indexElems?.map(elementName);
-  const place = indexes.findIndex(
-    (index) => index.name === named || (inferred !== undefined && sameNames(inferred, index.columns)),
-  );
+  const place = namedIndex(clause, indexes);
   const everywhere = clause.infer === undefined;
   if (place >= 0 && isUpdate) throw refused('DO UPDATE of the row that has the same value there');
-  if (place < 0 && !everywhere) {
-    if (!isUpdate) return { conflict: null, clauseDropped: false };
-    if (context.snapshot.lowestServerVersion < oldAndNewVersion) throw refused('DO UPDATE before PostgreSQL 18');
-    if (indexes.some(({ predicate }) => predicate !== null)) throw refused('DO UPDATE beside a partial one');
-    return { conflict: { kind: 'update' }, clauseDropped: false };
-  }
+  if (place < 0 && !everywhere) return { conflict: null, clauseDropped: false };
   const places = everywhere ? [...indexes.keys()] : [place];
   for (const each of places) {
     const { predicate, columns: unique } = indexes[each]!;
@@ -52,11 +37,25 @@ export function conflictHandling(
     );
     if (left) throw refused(`DO NOTHING by the default of ${left}`);
   }
-  return { conflict: { kind: 'skip', indexes: places }, clauseDropped: !everywhere };
+  return { conflict: { indexes: places }, clauseDropped: !everywhere };
 }
 
 function isNullByDefault(table: NonNullable<RelationItem['table']>, name: string): boolean {
   return table.columns.some((column) => column.name === name && column.default.kind === 'none');
+}
+
+/** Whether an INSERT's ON CONFLICT clause goes by a global unique index, which is not where the row is. */
+export function mindsIndexes({ block, table }: RelationItem): boolean {
+  const clause = block.kind === 'insert' ? block.node.onConflictClause : undefined;
+  const indexes = table ? globalIndexes(table) : [];
+  return clause !== undefined && indexes.length > 0 && (clause.infer === undefined || namedIndex(clause, indexes) >= 0);
+}
+
+function namedIndex({ infer }: OnConflictClause, indexes: readonly GlobalIndex[]): number {
+  const inferred = infer?.indexElems?.map(elementName);
+  return indexes.findIndex(
+    (index) => index.name === infer?.conname || (inferred !== undefined && sameNames(inferred, index.columns)),
+  );
 }
 
 /** null: an expression, or a collation or operator class of its own. */

@@ -2,6 +2,7 @@ import { drawSql } from '../catalog/column-default.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
+import { globalIndexes } from './change-checks.ts';
 import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
@@ -24,14 +25,15 @@ export interface RowColumn {
   readonly defaultSql: string | null;
   /** Computed from the others: a generated distribution column. */
   readonly generatedSql: string | null;
-  /** It is there for a generated column only. */
-  readonly isKey: boolean;
+  /** It says where the row, or its entry in a global unique index, belongs: it travels as it will be stored. */
+  readonly isStored: boolean;
 }
 
 /** All that is given, and what the nodes can't fill in by themselves, in the table's order. */
 export function rowColumns(shape: InsertShape): RowColumn[] {
   const { table } = shape;
   const keys = table.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
+  const indexed = new Set(globalIndexes(table).flatMap((index) => index.columns));
   const generatedKey = table.columns.some(({ name, default: { kind } }) => keys.includes(name) && kind === 'generated');
   return table.columns.flatMap((column): RowColumn[] => {
     const isKey = keys.includes(column.name);
@@ -50,7 +52,7 @@ export function rowColumns(shape: InsertShape): RowColumn[] {
         given,
         defaultSql: needsDefault(column, shape) ? defaultSql(column) : null,
         generatedSql,
-        isKey,
+        isStored: isKey || indexed.has(column.name),
       },
     ];
   });
@@ -139,7 +141,7 @@ function selectList(columns: readonly RowColumn[], name: (column: ColumnEntry) =
   const list = columns.map((place) => {
     const value =
       place.generatedSql === null ? name(place.column) : `(${place.generatedSql})::${baseTypeName(place.column)}`;
-    const stored = place.isKey ? storedKey(value, place.column) : value;
+    const stored = place.isStored ? storedKey(value, place.column) : value;
     return `${place.motion.viaText ? `(${stored})::text` : stored} AS ${quoteIdentifier(place.column.name)}`;
   });
   return `SELECT ${list.join(', ')}`;

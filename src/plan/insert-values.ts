@@ -33,7 +33,6 @@ export function insertShards(item: RelationItem, context: PlanContext): ShardSet
 /** Why a node can't complete the rows by itself. Nodes have a column's constant default, but no sequence and another clock. */
 export function insertObstacle(shape: InsertShape): string | null {
   const { distribution } = shape.table;
-  if (distribution.kind === 'distributed' && distribution.globalIndexes.length > 0) return 'a global unique index';
   const keys = distribution.kind === 'distributed' ? distribution.keys.map(({ name }) => name) : [];
   for (const column of shape.table.columns) {
     if (!needsDefault(column, shape)) continue;

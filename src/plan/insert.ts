@@ -45,7 +45,6 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const handling = conflictHandling(
     target,
     columns.map(({ motion }) => motion),
-    context,
   );
   const tail = tailOf(model, text, context, constants, handling.clauseDropped);
   const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };

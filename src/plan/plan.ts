@@ -103,7 +103,8 @@ export type FinalStep =
   | ChangeStep;
 
 /*
- * Changes. In each of these the executor also keeps the global unique indexes of the table (DESIGN 6).
+ * Changes. What they do to keys that no server can keep by itself (DESIGN 6) is reported by triggers, and settled when the statement has
+ * ended.
  */
 export type ChangeStep =
   /**
@@ -130,11 +131,6 @@ export type ChangeStep =
       readonly command: 'UPDATE' | 'DELETE' | 'MERGE';
       readonly sites: readonly NodeId[];
       readonly sql: SqlTemplate;
-      /** Columns that a SET clause assigns (UPDATE, MERGE). */
-      readonly assigned: readonly string[];
-      /** With a global unique index: the WHERE clause (`true` without one) and the alias, to find the rows beforehand. */
-      readonly alias: string;
-      readonly where: SqlTemplate;
     }
   /**
    * UPDATE or DELETE whose rows the coordinator finds: `rows` yields, for each row to change, its address (`address`; the motions have
@@ -150,7 +146,6 @@ export type ChangeStep =
       readonly address: readonly MotionColumn[];
       readonly columns: readonly ShippedColumn[];
       readonly sql: SqlTemplate;
-      readonly assigned: readonly string[];
       readonly alias: string;
       /** The client's statement, for the coordinator to check types in. */
       readonly checked: SqlTemplate;
@@ -199,11 +194,10 @@ export type ChangeStep =
       readonly tail: SqlTemplate;
     };
 
-export type ConflictWithIndexes =
-  /** The nodes update rows in conflict (PostgreSQL 18 returns what they were). */
-  | { readonly kind: 'update' }
-  /** Rows whose value one of these indexes has already are left out. Places among the table's global indexes. */
-  | { readonly kind: 'skip'; readonly indexes: readonly number[] };
+/** Rows whose value one of these indexes has already are left out. Places among the table's global indexes. */
+export interface ConflictWithIndexes {
+  readonly indexes: readonly number[];
+}
 
 /** A column of rows that are sent to nodes with a statement. `typeName` null: asked of the coordinator when the plan runs. */
 export interface ShippedColumn {
@@ -235,6 +229,8 @@ export interface Plan {
   readonly returnsRows: boolean;
   /** The plan holds for any parameter values (it may then be cached by text). */
   readonly valueIndependent: boolean;
+  /** It may change keys that the router keeps, which it settles in the same transaction. */
+  readonly touchesKeys?: true;
   /** A change in WITH, carried out after the motions; what it returns goes into the final step. */
   readonly change?: ChangeFirst;
   /** Shards that the statement reads or changes, by the OID of their table, as far as the planner knows: for statistics. */

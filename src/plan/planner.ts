@@ -38,8 +38,14 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   const isUtility = inner !== statement.node || createsTable(inner);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
   const planned = planModel(model, isUtility, context);
-  const plan = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
+  const cursor = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
+  const plan = touchesKeys(model, context) ? { ...cursor, touchesKeys: true as const } : cursor;
   return model.views.length === 0 ? plan : { ...plan, views: viewUses(model) };
+}
+
+/** What it changes may touch keys that the router keeps. */
+function touchesKeys({ relations }: Model, { snapshot }: PlanContext): boolean {
+  return relations.some(({ isTarget, relation }) => isTarget && relation && snapshot.keptTables.has(relation.oid));
 }
 
 function forCursor(plan: Plan): Plan {

@@ -11,6 +11,7 @@ import {
   referenceGuardSql,
   secretTableSql,
 } from './guard-sql.ts';
+import { keyWatchTableSql } from './key-watches.ts';
 import { ownerFunctionSql } from './owner.ts';
 
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
@@ -20,6 +21,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await runner.query(
     [
       joinableSql,
+      keyWatchTableSql,
       ...secretTableSql,
       ...coordinatorGuardsSql,
       makeSecretSql,

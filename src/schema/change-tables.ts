@@ -10,6 +10,7 @@ import { hiddenTables } from './global-index.ts';
 import { dropGlobalIndexes, followGlobalIndexes, makeGlobalIndexes } from './global-index-changes.ts';
 import { restoreGuards } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { arrangeKeyWatches } from './key-watches.ts';
 import { nodeTable, onNodes, runAll, schemaOf } from './place-table.ts';
 import { checkPolicies } from './policy-rules.ts';
 import type { SchemaShape } from './schema-shape.ts';
@@ -82,6 +83,7 @@ export async function changeTables(
     tx.coordinator,
     after.map((shape) => ({ table: shape, kind: kindOf(shape.oid) })),
   );
+  await arrangeKeyWatches(tx);
   return result;
 }
 

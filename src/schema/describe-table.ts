@@ -2,6 +2,7 @@ import { pinSettingsSql, restoreSettingsSql } from '../catalog/load-sql.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import { shellGuardName } from './guard-sql.ts';
+import { watchTriggerPrefix } from './key-watch.ts';
 import type { TableShape } from './table-shape.ts';
 
 /** The shapes of the tables that still exist, in the order of their OIDs. */
@@ -95,7 +96,8 @@ const policiesSql = listSql(
 
 /** tgtype: 1 row, 2 before. */
 const triggersSql = listSql(
-  `pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname <> '${shellGuardName}'`,
+  `pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname <> '${shellGuardName}'
+    AND NOT starts_with(g.tgname, '${watchTriggerPrefix}')`,
   `json_build_object('name', g.tgname, 'definition', pg_get_triggerdef(g.oid), 'enabled', g.tgenabled,
     'row', g.tgtype & 1 = 1, 'before', g.tgtype & 2 = 2, 'constraint', g.tgconstraint <> 0,
     'transitionTables', g.tgoldtable IS NOT NULL OR g.tgnewtable IS NOT NULL)`,

@@ -17,6 +17,7 @@ import { loosenIncomingKeys, validateForeignKeys } from './foreign-keys.ts';
 import { createGlobalIndex, hiddenColumns, hiddenRowsSql } from './global-index.ts';
 import { guardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { arrangeKeyWatches } from './key-watches.ts';
 import { ownerOf } from './owner.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { checkPolicies } from './policy-rules.ts';
@@ -55,6 +56,7 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
   await recordTable(tx.coordinator, { oid, method: args.method, key: key.attnums, groupId });
   tx.changed();
   await distributeRows(tx, { shape, key, shardCount: args.method === 'hash' ? bounds.length : 0 });
+  await arrangeKeyWatches(tx);
 }
 
 /** What is left when the catalog knows where the rows belong. Used again by alter_distributed_table(). */

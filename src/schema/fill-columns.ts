@@ -20,7 +20,7 @@ export async function fillColumns(
   if (columns.length === 0) return;
   const name = quoteQualified(shape.schema, shape.name);
   const alter = `ALTER TABLE ${name}`;
-  const pause = shape.triggers.length > 0 ? [`${alter} DISABLE TRIGGER USER`] : [];
+  const pause = shape.triggers.map((trigger) => `${alter} DISABLE TRIGGER ${quoteIdentifier(trigger.name)}`);
   await onNodes(tx, snapshot, (node) => runAll(node, pause));
   if (table.distribution.kind === 'reference') await fillCopies(tx, snapshot, name, columns);
   else for (const column of columns) await fillShards(tx, snapshot, shape, column);

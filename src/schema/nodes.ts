@@ -8,6 +8,7 @@ import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, storedColumns } from './distribute.ts';
 import type { HerdTransaction } from './herd.ts';
+import { makeKeyWatches } from './key-watches.ts';
 import { nodeKeysSql } from './node-index.ts';
 import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
 import { nodeTable, runAll, schemaOf } from './place-table.ts';
@@ -193,6 +194,7 @@ async function makeTables(tx: HerdTransaction, node: SqlRunner, id: number): Pro
     links.push(...nodeLinksSql(onNode));
   }
   await runAll(node, links);
+  await makeKeyWatches(tx, node);
 }
 
 async function copyReference(

@@ -4,6 +4,7 @@ import { lockAndDescribe, notice, storedColumns, tableOid } from './distribute.t
 import { checkForeignKeys } from './foreign-key-rules.ts';
 import { guardReferenceSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { arrangeKeyWatches } from './key-watches.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { checkPolicies } from './policy-rules.ts';
 import { checkOrdinary } from './table-rules.ts';
@@ -31,4 +32,5 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
     await tx.copyToAll(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${shape.quotedName}`, recorded, columns);
   });
   await runAll(tx.coordinator, guardReferenceSql(shape));
+  await arrangeKeyWatches(tx);
 }

@@ -8,6 +8,7 @@ import { notice, requireOwner, storedColumns, tableOid } from './distribute.ts';
 import { hiddenTables } from './global-index.ts';
 import { dropWriteGuardSql, unguardShellSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { arrangeKeyWatches, forgetKeyWatches } from './key-watches.ts';
 import { ownerOf } from './owner.ts';
 import { onNodes, runAll } from './place-table.ts';
 import type { TableShape } from './table-shape.ts';
@@ -56,6 +57,7 @@ export async function undistributeAll(
     ...hidden.map((entry) => `DROP TABLE ${quoteQualified(entry.schema, entry.name)}`),
     ...shapes.flatMap(restoreForeignKeysSql),
   ]);
+  await arrangeKeyWatches(tx);
   tx.changed();
 }
 
@@ -110,6 +112,7 @@ function restoreForeignKeysSql(shape: TableShape): string[] {
 
 /** Takes tables out of the catalog, and co-location groups that nothing is left in. */
 export async function forgetTables(runner: SqlRunner, oids: readonly number[]): Promise<void> {
+  await forgetKeyWatches(runner, oids);
   await ownerOf(runner).query('DELETE FROM pgherd.dist_table WHERE relation = ANY ($1::oid[])', [arrayText(oids)]);
   await ownerOf(runner).query(`DELETE FROM pgherd.colocation_group g
     WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)`);

@@ -48,6 +48,16 @@ export interface StatementRun {
 export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
+  try {
+    await carryOut(session, asked, output);
+    await session.keys.settle(executionContext(session, []));
+  } catch (error) {
+    session.keys.forget(session);
+    throw error;
+  }
+}
+
+async function carryOut(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
   const run = await withSequences(session, withoutIgnored(session, asked));
   const { statement } = run;
   switch (statement.kind) {
@@ -113,6 +123,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   if (plan.views) await checkViewAccess(session, plan.views);
   const described = await describedOutput(session, run, output);
   const startMs = performance.now();
+  if (plan.touchesKeys) session.transaction.ensureBlock();
   try {
     await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;
@@ -166,6 +177,7 @@ export function executionContext(
     control: () => session.aside(),
     liveRows: (relation) => liveRows(session, relation),
     fence: services.fence,
+    keys: session.keys,
     globalSnapshot: session.takesGlobalSnapshots,
     opened: null,
     log: services.log,

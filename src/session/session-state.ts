@@ -4,6 +4,7 @@ import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { conditions } from '../core/sqlstate.ts';
+import { KeyKeeper } from '../execute/keys/key-keeper.ts';
 import {
   DistributedTransaction,
   type JoinPurpose,
@@ -61,6 +62,7 @@ export class SessionState {
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
   readonly sequences = new SequenceMemory();
+  readonly keys = new KeyKeeper();
   /** Columns of the transaction's cursors that read motions' rows: on the coordinator those come from no table. */
   readonly cursorFields = new Map<string, StatementDescription['fields']>();
   /** Names of types that are not built in, by OID. */
@@ -219,6 +221,7 @@ export class SessionState {
       },
       release: (site, connection) => {
         connection.onNotification = null;
+        connection.onKeyReport = null;
         const giveBack = () => services.pool(site, identity, this.catalog).release(connection);
         if (site !== 'coordinator' || !this.sequences.touched) giveBack();
         else void this.sequences.save(connection).then(giveBack);

@@ -68,6 +68,8 @@ export class DistributedTransaction {
   #members = new Map<Site, Member>();
   #joining = new Map<Site, Promise<Member>>();
   #tablesNamed = 0;
+  /** What key triggers have reported since they were last asked for. */
+  #keyReports: string[] = [];
   /** Servers whose rows a SERIALIZABLE transaction has used. */
   #serializableSites = new Set<Site>();
   settings: SettingsSnapshot;
@@ -125,6 +127,16 @@ export class DistributedTransaction {
   newTableName(): string {
     this.#tablesNamed += 1;
     return `pgherd_m${this.#tablesNamed}`;
+  }
+
+  get keyReportCount(): number {
+    return this.#keyReports.length;
+  }
+
+  takeKeyReports(): string[] {
+    const reports = this.#keyReports;
+    this.#keyReports = [];
+    return reports;
   }
 
   get sites(): readonly Site[] {
@@ -274,6 +286,7 @@ export class DistributedTransaction {
     const connection = await this.#host.acquire(site, signal);
     const member = { connection, inBlock: false, written: false, appliedAtStart: '' };
     this.#members.set(site, member);
+    connection.onKeyReport = (report) => this.#keyReports.push(report);
     this.#host.attached(site, connection);
     return member;
   }

@@ -226,6 +226,8 @@ export const herd: CatalogSnapshot = {
   })),
   relations: new Map([['public', byName]]),
   relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
+  foreignKeys: new Map(),
+  keptTables: new Set(),
   groups: new Map([integers, regions].map((each) => [each.id, each])),
   functions: functions(),
 };
