@@ -96,7 +96,7 @@ async function changeAllCopies(work: Work, found: AnswerSource): Promise<number>
 }
 
 async function changeOnNodes(work: Work, found: AnswerSource): Promise<number> {
-  const { step, context } = work;
+  const { step } = work;
   let counted = 0;
   let batches = 0;
   await forEachBatch(found, batchBytes, async (rows) => {
