@@ -38,5 +38,5 @@ export async function loadTables(
 
 function statementsOf(file: string): string[] {
   const text = readFileSync(join(tpchDir, file), 'utf8');
-  return text.split(/;\s*/).filter((each) => each !== '');
+  return text.split(/;\s*\n/).filter((each) => each !== '');
 }

@@ -1,4 +1,4 @@
-import { createReadStream, readFileSync } from 'node:fs';
+import { createReadStream, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import type pg from 'pg';
@@ -8,11 +8,14 @@ export const tpchTables = ['region', 'nation', 'supplier', 'customer', 'part', '
 
 const here = import.meta.dirname;
 
-/** Creates the eight tables, distributes them if asked to, and streams `*.tbl.gz` of `directory` into them. */
-export async function loadTpch(client: pg.Client, directory: string, distributed: boolean): Promise<void> {
+/** How the tables may be distributed: files in `layouts/`. */
+export const layouts = readdirSync(join(here, 'layouts')).map((file) => file.replace('.sql', ''));
+
+/** Creates the eight tables, distributes them if a layout is named, and streams `*.tbl.gz` of `directory` into them. */
+export async function loadTpch(client: pg.Client, directory: string, layout: string | null): Promise<void> {
   await client.query(readFileSync(join(here, 'schema.sql'), 'utf8'));
-  if (distributed) {
-    for (const statement of readFileSync(join(here, 'layouts', 'keys.sql'), 'utf8').split(/;\s*/))
+  if (layout !== null) {
+    for (const statement of readFileSync(join(here, 'layouts', `${layout}.sql`), 'utf8').split(/;\s*\n/))
       if (statement !== '') await client.query(statement);
   }
   for (const table of tpchTables) {
