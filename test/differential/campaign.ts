@@ -61,9 +61,23 @@ export async function runCampaign(pair: Pair, limits: Limits): Promise<Report> {
     if (verdict.kind === 'differs') await investigate(state, unit, verdict);
     else if (verdict.kind === 'refused') noteRefusal(state, verdict);
     else await remember(state, unit, verdict);
+    sayProgress(state, start);
   }
   closeSessions(state.sessions);
   return { ...state.tally, refusals: state.refusals, failures: state.failures };
+}
+
+const progressSeconds = 60;
+
+/** Long runs say now and then how far they are. */
+function sayProgress(state: State, start: number): void {
+  const minutes = Math.floor((Date.now() - start) / 1000 / progressSeconds);
+  if (minutes <= state.minutesSaid) return;
+  state.minutesSaid = minutes;
+  const { statements, runs } = state.tally;
+  process.stdout.write(
+    `differential: ${minutes} min, ${statements} statements, ${runs} runs, ${state.failures.length} differences\n`,
+  );
 }
 
 /** The one thing that lives through a run. */
@@ -73,6 +87,7 @@ type State = {
   sessions: Sessions;
   /** Shrinking doesn't count against the time that was asked for. */
   investigatedMs: number;
+  minutesSaid: number;
   /** Units that changed something since the tables were last filled afresh. */
   history: Unit[];
   readonly seen: Set<string>;
@@ -101,6 +116,7 @@ async function createState(pair: Pair, limits: Limits): Promise<State> {
     limits,
     sessions,
     investigatedMs: 0,
+    minutesSaid: 0,
     history: [],
     seen: new Set(),
     failures: [],

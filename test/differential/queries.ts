@@ -129,7 +129,7 @@ function windowQuery(scope: Scope): Typed {
 function setQuery(scope: Scope): Typed {
   const { random } = scope;
   const types = Array.from({ length: random.int(1, 3) }, () => random.pick(outputTypes.filter((t) => t !== 'float')));
-  const arm = () => plainQuery(deeper(scope), types);
+  const arm = () => (random.chance(0.25) ? groupedArm(deeper(scope), types) : plainQuery(deeper(scope), types));
   const first = arm();
   let core: Tree = parenthesized(first.tree);
   for (let arms = random.chance(0.2) ? 2 : 1; arms > 0; arms--) {
@@ -145,6 +145,19 @@ function setQuery(scope: Scope): Typed {
     core = { kind: 'set', operator, left: core, right: parenthesized(arm().tree) };
   }
   return withOrder(scope, { tree: query(core), columns: first.columns });
+}
+
+const smallest: readonly ColumnType[] = ['int', 'big', 'num', 'text', 'date', 'ts', 'tz', 'mood', 'arr'];
+
+/** The smallest value of each type in each group. */
+function groupedArm(scope: Scope, types: readonly ColumnType[]): Typed {
+  if (!types.every((type) => smallest.includes(type))) return plainQuery(scope, types);
+  const from = fromClause(scope, 2);
+  const inner = scopeOver({ ...scope, outer: [] }, from);
+  const grouping = scope.random.chance(0.7) ? groupingItems(inner) : [];
+  const items = types.map((type): Item => ({ tree: sql`min(${leaf(inner, type)})`, type }));
+  const rest = sql`FROM ${from.tree}${whereClause(scopeOver(scope, from), 0.5)}${groupByClause(inner, grouping)}`;
+  return named(scope, items, (trees) => select(trees, rest));
 }
 
 /** In parentheses, yet still known as a query to the one who drops columns. */
