@@ -18,7 +18,7 @@ describe('random statements', () => {
   let pair: Pair;
 
   beforeAll(async () => {
-    pair = await startPair();
+    pair = await startPair({ nodes: 3 });
   }, 120_000);
 
   afterAll(async () => {

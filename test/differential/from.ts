@@ -252,10 +252,12 @@ function joinEquality(
   narrow: boolean,
 ): string | undefined {
   const { random } = scope;
+  // Types that compare through a cast don't hash alike.
+  const mixed = random.chance(0.1);
   const pairs: { condition: string; keys: boolean; narrow: boolean }[] = [];
   for (const a of left.flatMap((source) => source.columns))
     for (const b of right.flatMap((source) => source.columns))
-      if (joinTypes(a.type, b.type)) {
+      if (joinTypes(a.type, b.type) || (mixed && mixable(a.type, b.type))) {
         const condition = `${a.sql} = ${b.sql}`;
         pairs.push({ condition, keys: isKey(a) && isKey(b), narrow: isUnique(a) && isUnique(b) });
       }
@@ -270,12 +272,21 @@ function joinTypes(a: ColumnType, b: ColumnType): boolean {
   return joinable.includes(a) && (a === b || (['int', 'big'].includes(a) && ['int', 'big'].includes(b)));
 }
 
+function mixable(a: ColumnType, b: ColumnType): boolean {
+  return mixtures.some((types) => types.includes(a) && types.includes(b));
+}
+
+const mixtures: readonly (readonly ColumnType[])[] = [
+  ['int', 'big', 'num', 'float'],
+  ['date', 'ts', 'tz'],
+];
+
 function isUnique(column: Column): boolean {
   return ['id', 'h_id', 'hid', 'cid', 'u'].includes(column.name);
 }
 
 function isKey(column: Column): boolean {
-  return ['id', 'k', 'p', 'h_id', 'hid', 'cid', 'i', 'u'].includes(column.name);
+  return ['id', 'k', 'p', '"K e y"', 'h_id', 'hid', 'cid', 'i', 'u'].includes(column.name);
 }
 
 function usingColumns(left: readonly Source[], right: readonly Source[]): string[] {

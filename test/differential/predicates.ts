@@ -43,7 +43,7 @@ function notOf(condition: Tree): Tree {
 /** Conditions on one column, often its distribution key: what routing must read rightly. */
 function comparison(scope: Scope): Tree {
   const { random } = scope;
-  const keys = columnsOf(scope).filter((column) => ['id', 'k', 'h_id', 'hid'].includes(column.name));
+  const keys = columnsOf(scope).filter((column) => ['id', 'k', 'p', '"K e y"', 'h_id', 'hid'].includes(column.name));
   if (keys.length > 0 && random.chance(0.45)) return keyCondition(scope, random.pick(keys));
   const columns = columnsOf(scope);
   if (columns.length === 0 || random.chance(0.3)) return generalComparison(scope);

@@ -1,7 +1,6 @@
 import { aggregate, groupByClause, groupingItems, havingClause, type Item } from './aggregates.ts';
 import { expression, leaf } from './expressions.ts';
 import { type From, fromClause, scopeOver, whereClause } from './from.ts';
-import type { Random } from './random.ts';
 import { type Column, columnsOf, deeper, literal, type Relation, type Scope } from './scope.ts';
 import { smallNumber } from './subqueries.ts';
 import type { ColumnDefinition, ColumnType } from './tables.ts';
@@ -93,10 +92,8 @@ function aggregateQuery(scope: Scope): Typed {
   const groupBy = ranking.length > 0 ? sql` GROUP BY ${joined(grouping)}` : groupByClause(inner, grouping);
   const where = whereClause(scopeOver(scope, from), 0.55);
   const rest = sql`FROM ${from.tree}${where}${groupBy}${havingClause(inner)}`;
-  return withOrder(
-    scope,
-    named(scope, items, (trees) => select(trees, rest)),
-  );
+  const typed = named(scope, items, (trees) => select(trees, rest));
+  return withOrder(scope, typed, { aggregated: true });
 }
 
 function rankOfGroups(grouping: readonly Item[]): Item {
@@ -190,6 +187,8 @@ type OrderOptions = {
   readonly distinct?: boolean;
   /** Where expressions to sort by may come from that are no output columns. */
   readonly hiddenKeys?: Scope | undefined;
+  /** PostgreSQL hands WITH TIES on to the subquery by which it finds a min() or max(), which then gives several rows. */
+  readonly aggregated?: boolean;
 };
 
 /** Often an ORDER BY; where LIMIT or DISTINCT ON needs it, a total one. */
@@ -210,13 +209,14 @@ function withOrder(scope: Scope, typed: Typed, options: OrderOptions = {}): Type
   const distinctOnFirst = !distinct && tail === '' && random.chance(0.12);
   const columns = distinctOnFirst ? [0, ...all.filter((column) => column !== 0)] : all;
   const order = columns.map((column): Ordering => ({ column, direction: direction() }));
-  const limit = random.chance(0.6) ? limitClause(scope, random) : '';
+  const limit = random.chance(0.6) ? limitClause(scope, options.aggregated !== true) : '';
   const hiddenKey =
     hiddenKeys !== undefined && random.chance(0.12) ? expression(hiddenKeys, random.pick(['int', 'text'])) : '';
   return { ...typed, tree: { ...typed.tree, order, hiddenKey, limit, distinctOnFirst, tail } };
 }
 
-function limitClause(scope: Scope, random: Random): Tree {
+function limitClause(scope: Scope, ties: boolean): Tree {
+  const { random } = scope;
   const count: Tree = scope.inline
     ? String(random.int(1, 20))
     : { kind: 'value', text: String(random.int(0, 20)), type: 'bigint', cast: false };
@@ -229,7 +229,7 @@ function limitClause(scope: Scope, random: Random): Tree {
     'LIMIT ALL OFFSET 2',
     sql`OFFSET 3 ROWS FETCH FIRST 5 ROWS ONLY`,
     // Ties in all output columns are alike.
-    'FETCH FIRST 4 ROWS WITH TIES',
+    ties ? 'FETCH FIRST 4 ROWS WITH TIES' : 'FETCH FIRST 4 ROWS ONLY',
   ]);
 }
 

@@ -159,6 +159,34 @@ export const tables: readonly TableDefinition[] = [
     rowCount: 50,
   },
   {
+    name: 'h_char',
+    columns: [
+      { name: 'k', type: 'text', as: 'char(12)', extra: 'NOT NULL' },
+      id,
+      { name: 'v', type: 'text', as: 'varchar(20)' },
+      { name: 's', type: 'int', as: 'smallint' },
+      { name: 'n', type: 'num', as: 'numeric' },
+    ],
+    constraints: ['PRIMARY KEY (k, id)'],
+    conflict: ['k', 'id'],
+    distribution: { kind: 'hash', column: 'k' },
+    rowCount: 40,
+  },
+  {
+    name: '"Odd"" Täble"',
+    columns: [
+      { name: '"K e y"', type: 'num', extra: 'NOT NULL' },
+      id,
+      { name: '"select"', type: 'text' },
+      { name: '"Größe"', type: 'int' },
+      { name: '"a.b"', type: 'date' },
+    ],
+    constraints: ['PRIMARY KEY ("K e y", id)'],
+    conflict: ['"K e y"', 'id'],
+    distribution: { kind: 'hash', column: '"K e y"' },
+    rowCount: 30,
+  },
+  {
     // Beside h_int, with a key of another width.
     name: 'h_wide',
     columns: [

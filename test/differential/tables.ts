@@ -45,6 +45,8 @@ export type Distribution =
 export type ColumnDefinition = {
   readonly name: string;
   readonly type: ColumnType;
+  /** Where it is stored as another type, which compares and prints in its own way. */
+  readonly as?: string;
   /** NOT NULL, DEFAULT … */
   readonly extra?: string;
   /** Never given a value: GENERATED ALWAYS AS … */
@@ -137,7 +139,9 @@ export function createStatements(): string[] {
 }
 
 function createTable(table: TableDefinition): string {
-  const columns = table.columns.map(({ name, type, extra }) => `${name} ${sqlTypes[type]} ${extra ?? ''}`.trimEnd());
+  const columns = table.columns.map(({ name, type, as, extra }) =>
+    `${name} ${as ?? sqlTypes[type]} ${extra ?? ''}`.trimEnd(),
+  );
   return `CREATE TABLE ${table.name} (${[...columns, ...table.constraints].join(', ')})`;
 }
 
