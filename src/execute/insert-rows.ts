@@ -9,7 +9,7 @@ import { exchangeSource, passToClient } from './exchange.ts';
 import { withoutConflicts, withoutRepeats } from './insert-conflict.ts';
 import { watchedExchange } from './instruments.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
-import { rowsAsUnnest } from './rendered-rows.ts';
+import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { ReturnedInOrder } from './returned-order.ts';
 import { groupByNode } from './route-rows.ts';
 import { forEachBatch } from './row-batches.ts';
@@ -69,7 +69,7 @@ export async function insertRows(
   output.complete(`INSERT 0 ${inserted}`);
 }
 
-/** `head` SELECT the rows `tail`, with the rows as array parameters; columns that travelled as text are cast back. */
+/** `head` SELECT the rows `tail`, with the rows as array parameters. */
 export function insertStatement(
   head: string,
   rows: readonly Buffer[],
@@ -77,15 +77,26 @@ export function insertStatement(
   tail: SqlTemplate,
   values: TemplateValues,
 ) {
-  const own = withOwnRows(values, (firstPlaceholder) => {
-    const item = rowsAsUnnest(rows, columns, 'pgherd_rows', firstPlaceholder);
-    const list = columns.map((column) => {
-      const name = `pgherd_rows.${quoteIdentifier(column.name)}`;
-      return column.viaText ? `${name}::${column.typeName}` : name;
-    });
-    return { sql: `SELECT ${list.join(', ')} FROM ${item.sql}`, values: item.values };
+  const own = withOwnRows(values, (firstPlaceholder) => insertedRows(rows, columns, firstPlaceholder));
+  return renderTemplate(insertTemplate(head, tail), own);
+}
+
+export function insertTemplate(head: string, tail: SqlTemplate): SqlTemplate {
+  return [`${head} `, { motion: ownRows }, ' ', ...tail];
+}
+
+/** The rows' SELECT; columns that travelled as text are cast back. */
+export function insertedRows(
+  rows: readonly Buffer[],
+  columns: readonly MotionColumn[],
+  firstPlaceholder: number,
+): RowsItem {
+  const item = rowsAsUnnest(rows, columns, 'pgherd_rows', firstPlaceholder);
+  const list = columns.map((column) => {
+    const name = `pgherd_rows.${quoteIdentifier(column.name)}`;
+    return column.viaText ? `${name}::${column.typeName}` : name;
   });
-  return renderTemplate([`${head} `, { motion: ownRows }, ' ', ...tail], own);
+  return { sql: `SELECT ${list.join(', ')} FROM ${item.sql}`, values: item.values };
 }
 
 /** No row to insert, but the client expects a description of what RETURNING would have given. */

@@ -136,6 +136,6 @@ function motionItem(
   return rowsAsUnnest(rows.rows, columns, name, firstPlaceholder);
 }
 
-function motionName(index: number): string {
+export function motionName(index: number): string {
   return `pgherd_m${index}`;
 }

@@ -1,6 +1,7 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { unreachable } from '../core/assert.ts';
+import { changeInWith } from '../plan/explain.ts';
 import type { ChangeFirst, FinalStep, Plan } from '../plan/plan.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { CapturedRows, describedColumns } from './captured-rows.ts';
@@ -49,7 +50,7 @@ async function runChangeFirst(
   const coordinator = await context.transaction.join('coordinator', context.signal);
   const columns = await describedColumns(coordinator, checked, values);
   const captured = new CapturedRows(output);
-  const inside = context.instruments?.inside('the change in WITH');
+  const inside = context.instruments?.inside(changeInWith);
   const inner = { ...context, prepared: false, globalSnapshot: false };
   await runPlan(plan, inside ? { ...inner, instruments: inside } : inner, captured);
   return { rows: captured.rows, columns };

@@ -1,5 +1,5 @@
 import { unreachable } from '../core/assert.ts';
-import type { FinalStep, Plan, Site, SqlTemplate } from './plan.ts';
+import type { FinalStep, Motion, Plan, Site, SqlTemplate } from './plan.ts';
 
 /**
  * The steps of a plan: its motions, counted from 1; the rows that a change computes, or finds, first; of rows that move, where they leave
@@ -7,75 +7,189 @@ import type { FinalStep, Plan, Site, SqlTemplate } from './plan.ts';
  */
 export type StepName = `motion ${number}` | 'rows' | 'moved away' | 'moved in' | 'final';
 
-/** A plan as EXPLAIN prints it: the rung and why, then the steps in the order they run, each with where and its SQL. */
-export function explainPlan(plan: Plan): string[] {
-  return [
-    `Rung: ${plan.rung} (${plan.reason})`,
-    ...plan.constants.flatMap((constant, i) =>
-      step(`Constant {${i}}: ${constant.typeName}`, 'coordinator', constant.sql),
-    ),
-    ...plan.motions.flatMap((motion, i) => {
-      const title = `Motion ${i + 1}: ${motion.label}${motion.kind === 'gather' && motion.locksRows ? ', rows locked' : ''}`;
-      return motion.kind === 'virtual' ? [`-> ${title}`] : step(title, sitesText(motion.sites), motion.sql);
-    }),
-    ...(plan.change
-      ? ['-> First the change in WITH', ...explainPlan(plan.change.plan).map((line) => `   ${line}`)]
-      : []),
-    ...explainFinal(plan.final),
-  ];
+/** A plan as EXPLAIN tells it: the rung and why, then the steps in the order they run. */
+export interface ExplainedPlan {
+  readonly rung: string;
+  readonly reason: string;
+  readonly constants: readonly ExplainedConstant[];
+  readonly steps: readonly ExplainedStep[];
+  /** The change in WITH: it goes after the motions and before the other steps. */
+  readonly first: ExplainedPlan | null;
 }
 
-function explainFinal(final: FinalStep): string[] {
+export interface ExplainedConstant {
+  readonly typeName: string;
+  readonly sql: string;
+}
+
+export interface ExplainedStep {
+  readonly name: StepName;
+  readonly title: string;
+  /** Where it runs, in words. */
+  readonly where: string;
+  /** Null: rows decide. */
+  readonly sites: readonly Site[] | null;
+  readonly sql: string | null;
+  readonly motion: MotionShape | null;
+}
+
+/** Rows that change servers, named as Greenplum names it: `Gather Motion 3:1`. */
+export interface MotionShape {
+  readonly kind: 'Gather Motion' | 'Redistribute Motion' | 'Broadcast Motion';
+  readonly senders: number;
+  readonly receivers: number;
+}
+
+export function explainedPlan(plan: Plan): ExplainedPlan {
+  return {
+    rung: plan.rung,
+    reason: plan.reason,
+    constants: plan.constants.map(({ typeName, sql }) => ({ typeName, sql: templateText(sql) })),
+    steps: [...plan.motions.map((motion, i) => motionStep(motion, i + 1)), ...finalSteps(plan.final)],
+    first: plan.change ? explainedPlan(plan.change.plan) : null,
+  };
+}
+
+function motionStep(motion: Motion, number: number): ExplainedStep {
+  const name: StepName = `motion ${number}`;
+  switch (motion.kind) {
+    case 'virtual':
+      return {
+        ...{ name, title: `Motion ${number}: ${motion.label}`, where: 'the router', sites: null, sql: null },
+        motion: null,
+      };
+    case 'gather': {
+      const title = `Motion ${number}: ${motion.label}${motion.locksRows ? ', rows locked' : ''}`;
+      return step(name, title, { sites: motion.sites, sql: motion.sql, motion: gatherFrom(motion.sites) });
+    }
+    default:
+      return unreachable(motion);
+  }
+}
+
+function finalSteps(final: FinalStep): ExplainedStep[] {
   switch (final.kind) {
     case 'pass':
-      return step('Pass through', sitesText([final.site]), final.sql);
+      return [step('final', 'Pass through', { sites: [final.site], sql: final.sql })];
     case 'combine':
-      return step('Combine', 'coordinator', final.sql);
+      return [step('final', 'Combine', { sites: ['coordinator'], sql: final.sql })];
     case 'scatter': {
       const window = final.limitRows === null ? '' : `, limit ${final.limitRows}`;
       const offset = final.offsetRows === 0 ? '' : `, offset ${final.offsetRows}`;
-      return step(`Scatter, concatenate${window}${offset}`, sitesText(final.sites), final.sql);
+      const { sites, sql } = final;
+      return [step('final', `Scatter, concatenate${window}${offset}`, { sites, sql, motion: gatherFrom(sites) })];
     }
     case 'insert rows':
       return [
-        ...step('Compute rows', 'coordinator', final.rows),
-        ...step('Insert rows', 'by shard', [final.head, ' <rows> ', ...final.tail]),
+        step('rows', 'Compute rows', { sites: ['coordinator'], sql: final.rows }),
+        byShard('final', 'Insert rows', [final.head, ' <rows> ', ...final.tail]),
       ];
     case 'change shards':
-      return step(`${final.command} on shards`, sitesText(final.sites), final.sql);
+      return [step('final', `${final.command} on shards`, { sites: final.sites, sql: final.sql })];
     case 'change rows': {
-      const moved = final.move === null ? [] : [...step('Delete rows that move', 'their nodes', final.move.deleteSql)];
-      const inserted = final.move === null ? [] : [...step('Insert rows that move', 'by shard', final.move.insertSql)];
+      const { command, sites, sql, move } = final;
       return [
-        ...step('Find rows', 'coordinator', final.rows),
-        ...moved,
-        ...step(`${final.command} rows`, sitesText(final.sites), final.sql),
-        ...inserted,
+        step('rows', 'Find rows', { sites: ['coordinator'], sql: final.rows }),
+        ...(move === null ? [] : [byNode('moved away', 'Delete rows that move', move.deleteSql)]),
+        step('final', `${command} rows`, { sites, sql }),
+        ...(move === null ? [] : [byShard('moved in', 'Insert rows that move', move.insertSql)]),
       ];
     }
     case 'merge rows': {
-      const where = final.keys.length === 0 ? sitesText(final.sites) : 'by shard';
-      return [...step('Compute source rows', 'coordinator', final.rows), ...step('MERGE rows', where, final.sql)];
+      const { sites, sql, keys } = final;
+      const toAll: MotionShape = { kind: 'Broadcast Motion', senders: 1, receivers: sites.length };
+      return [
+        step('rows', 'Compute source rows', { sites: ['coordinator'], sql: final.rows }),
+        keys.length > 0
+          ? byShard('final', 'MERGE rows', sql)
+          : step('final', 'MERGE rows', { sites, sql, motion: toAll }),
+      ];
     }
     case 'change copies':
-      return step('Change all copies', sitesText(final.sites), final.sql);
-    case 'insert copies':
+      return [step('final', 'Change all copies', { sites: final.sites, sql: final.sql })];
+    case 'insert copies': {
+      const { sites, head, tail } = final;
+      const motion: MotionShape = { kind: 'Broadcast Motion', senders: 1, receivers: sites.length };
       return [
-        ...step('Compute rows', 'coordinator', final.rows),
-        ...step('Insert into all copies', sitesText(final.sites), [final.head, ' <rows> ', ...final.tail]),
+        step('rows', 'Compute rows', { sites: ['coordinator'], sql: final.rows }),
+        step('final', 'Insert into all copies', { sites, sql: [head, ' <rows> ', ...tail], motion }),
       ];
+    }
     default:
       return unreachable(final);
   }
 }
 
-function step(title: string, where: string, sql: SqlTemplate): string[] {
-  return [`-> ${title} on ${where}`, `     ${templateText(sql)}`];
+interface StepParts {
+  readonly sites: readonly Site[];
+  readonly sql: SqlTemplate;
+  readonly motion?: MotionShape;
+}
+
+function step(name: StepName, title: string, { sites, sql, motion }: StepParts): ExplainedStep {
+  return { name, title, where: sitesText(sites), sites, sql: templateText(sql), motion: motion ?? null };
+}
+
+function byShard(name: StepName, title: string, sql: SqlTemplate): ExplainedStep {
+  return { name, title, where: 'by shard', sites: null, sql: templateText(sql), motion: null };
+}
+
+function byNode(name: StepName, title: string, sql: SqlTemplate): ExplainedStep {
+  return { ...byShard(name, title, sql), where: 'their nodes' };
+}
+
+function gatherFrom(sites: readonly Site[]): MotionShape {
+  return { kind: 'Gather Motion', senders: sites.length, receivers: 1 };
+}
+
+/** As lines; `details` gives what else is known of a step, `within` naming the plan that it is in. */
+export function explainLines(
+  plan: ExplainedPlan,
+  details: (step: ExplainedStep, within: string) => readonly string[] = () => [],
+  within = '',
+): string[] {
+  const isMotion = ({ name }: ExplainedStep) => name.startsWith('motion');
+  const lines = (each: ExplainedStep) => [...stepLines(each), ...details(each, within).map((line) => `     ${line}`)];
+  return [
+    `Rung: ${plan.rung} (${plan.reason})`,
+    ...plan.constants.flatMap(({ typeName, sql }, i) => [
+      `-> Constant {${i}}: ${typeName} on coordinator`,
+      `     ${sql}`,
+    ]),
+    ...plan.steps.filter(isMotion).flatMap(lines),
+    ...(plan.first === null
+      ? []
+      : [
+          '-> First the change in WITH',
+          ...explainLines(plan.first, details, insidePlan(within, changeInWith)).map((line) => `   ${line}`),
+        ]),
+    ...plan.steps.filter((each) => !isMotion(each)).flatMap(lines),
+  ];
+}
+
+/** The name of the plan of a change in WITH, inside the statement's. */
+export const changeInWith = 'the change in WITH';
+
+/** Steps of plans inside others are told apart by the names of these plans. */
+export function insidePlan(within: string, name: string): string {
+  return `${within}${name} / `;
+}
+
+/** A plan without anything that only a server could tell. */
+export function explainPlan(plan: Plan): string[] {
+  return explainLines(explainedPlan(plan));
+}
+
+function stepLines({ title, where, sql }: ExplainedStep): string[] {
+  return sql === null ? [`-> ${title}`] : [`-> ${title} on ${where}`, `     ${sql}`];
 }
 
 function sitesText(sites: readonly Site[]): string {
-  const names = sites.map((site) => (site === 'coordinator' ? site : `node ${site}`));
-  return names.length > 0 ? names.join(', ') : 'no node';
+  return sites.length > 0 ? sites.map(siteName).join(', ') : 'no node';
+}
+
+export function siteName(site: Site): string {
+  return site === 'coordinator' ? site : `node ${site}`;
 }
 
 /** Holes as `$1` (a parameter), `{0}` (a constant) and `<motion 1>`. */

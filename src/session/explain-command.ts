@@ -1,48 +1,202 @@
-import type { ExplainStmt, Node } from '@pgsql/types';
-import type { ClientOutput } from '../execute/client-output.ts';
-import { explainPlan } from '../plan/explain.ts';
-import { encodeDataRow, encodeRowDescription } from '../wire/backend.ts';
-import { planFor, runLocal, type StatementRun } from './run-statement.ts';
+import type { ExecuteStmt, ExplainStmt, Node } from '@pgsql/types';
+import { pgError } from '../core/errors.ts';
+import { type ClientOutput, PassingOutput } from '../execute/client-output.ts';
+import { exchangeSource } from '../execute/exchange.ts';
+import { explainSteps } from '../execute/explain-steps.ts';
+import { passStatement, runPlan } from '../execute/run-plan.ts';
+import { RunWatch } from '../execute/run-watch.ts';
+import { explainedPlan, type StepName, siteName } from '../plan/explain.ts';
+import { asJson, asXml, asYaml } from '../plan/explain-formats.ts';
+import { explainJson } from '../plan/explain-json.ts';
+import { type ExplainOptions, explainOptions } from '../plan/explain-options.ts';
+import type { ExplainReport, StepReports } from '../plan/explain-report.ts';
+import { explainText } from '../plan/explain-text.ts';
+import type { Plan } from '../plan/plan.ts';
+import { explainedStart } from '../plan/statement-text.ts';
+import { createSource, textBetween } from '../sql/source.ts';
+import { encodeQuery } from '../wire/frontend.ts';
+import { describeOn } from './describe.ts';
+import { describeStatement } from './describe-statement.ts';
+import { evaluateParameters, findPrepared } from './prepare-commands.ts';
+import { executionContext, finishPlanned, planFor, runLocal, type StatementRun } from './run-statement.ts';
+import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
+import { withUserPosition } from './shown-error.ts';
+import { shownParameters } from './shown-parameters.ts';
+import { checkViewAccess } from './view-access.ts';
 
-const textOid = 25;
-
-/** EXPLAIN of what the coordinator alone answers is PostgreSQL's; of all else it is the list of steps. */
+/**
+ * EXPLAIN of what the coordinator alone answers is PostgreSQL's. Of all else it is the list of steps, and beneath each step the plan of a
+ * server that takes part. With ANALYZE the statement runs, and what each server did is shown.
+ */
 export async function runExplain(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
-  const { query } = (run.statement.node as { ExplainStmt: ExplainStmt }).ExplainStmt;
-  const kind = Object.keys(query as Node)[0] ?? '';
-  const inner = { ...run.statement, node: query as Node, kind };
-  const plan = await planFor(session, { ...run, statement: inner });
-  if (plan.rung === 'local') return runLocal(session, run, output);
-  const lines = explainPlan(plan);
+  const explain = (run.statement.node as { ExplainStmt: ExplainStmt }).ExplainStmt;
+  const source = createSource(run.statement);
+  const start = explainedStart(source);
+  const prefix = textBetween(source, 0, start);
+  const options = explainOptions(explain);
+  if (!isPrepared(explain)) await checkStatement(session, run);
+  const bound = await explainedRun(session, run, explain, textBetween(source, start, source.bytes.length));
+  const asked = options.genericPlan ? await withoutValues(session, bound) : bound;
+  const startedAtMs = performance.now();
+  const plan = await planFor(session, asked, options.genericPlan);
+  const planningMs = performance.now() - startedAtMs;
+  if (plan.rung === 'local') {
+    return isPrepared(explain)
+      ? explainLocally(session, `${prefix} ${asked.statement.text}`, asked, output)
+      : runLocal(session, run, output);
+  }
+  await checkOptions(session, prefix);
+  if (plan.views) await checkViewAccess(session, plan.views);
+  const steps = await explainPlanned(session, { run: asked, plan, options, output });
+  const report: ExplainReport = {
+    ...{ plan: explainedPlan(plan), options, planningMs },
+    ...{ steps: steps.reports, executionMs: steps.executionMs },
+    parameters: options.genericPlan ? [] : await shownParameters(session, asked.parameters),
+  };
+  sayReport(report, output);
+  if (options.analyze) await finishPlanned(session, asked.statement);
+}
+
+interface Explained {
+  readonly run: StatementRun;
+  readonly plan: Plan;
+  readonly options: ExplainOptions;
+  readonly output: ClientOutput;
+}
+
+async function explainPlanned(
+  session: SessionState,
+  { run, plan, options, output }: Explained,
+): Promise<{ reports: StepReports; executionMs: number | null }> {
+  session.transaction.ensureBlock();
+  const context = executionContext(session, run.parameters);
+  const allServers = session.transaction.settings.values.get('citus.explain_all_tasks') === 'on';
+  const serverName = (label: string) => {
+    const node = session.catalog.nodes.find(({ name }) => name === label);
+    return node === undefined ? label : `${siteName(node.id)} (${node.name})`;
+  };
+  if (!options.analyze) {
+    const reports = await explainSteps(plan, { options, allServers, serverName }, context);
+    return { reports, executionMs: null };
+  }
+  const watch = new RunWatch({
+    ...{ explain: options, allServers, serverName, now: () => performance.now() },
+    mayRepeat: (step) => mayRepeat(step, plan),
+  });
+  const startedAtMs = performance.now();
+  try {
+    await runPlan(plan, { ...context, instruments: watch }, new DiscardedRows(output));
+  } catch (error) {
+    throw await withUserPosition(session, run, error);
+  }
+  const executionMs = performance.now() - startedAtMs;
+  await watch.sampleLater();
+  return { reports: watch.reports(), executionMs };
+}
+
+/**
+ * A sample runs a step's statement once more, and undoes it. That is not done where it can't be undone: nextval() in rows that the
+ * coordinator computes, and what triggers do elsewhere.
+ */
+function mayRepeat(step: StepName, { final, change }: Plan): boolean {
+  if (step.startsWith('motion')) return true;
+  if (step === 'rows') return false;
+  const tables = [final, change?.plan.final].flatMap((each) => (each && 'table' in each ? [each.table] : []));
+  return !tables.some(({ hasRowTriggers }) => hasRowTriggers);
+}
+
+/** The statement that is explained. That of EXECUTE is the prepared one, with the values of the call. */
+async function explainedRun(
+  session: SessionState,
+  run: StatementRun,
+  { query }: ExplainStmt,
+  text: string,
+): Promise<StatementRun> {
+  if (query && 'ExecuteStmt' in query) return preparedRun(session, query.ExecuteStmt);
+  const [statement] = session.services.statements.parse(text);
+  if (statement === undefined) throw pgError('syntaxError', 'EXPLAIN needs a statement');
+  return { ...run, statement };
+}
+
+async function preparedRun(session: SessionState, command: ExecuteStmt): Promise<StatementRun> {
+  const prepared = findPrepared(session, command.name ?? '');
+  if (prepared.statement === null) throw pgError('syntaxError', 'EXPLAIN needs a statement');
+  const parameters = await evaluateParameters(session, prepared, command);
+  return { statement: prepared.statement, parameters, extended: true };
+}
+
+/** GENERIC_PLAN: the parameters have types only. */
+async function withoutValues(session: SessionState, run: StatementRun): Promise<StatementRun> {
+  const { parameterOids } = await describeStatement(session, run.statement, []);
+  return { ...run, parameters: parameterOids.map((typeOid) => ({ typeOid, format: 0, bytes: null })) };
+}
+
+function isPrepared({ query }: ExplainStmt): boolean {
+  return query !== undefined && 'ExecuteStmt' in (query as Node);
+}
+
+/** What is wrong with the statement as such the coordinator finds, with the position in the client's own text. */
+async function checkStatement(session: SessionState, run: StatementRun): Promise<void> {
+  if (run.extended) return;
+  await describeOn(await session.coordinator(), run.statement.text, []);
+}
+
+/** The coordinator judges the options. */
+async function checkOptions(session: SessionState, prefix: string): Promise<void> {
+  const bytes = encodeQuery(`${prefix} SELECT`);
+  await exchangeSource(await session.coordinator(), bytes).run(() => {});
+}
+
+async function explainLocally(
+  session: SessionState,
+  sql: string,
+  { parameters }: StatementRun,
+  output: ClientOutput,
+): Promise<void> {
+  const connection = await session.coordinator('data');
+  session.transaction.markWritten('coordinator');
+  const context = executionContext(session, parameters);
+  output.complete(await passStatement(connection, { sql, values: parameters }, context, output));
+}
+
+const formatOids = { text: 25, yaml: 25, json: 114, xml: 142 } as const;
+
+function sayReport(report: ExplainReport, output: ClientOutput): void {
+  const { format } = report.options;
+  const column = { name: 'QUERY PLAN', typeOid: formatOids[format] };
+  const lines = format === 'text' ? explainText(report) : [documentOf(report)];
   sayRows(
     output,
-    [{ name: 'QUERY PLAN', typeOid: textOid }],
+    [column],
     lines.map((line) => [line]),
   );
   output.complete('EXPLAIN');
 }
 
-/** Rows of the router's own making, as text. */
-export function sayRows(
-  output: ClientOutput,
-  columns: readonly { readonly name: string; readonly typeOid: number }[],
-  rows: readonly (readonly (string | null)[])[],
-): void {
-  if (output.wantsDescription) {
-    output.describe(
-      encodeRowDescription(
-        columns.map(({ name, typeOid }) => ({
-          name,
-          tableOid: 0,
-          columnNumber: 0,
-          typeOid,
-          typeSize: -1,
-          typeModifier: -1,
-          format: 0,
-        })),
-      ),
-    );
+function documentOf(report: ExplainReport): string {
+  const document = explainJson(report);
+  switch (report.options.format) {
+    case 'yaml':
+      return asYaml(document);
+    case 'xml':
+      return asXml(document);
+    default:
+      return asJson(document);
   }
-  for (const row of rows) output.row(encodeDataRow(row.map((value) => (value === null ? null : Buffer.from(value)))));
+}
+
+/** The rows of a statement that runs under EXPLAIN; its notices are passed on. */
+class DiscardedRows extends PassingOutput {
+  override get wantsDescription(): boolean {
+    return false;
+  }
+
+  override get resultFormats(): readonly number[] {
+    return [];
+  }
+
+  override describe(): void {}
+
+  override row(): void {}
 }

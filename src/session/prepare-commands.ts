@@ -107,7 +107,7 @@ async function parameterTypes(session: SessionState, command: PrepareStmt): Prom
 }
 
 /** The arguments, evaluated once on the coordinator, as text of the parameters' types. */
-async function evaluateParameters(
+export async function evaluateParameters(
   session: SessionState,
   prepared: PreparedStatement,
   command: ExecuteStmt,

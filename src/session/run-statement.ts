@@ -135,8 +135,13 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     const oids = run.parameters.map((parameter) => parameter.typeOid);
     await noteCursor(session, run.statement, oids);
   }
-  if (run.statement.kind === 'CreateTableAsStmt') await noteSchemaChange(session, run);
-  await afterLocalStatement(session, run.statement);
+  await finishPlanned(session, run.statement);
+}
+
+/** What a planned statement has left behind on the coordinator. */
+export async function finishPlanned(session: SessionState, statement: ParsedStatement): Promise<void> {
+  await noteSchemaChange(session, statement);
+  await afterLocalStatement(session, statement);
 }
 
 /** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */
@@ -152,11 +157,13 @@ function givesRows({ kind, node }: ParsedStatement): boolean {
   return statement.returningList !== undefined || statement.returningClause !== undefined;
 }
 
-export async function planFor(session: SessionState, run: StatementRun): Promise<Plan> {
+/** `unbound`: the plan is to hold for any values of the parameters. */
+export async function planFor(session: SessionState, run: StatementRun, unbound = false): Promise<Plan> {
+  const planned = await plannedParameters(session, run.parameters);
   const searchPath = await session.searchPath();
   const context: PlanContext = {
     ...withTemporaryViews(session, searchPath),
-    parameters: await plannedParameters(session, run.parameters),
+    parameters: unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned,
     inTransaction: session.transaction.inBlock,
     force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
   };
@@ -221,7 +228,7 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
         described,
       )
     : await passToClient(exchangeSource(connection, encodeQuery(sql)), described);
-  await noteSchemaChange(session, run);
+  await noteSchemaChange(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
 }
@@ -237,10 +244,8 @@ function isMaterializedView({ node }: ParsedStatement): boolean {
 }
 
 /** CREATE TABLE AS makes a relation that the catalog has to know. */
-async function noteSchemaChange(session: SessionState, run: StatementRun): Promise<void> {
-  const makesTable =
-    run.statement.kind === 'CreateTableAsStmt' ||
-    (run.statement.kind === 'SelectStmt' && 'intoClause' in (run.statement.node as { SelectStmt: object }).SelectStmt);
+async function noteSchemaChange(session: SessionState, { kind, node }: ParsedStatement): Promise<void> {
+  const makesTable = kind === 'CreateTableAsStmt' || ('SelectStmt' in node && 'intoClause' in node.SelectStmt);
   if (makesTable) await session.schemaWasChanged();
 }
 

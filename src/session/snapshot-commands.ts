@@ -6,7 +6,7 @@ import type { ClientOutput } from '../execute/client-output.ts';
 import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { nameParts } from '../sql/walk.ts';
-import { sayRows } from './explain-command.ts';
+import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
