@@ -35,12 +35,15 @@ export async function sampleOn(
   analyze: boolean,
 ): Promise<ServerPlan> {
   await connection.query(`SAVEPOINT ${savepoint}`);
+  const { onKeyReport } = connection;
+  connection.onKeyReport = null;
   try {
     return await explainOn(connection, rendered, options, analyze);
   } catch (error) {
     if (!(error instanceof PgError) || isFatal(error)) throw error;
     return { kind: 'none', reason: error.message };
   } finally {
+    connection.onKeyReport = onKeyReport;
     if (!connection.closed) {
       await connection.query(`ROLLBACK TO SAVEPOINT ${savepoint}; RELEASE SAVEPOINT ${savepoint}`);
     }
