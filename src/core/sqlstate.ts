@@ -41,6 +41,7 @@ export const conditions = {
   undefinedFunction: '42883',
   undefinedTable: '42P01',
   undefinedObject: '42704',
+  dependentObjectsStillExist: '2BP01',
   undefinedParameter: '42P02',
   duplicateColumn: '42701',
   duplicateCursor: '42P03',

@@ -139,6 +139,7 @@ export const adminSignatures = {
       { name: 'pending', type: 'text' },
     ],
   },
+  pgherd_resume_job: { parameters: [{ name: 'job_id', type: 'bigint' }], returns: 'void' },
   pgherd_settings: {
     parameters: [{ name: 'setting', type: 'text', default: 'NULL' }],
     returns: [

@@ -10,6 +10,7 @@ import { alterSystem, settingsOfServers } from './alter-system.ts';
 import { createDistributedTable, notice } from './distribute.ts';
 import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
+import { resumeIndexJob } from './online-index.ts';
 import { createReferenceTable } from './reference.ts';
 import { runOnCoordinator, runOnNodes } from './run-command.ts';
 import { undistributeTable } from './undistribute.ts';
@@ -138,6 +139,10 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
       server,
       context === 'postmaster' ? 'restart' : 'reload',
     ]);
+  },
+  pgherd_resume_job: async (tx, [job]) => {
+    await resumeIndexJob(tx, number(job, 'job_id'));
+    return nothing;
   },
   pgherd_settings: async (tx, [name]) => {
     const found = await settingsOfServers(tx, name ?? null);

@@ -77,9 +77,13 @@ export async function settingsOfServers(tx: HerdTransaction, name: string | null
 async function sitesOf(tx: HerdTransaction): Promise<Site[]> {
   const nodes = activeNodes(await tx.snapshot());
   return [
-    { id: 0, name: 'coordinator', runner: tx.apart('coordinator') },
-    ...nodes.map(({ id, name }) => ({ id, name, runner: tx.apart(id) })),
+    { id: 0, name: 'coordinator', runner: apart(tx, 'coordinator') },
+    ...nodes.map(({ id, name }) => ({ id, name, runner: apart(tx, id) })),
   ];
+}
+
+function apart(tx: HerdTransaction, site: 'coordinator' | number): SqlRunner {
+  return { query: (sql, parameters) => tx.beside(site, (runner) => runner.query(sql, parameters)) };
 }
 
 async function readEach(sites: readonly Site[], name: string) {

@@ -45,7 +45,9 @@ export function classifyDdl(
   const outside =
     found.kind === 'maintenance'
       ? needsNoTransaction(kind, fields)
-      : found.kind === 'local' && isConcurrent(kind, fields);
+      : (found.kind === 'local' && isConcurrent(kind, fields)) ||
+        found.kind === 'create index online' ||
+        found.kind === 'drop index online';
   return { ...found, changesCatalog: rule !== undefined && found.kind !== 'refuse', outsideTransaction: outside };
 }
 
@@ -165,6 +167,7 @@ function rename(fields: Rename, context: Context): DdlKind {
 }
 
 interface Drop {
+  readonly concurrent?: boolean;
   readonly removeType?: string;
   readonly objects?: Node[];
   readonly behavior?: string;
@@ -186,6 +189,12 @@ function drop(fields: Drop, context: Context): DdlKind {
   if (!relationTypes.has(type)) {
     const scope = everyTable(context);
     return object(context, { scope, nodeText: withMissingOk('DropStmt', fields, context) });
+  }
+  if (type === 'OBJECT_INDEX' && fields.concurrent) {
+    const index = relationNamed(context, names[0] ?? []);
+    // More than one, and CASCADE, PostgreSQL refuses.
+    if (names.length !== 1 || index?.kind !== 'index' || fields.behavior === 'DROP_CASCADE') return local;
+    return { kind: 'drop index online', index: index.oid, refusedInBlock: 'DROP INDEX CONCURRENTLY' };
   }
   if (fields.behavior !== 'DROP_CASCADE' && type !== 'OBJECT_INDEX' && type !== 'OBJECT_STATISTIC_EXT') {
     // The names of triggers and policies come after those of their tables.

@@ -156,6 +156,8 @@ function alterLocal(
 
 interface CreateIndex {
   readonly relation?: RangeVar;
+  readonly unique?: boolean;
+  readonly indexParams?: Node[];
   readonly concurrent?: boolean;
 }
 
@@ -165,7 +167,21 @@ export function createIndex(fields: CreateIndex, context: Context): DdlKind {
   if (!fields.concurrent) return changesTables(context, [relation.oid]);
   const { concurrent: _, ...plain } = fields;
   const text = deparseChecked({ IndexStmt: plain } as unknown as Node);
+  if (!needsGlobalIndex(fields, relation)) {
+    return {
+      kind: 'create index online',
+      ...{ oid: relation.oid, plain: text, refusedInBlock: 'CREATE INDEX CONCURRENTLY' },
+    };
+  }
   return changesTables(context, [relation.oid], { text, shellAccess: !isMaintenanceText(text) });
+}
+
+/** A unique index without the distribution column is a table of its own, made in one transaction. */
+function needsGlobalIndex({ unique, indexParams = [] }: CreateIndex, { distributed }: RelationEntry): boolean {
+  const distribution = distributed?.distribution;
+  if (!unique || distribution?.kind !== 'distributed') return false;
+  const columns = indexParams.flatMap((each) => ('IndexElem' in each ? [each.IndexElem.name] : []));
+  return !distribution.keys.every(({ name }) => columns.includes(name));
 }
 
 export function onRelation(

@@ -26,6 +26,14 @@ export type DdlKind =
       readonly nodeText: string;
       readonly nodeFunction: string | null;
     }
+  /** CREATE INDEX CONCURRENTLY; `plain`: without CONCURRENTLY. */
+  | {
+      readonly kind: 'create index online';
+      readonly oid: number;
+      readonly plain: string;
+      readonly refusedInBlock: string;
+    }
+  | { readonly kind: 'drop index online'; readonly index: number; readonly refusedInBlock: string }
   | { readonly kind: 'role'; readonly name: string | null; readonly nodeText: string }
   | { readonly kind: 'schema privileges' }
   | { readonly kind: 'rename schema'; readonly from: string; readonly to: string }

@@ -12,6 +12,7 @@ import { distributeByClause, relationExists } from './distribute-by-clause.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { changeObjects } from './object-ddl.ts';
+import { createIndexOnline, dropIndexOnline } from './online-index.ts';
 import { onNodes } from './place-table.ts';
 import { redistribute } from './redistribute.ts';
 import { changeRole } from './role-ddl.ts';
@@ -51,6 +52,12 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       });
       return result.tag;
     }
+    case 'create index online':
+      await createIndexOnline(tx, snapshot, { ...action, text });
+      return 'CREATE INDEX';
+    case 'drop index online':
+      await dropIndexOnline(tx, snapshot, { ...action, text });
+      return 'DROP INDEX';
     case 'objects': {
       const { nodeText, nodeFunction, scope } = action;
       return (await changeObjects(tx, snapshot, { scope, run, nodeText, nodeFunction })).tag;

@@ -25,8 +25,8 @@ export interface HerdTransaction {
   readonly coordinator: SqlRunner;
   /** Joins the node as a writing participant; also a node that was added to pgherd.node in this transaction. */
   node(id: NodeId): Promise<SqlRunner>;
-  /** A server outside of this transaction, each statement by itself: for what runs in no transaction block. */
-  apart(site: 'coordinator' | NodeId): SqlRunner;
+  /** Lends a connection outside of this transaction, in none of its own: for what runs in no transaction block. */
+  beside<T>(site: 'coordinator' | NodeId, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
   /** Read again inside this transaction. */
   snapshot(): Promise<CatalogSnapshot>;
   /** The catalog changed: its version is bumped and all routers refresh before the statement returns. */

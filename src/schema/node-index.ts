@@ -82,11 +82,21 @@ function indexEverywhereSql(table: NodeTable, index: PlainIndex): string[] {
 }
 
 function indexOnHoldersSql(table: NodeTable, index: PlainIndex): string[] {
-  return holders(table).map(({ relation }) => `${createIndex(index)} ON ${relation} ${index.definition}`);
+  return holders(table).map(({ relation }) => createIndexSql(index, relation));
 }
 
-function createIndex({ name, unique }: PlainIndex): string {
-  return `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${quoteIdentifier(name)}`;
+export function createIndexSql(index: PlainIndex & { readonly concurrently?: true }, relation: string): string {
+  return `${createIndex(index)} ON ${relation} ${index.definition}`;
+}
+
+/** The parent's index over those that its leaves have already. Again and again the same. */
+export function attachIndexSql(table: NodeTable, index: PlainIndex): string[] {
+  const onParent = createIndex(index).replace(' INDEX ', ' INDEX IF NOT EXISTS ');
+  return [`${onParent} ON ONLY ${parentName(table)} ${index.definition}`, ...attachSql(table, index.name)];
+}
+
+function createIndex({ name, unique, concurrently }: PlainIndex & { readonly concurrently?: true }): string {
+  return `CREATE ${unique ? 'UNIQUE ' : ''}INDEX ${concurrently ? 'CONCURRENTLY ' : ''}${quoteIdentifier(name)}`;
 }
 
 function attachSql(table: NodeTable, name: string): string[] {
@@ -106,8 +116,12 @@ export function dropKeySql(table: NodeTable, constraint: ConstraintShape): strin
   return relations.map((relation) => `ALTER TABLE ${relation} DROP CONSTRAINT ${quoteIdentifier(constraint.name)}`);
 }
 
-export function dropIndexSql(table: NodeTable, name: string): string[] {
-  return [`DROP INDEX ${quoteQualified(table.shape.schema, name)}`];
+/** Of an invalid index nobody knows how much of it there is. */
+export function dropIndexSql(table: NodeTable, name: string, valid = true): string[] {
+  const onParent = quoteQualified(table.shape.schema, name);
+  if (valid) return [`DROP INDEX ${onParent}`];
+  const schemas = holders(table).map(({ schema }) => quoteQualified(schema, name));
+  return [onParent, ...schemas].map((index) => `DROP INDEX IF EXISTS ${index}`);
 }
 
 /** Renames a constraint's index with the constraint. An exclusion constraint has no index on the parent. */

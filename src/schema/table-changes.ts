@@ -172,7 +172,7 @@ function dropSql(
       .flatMap((constraint) =>
         constraint.index ? dropKeySql(after, constraint) : [dropConstraintSql(after, constraint)],
       ),
-    ...indexes.gone.flatMap((index) => dropIndexSql(after, index.name)),
+    ...indexes.gone.flatMap((index) => dropIndexSql(after, index.name, index.valid)),
     ...lookups.gone.flatMap((lookup) => dropIndexSql(after, lookup.name)),
   ];
 }

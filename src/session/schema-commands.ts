@@ -1,5 +1,9 @@
 import { collectResult } from '../backend/collect-result.ts';
+import type { ServerConnection } from '../backend/server-connection.ts';
+import type { Site } from '../catalog/site.ts';
 import type { DistributedTable } from '../catalog/snapshot.ts';
+import { pgError } from '../core/errors.ts';
+import type { SqlRunner } from '../core/runner.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
@@ -43,6 +47,9 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
     return;
   }
   if (!action.outsideTransaction) session.transaction.ensureBlock();
+  else if (action.refusedInBlock && session.transaction.inBlock) {
+    throw pgError('activeSqlTransaction', `${action.refusedInBlock} cannot run inside a transaction block`);
+  }
   const tag = await runSchemaAction(session, statement, action);
   await afterLocalStatement(session, statement);
   output.complete(tag);
@@ -79,7 +86,7 @@ async function schemaTransaction(
       session.transaction.markWritten(id);
       return services.withOwner(node, id);
     },
-    apart: (site) => session.aside(site),
+    beside: (site, work) => session.beside((own) => cancellable(session, own, site, work), site),
     snapshot: () => services.loadCatalog(coordinator),
     changed: () => {
       changed = true;
@@ -100,6 +107,22 @@ async function schemaTransaction(
       if (changed) await session.schemaWasChanged();
     },
   };
+}
+
+/** A cancel request of the client reaches it, as it reaches the transaction's connections. */
+async function cancellable<T>(
+  { signal, services }: SessionState,
+  connection: ServerConnection,
+  site: Site,
+  work: (runner: SqlRunner) => Promise<T>,
+): Promise<T> {
+  const cancel = () => void connection.cancel().catch(() => {});
+  signal.addEventListener('abort', cancel, { once: true });
+  try {
+    return await work(services.withOwner(connection, site));
+  } finally {
+    signal.removeEventListener('abort', cancel);
+  }
 }
 
 /** A long copy says now and then how far it is. */

@@ -70,8 +70,8 @@ export interface NoticeFields {
 export interface SchemaTransaction {
   readonly coordinator: SqlRunner;
   node(id: NodeId): Promise<SqlRunner>;
-  /** Outside of the transaction. */
-  apart(site: Site): SqlRunner;
+  /** Lends a connection outside of the transaction. */
+  beside<T>(site: Site, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
   snapshot(): Promise<CatalogSnapshot>;
   changed(): void;
   notice(fields: NoticeFields): void;
@@ -95,6 +95,8 @@ export interface SchemaAction {
   readonly changesCatalog: boolean;
   /** PostgreSQL refuses it in a transaction block (VACUUM). */
   readonly outsideTransaction: boolean;
+  /** What it is called when it comes in one, if no server would say so. */
+  readonly refusedInBlock?: string;
 }
 
 /** What the schema room does for sessions; put together in `cli/schema-services.ts`. */

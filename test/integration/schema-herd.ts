@@ -140,7 +140,7 @@ class TestTransaction implements HerdTransaction {
     return client;
   }
 
-  apart(): Client {
+  beside(): never {
     throw new Error('this herd has no connections beside its transaction');
   }
 
