@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { CommitOutcome } from '../transaction/commit-protocol.ts';
+import { forgetSql } from '../transaction/decision-sql.ts';
 import type { Fence } from '../transaction/fence.ts';
-import { decisionKey, type TransactionName } from '../transaction/gid.ts';
-import { inheritedCommits, type RecoveryHost, recover } from '../transaction/recovery.ts';
+import type { TransactionName } from '../transaction/gid.ts';
+import { type RecoveryHost, recover } from '../transaction/recovery.ts';
+import { TransactionBook } from '../transaction/transaction-book.ts';
 import type { CatalogKeeper } from './catalog-keeper.ts';
 import type { ControlPlane } from './control-plane.ts';
 
@@ -11,6 +14,7 @@ const recoveryIntervalMs = 10_000;
 /** While something of this router's own is unsettled. */
 const unsettledIntervalMs = 1_000;
 const forgetIntervalMs = 1_000;
+const retryMs = 500;
 
 /** Names the transactions of this router, remembers which are under way, and runs recovery at start and in the background. */
 export class RecoveryKeeper {
@@ -18,14 +22,10 @@ export class RecoveryKeeper {
   readonly #catalog: CatalogKeeper;
   readonly #fence: Fence;
   readonly #log: Log;
-  #sequence = 0;
-  /** By decision key: begun, and its session has not ended it. */
-  #inFlight = new Set<string>();
-  /** By decision key: ended, and some node could not be told, or may prepare yet. */
-  #unsettled = new Set<string>();
-  /** Decisions that have served. */
-  #settled: string[] = [];
+  readonly #book = new TransactionBook();
   #timers: NodeJS.Timeout[] = [];
+  /** A sweep has reached the coordinator. */
+  #swept = false;
   #running: Promise<void> = Promise.resolve();
   /** A sweep that has not begun yet: whoever wants one has it. */
   #next: Promise<void> | null = null;
@@ -38,11 +38,13 @@ export class RecoveryKeeper {
     fence.onNeeded = () => void this.#recover();
   }
 
+  /** Resolves when no dead router can decide any more, and what could be settled is. */
   async open(): Promise<void> {
-    await this.#recover();
+    do await this.#recover();
+    while (!this.#swept && (await sleep(retryMs, true)));
     this.#timers.push(
       setInterval(() => void this.#recover(), recoveryIntervalMs).unref(),
-      setInterval(() => void (this.#unsettled.size > 0 && this.#recover()), unsettledIntervalMs).unref(),
+      setInterval(() => void (this.#book.hasUnsettled && this.#recover()), unsettledIntervalMs).unref(),
       setInterval(() => void this.#forgetSettled(this.#control.coordinator), forgetIntervalMs).unref(),
     );
   }
@@ -54,24 +56,16 @@ export class RecoveryKeeper {
   }
 
   nextTransactionName(): TransactionName {
-    this.#sequence += 1;
-    const name = {
-      clusterId: this.#catalog.snapshot.clusterId,
-      epoch: this.#catalog.epoch,
-      sequence: this.#sequence,
-    };
-    this.#inFlight.add(decisionKey(name));
-    return name;
+    return this.#book.begin(this.#catalog.snapshot.clusterId, this.#catalog.epoch);
   }
 
-  /** A session has done what it could. */
+  served(keys: readonly string[]): void {
+    this.#book.served(keys);
+  }
+
   ended(name: TransactionName, outcome: CommitOutcome): void {
-    const key = decisionKey(name);
-    this.#inFlight.delete(key);
-    if (outcome.unsettled.length > 0) {
-      this.#unsettled.add(key);
-      void this.#recover();
-    } else if (outcome.kind === 'committed') this.#settled.push(key);
+    this.#book.ended(name, outcome);
+    if (outcome.unsettled.length > 0) void this.#recover();
   }
 
   #recover(): Promise<void> {
@@ -85,14 +79,11 @@ export class RecoveryKeeper {
 
   async #sweep(): Promise<void> {
     try {
-      const { settled, unreachable } = await recover(this.#host());
-      for (const key of settled) this.#unsettled.delete(key);
+      const { settled, owed, complete } = await recover(this.#host());
+      this.#book.settled(settled);
       this.#fence.markSettled(settled);
-      if (unreachable.length === 0) return;
-      for (const { key, nodes } of await inheritedCommits(this.#control.coordinator)) {
-        const unasked = nodes.filter((node) => unreachable.includes(node));
-        if (unasked.length > 0) this.#fence.markUnsettled(key, unasked);
-      }
+      for (const { key, nodes } of owed) this.#fence.markUnsettled(key, nodes);
+      this.#swept ||= complete;
     } catch (error) {
       this.#log.warn({ error: String(error) }, 'recovery did not finish; trying again');
     }
@@ -100,27 +91,21 @@ export class RecoveryKeeper {
 
   #host(): RecoveryHost {
     const { snapshot, epoch } = this.#catalog;
-    const inFlight = new Set(this.#inFlight);
-    const lastSequence = this.#sequence;
     return {
       log: this.#log,
       fence: this.#fence,
+      served: (keys) => this.#book.served(keys),
       clusterId: snapshot.clusterId,
       nodes: snapshot.nodes.map((node) => node.id),
-      unsettled: [...this.#unsettled],
-      isOwn: (name) => name.epoch === epoch,
-      leftOver: (name) => name.sequence <= lastSequence && !inFlight.has(decisionKey(name)),
+      ...this.#book.scope(epoch),
       control: () => this.#control.coordinator,
       onNode: (id, work) => this.#control.onNode(id, snapshot, work),
     };
   }
 
   async #forgetSettled(runner: SqlRunner): Promise<void> {
-    const keys = this.#settled.splice(0);
+    const keys = this.#book.takeServed();
     if (keys.length === 0) return;
-    const list = keys.map((key) => `'${key}'`).join(', ');
-    await runner
-      .query(`DELETE FROM pgherd.transaction_decision WHERE gid IN (${list})`)
-      .catch(() => this.#settled.push(...keys));
+    await runner.query(forgetSql(keys)).catch(() => this.#book.served(keys));
   }
 }

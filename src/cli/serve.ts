@@ -161,6 +161,7 @@ function routerServices(options: RouterOptions, { control, catalog, recovery, po
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
     decisionProof: (name) => catalog.decisionProof(name),
+    served: (keys) => recovery.served(keys),
     ended: (name, outcome) => recovery.ended(name, outcome),
     onNode: (id, work) => control.onNode(id, catalog.snapshot, work),
     schema: schemaServices(),

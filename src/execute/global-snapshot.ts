@@ -37,7 +37,7 @@ export async function openSnapshots(
     const opening = await fence.open(sites, signal, () =>
       openAll(exchanges, inBlock ? maxOpeningInBlockMs : maxOpeningMs),
     );
-    if (opening.kind === 'opened' && opening.value === 'opened') return bySite;
+    if (opening.confidence === 'sure' && opening.value === 'opened') return bySite;
     await giveUp(exchanges);
     // Cancelling fails a block; nothing was cancelled when only the fence is in doubt.
     if (attempt === maxAttempts || (inBlock && opening.value === 'late')) throw snapshotsLate();

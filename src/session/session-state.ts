@@ -212,6 +212,7 @@ export class SessionState {
       control: () => services.control(),
       decisionProof: (name) => services.decisionProof(name),
       onNode: (node, work) => services.onNode(node, work),
+      served: (keys) => services.served(keys),
       ended: (name, outcome) => services.ended(name, outcome),
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {

@@ -42,7 +42,15 @@ export function* commitProtocol(transaction: TransactionShape): Protocol<CommitO
   yield [{ kind: 'enter fence' }];
   const outcome = yield* decided(transaction, votes);
   const untold = outcome.kind === 'aborted' ? [] : outcome.unsettled;
-  yield [{ kind: 'leave fence', key: decisionKey(name), told: [], untold }];
+  yield [
+    {
+      kind: 'leave fence',
+      key: decisionKey(name),
+      told: [],
+      untold,
+      served: outcome.kind === 'committed' && untold.length === 0,
+    },
+  ];
   return outcome;
 }
 

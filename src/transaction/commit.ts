@@ -29,6 +29,8 @@ export interface CommitHost {
   control(): SqlRunner;
   /** One connection to a node, as the router's own role. */
   onNode<T>(node: NodeId, work: (connection: SqlRunner) => Promise<T>): Promise<T>;
+  /** Its decision row may be forgotten. */
+  served(keys: readonly string[]): void;
   /** The transaction is over for its session. */
   ended(name: TransactionName, outcome: CommitOutcome): void;
 }
@@ -144,6 +146,7 @@ class CommitPerformer {
         this.#inFence = true;
         return { kind: 'done' };
       case 'leave fence':
+        if (effect.served) host.served([effect.key]);
         this.leaveFence(effect.untold);
         return { kind: 'done' };
       case 'decide':
@@ -161,6 +164,7 @@ class CommitPerformer {
       case 'end readers':
         await endAll(this.#readers(), effect.verb);
         return { kind: 'done' };
+      case 'fence dead epochs':
       case 'list fenced decisions':
       case 'list prepared':
       case 'fence epoch':
@@ -174,7 +178,7 @@ class CommitPerformer {
   leaveFence(untold: readonly NodeId[]): void {
     if (!this.#inFence) return;
     const { fence } = this.#host;
-    if (untold.length > 0) fence.markUnsettled(decisionKey(this.#name), untold);
+    fence.markUnsettled(decisionKey(this.#name), untold);
     fence.leaveCommit();
     this.#inFence = false;
   }

@@ -93,3 +93,10 @@ export async function askDecision(control: SqlRunner, key: string): Promise<Answ
     return failure(error);
   }
 }
+
+/** Deletes rows that have served. An abort of a living epoch stays: a commit of the same name may still be on its way to the coordinator. */
+export function forgetSql(keys: readonly string[]): string {
+  return `DELETE FROM pgherd.transaction_decision d WHERE d.gid IN (${keys.map((key) => `'${key}'`).join(', ')})
+  AND (d.decision = 'commit' OR EXISTS (SELECT FROM pgherd.router_epoch e
+         WHERE e.epoch = split_part(d.gid, ':', 3)::bigint AND e.fenced))`;
+}

@@ -1,7 +1,7 @@
 import type { ServerConnection, TransactionStatus } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
-import { PgError, pgError, unsupported } from '../core/errors.ts';
+import { pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
@@ -219,7 +219,7 @@ export class DistributedTransaction {
         members.map((member) => (member.inBlock ? member.connection.query('SELECT 1') : this.#begin(member, block))),
       ),
     );
-    if (opening.kind === 'opened') return;
+    if (opening.confidence === 'sure') return;
     throw pgError('serializationFailure', 'could not take the snapshots of all nodes between two commits', {
       hint: 'Run the transaction again.',
     });

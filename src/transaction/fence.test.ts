@@ -81,5 +81,5 @@ test('a cancelled statement waits no longer', async () => {
   statement.abort();
   await expect(opening).rejects.toMatchObject({ code: '57014' });
   fence.leaveCommit();
-  expect((await fence.open([1, 2], never, async () => 'next')).kind).toBe('opened');
+  expect((await fence.open([1, 2], never, async () => 'next')).value).toBe('next');
 });

@@ -1,7 +1,10 @@
 import type { Site } from '../catalog/site.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
-import { pgError } from '../core/errors.ts';
-import { type FenceLock, FenceTurns, type Side } from './fence-turns.ts';
+import { unreachable } from '../core/assert.ts';
+import { type PgError, pgError } from '../core/errors.ts';
+import { type FenceLock, FenceTurns } from './fence-turns.ts';
+import { type Confidence, type OpeningEffect, openingProtocol } from './opening-protocol.ts';
+import { UnsettledCommits } from './unsettled-commits.ts';
 
 /** The lock that the routers of a herd share, on one connection to the coordinator. */
 export interface HerdLock extends FenceLock {
@@ -9,10 +12,10 @@ export interface HerdLock extends FenceLock {
   confirm(sites: readonly Site[]): Promise<boolean>;
 }
 
-export type Opened<T> =
-  | { readonly kind: 'opened'; readonly value: T }
-  /** Snapshots may fall between the servers of a commit: they are to be given up. */
-  | { readonly kind: 'doubtful'; readonly value: T };
+export interface Opened<T> {
+  readonly confidence: Confidence;
+  readonly value: T;
+}
 
 /** How long an opening waits for commits to end. Deferred triggers may make them wait for this very session. Milliseconds. */
 const maxFenceWaitMs = 10_000;
@@ -25,8 +28,7 @@ const maxFenceWaitMs = 10_000;
 export class Fence {
   readonly #turns = new FenceTurns();
   #herdLock: HerdLock | null = null;
-  /** By decision key: nodes that don't show yet what was, or may have been, committed. */
-  #unsettled = new Map<string, readonly NodeId[]>();
+  readonly #unsettled = new UnsettledCommits();
   #settledWaiters = new Set<() => void>();
   /** Called when an opening waits for what is unsettled. */
   onNeeded: (() => void) | null = null;
@@ -38,7 +40,11 @@ export class Fence {
 
   /** Before the decision of a commit. Null: go on at once. */
   enterCommit(): Promise<void> | null {
-    return this.#enter('commit');
+    let admit = () => {};
+    const admitted = new Promise<void>((resolve) => {
+      admit = resolve;
+    });
+    return this.#turns.enter('commit', admit) ? null : admitted;
   }
 
   leaveCommit(): void {
@@ -47,15 +53,39 @@ export class Fence {
 
   /** Snapshots are taken on several servers by `take`, which must not wait for other transactions. */
   async open<T>(sites: readonly Site[], signal: AbortSignal, take: () => Promise<T>): Promise<Opened<T>> {
-    await this.#untilSettled(sites, signal);
-    await this.#enterOpening(signal);
+    const taken: T[] = [];
+    let inside = false;
+    const perform = async (effect: OpeningEffect): Promise<boolean> => {
+      switch (effect.kind) {
+        case 'await settled':
+          await this.#untilSettled(sites, signal);
+          return true;
+        case 'enter fence':
+          await this.#enterOpening(signal);
+          inside = true;
+          return true;
+        case 'look again':
+          return !this.#unsettled.hideFrom(sites);
+        case 'take snapshots':
+          taken.push(await take());
+          return true;
+        case 'confirm':
+          return this.#herdLock === null ? true : this.#herdLock.confirm(sites);
+        case 'leave fence':
+          this.#turns.leave();
+          inside = false;
+          return true;
+        default:
+          return unreachable(effect);
+      }
+    };
     try {
-      const value = await take();
-      const lock = this.#herdLock;
-      const confirmed = lock === null ? !this.#hidesFrom(sites) : await lock.confirm(sites);
-      return { kind: confirmed ? 'opened' : 'doubtful', value };
+      const protocol = openingProtocol();
+      let step = protocol.next(true);
+      while (!step.done) step = protocol.next(await perform(step.value));
+      return { confidence: step.value, value: taken[0]! };
     } finally {
-      this.#turns.leave();
+      if (inside) this.#turns.leave();
     }
   }
 
@@ -85,43 +115,33 @@ export class Fence {
   }
 
   markUnsettled(key: string, nodes: readonly NodeId[]): void {
-    this.#unsettled.set(key, nodes);
+    this.#unsettled.add(key, nodes);
   }
 
-  markTold(key: string, told: readonly NodeId[]): void {
-    const nodes = (this.#unsettled.get(key) ?? []).filter((node) => !told.includes(node));
-    if (nodes.length > 0) this.#unsettled.set(key, nodes);
-    else this.markSettled([key]);
+  markTold(key: string, nodes: readonly NodeId[]): void {
+    this.#unsettled.told(key, nodes);
+    this.#wake();
   }
 
   markSettled(keys: readonly string[]): void {
-    for (const key of keys) this.#unsettled.delete(key);
+    this.#unsettled.settled(keys);
+    this.#wake();
+  }
+
+  #wake(): void {
     for (const wake of this.#settledWaiters) wake();
   }
 
-  #hidesFrom(sites: readonly Site[]): boolean {
-    for (const nodes of this.#unsettled.values()) if (nodes.some((node) => sites.includes(node))) return true;
-    return false;
-  }
-
   async #untilSettled(sites: readonly Site[], signal: AbortSignal): Promise<void> {
-    if (!this.#hidesFrom(sites)) return;
+    if (!this.#unsettled.hideFrom(sites)) return;
     this.onNeeded?.();
     await this.#patiently(signal, (settled) => {
       const wake = () => {
-        if (!this.#hidesFrom(sites)) settled();
+        if (!this.#unsettled.hideFrom(sites)) settled();
       };
       this.#settledWaiters.add(wake);
       return () => this.#settledWaiters.delete(wake);
     });
-  }
-
-  #enter(side: Side): Promise<void> | null {
-    let admit = () => {};
-    const admitted = new Promise<void>((resolve) => {
-      admit = resolve;
-    });
-    return this.#turns.enter(side, admit) ? null : admitted;
   }
 
   async #enterOpening(signal: AbortSignal): Promise<void> {
@@ -154,7 +174,7 @@ export class Fence {
   }
 }
 
-export function snapshotsLate(): Error {
+export function snapshotsLate(): PgError {
   return pgError('lockNotAvailable', 'could not take a snapshot on all nodes in time', {
     hint: 'A lock on one of the tables, a slow node or an unfinished commit stands in the way. SET pgherd.snapshot = local reads without one.',
   });

@@ -20,6 +20,8 @@ export type Effect =
       readonly key: string;
       readonly told: readonly NodeId[];
       readonly untold: readonly NodeId[];
+      /** All are told of a commit: nobody needs its decision row any more. */
+      readonly served: boolean;
     }
   /** The row that decides, and COMMIT, in the coordinator's own transaction or in one apart. */
   | {
@@ -43,8 +45,11 @@ export type Effect =
   /** Decisions of fenced epochs: nothing can be added to them, and nobody prepares under them but who had begun to. */
   | { readonly kind: 'list fenced decisions' }
   | { readonly kind: 'list prepared'; readonly node: NodeId }
+  /** All dead routers are fenced, so that nothing of theirs is decided any more. */
+  | { readonly kind: 'fence dead epochs' }
   /** Fences the epoch if its router is dead. */
   | { readonly kind: 'fence epoch'; readonly epoch: number }
+  /** Decision rows that have served are to be deleted some time; among several routers only while the herd's lock is held. */
   | { readonly kind: 'forget'; readonly keys: readonly string[] };
 
 export type Answer =
@@ -55,7 +60,15 @@ export type Answer =
   | { readonly kind: 'lost'; readonly error: PgError }
   | { readonly kind: 'decided'; readonly decision: 'commit' | 'abort' }
   | { readonly kind: 'listed'; readonly names: readonly string[] }
+  | { readonly kind: 'decisions'; readonly decisions: readonly RecordedDecision[] }
   | { readonly kind: 'epoch'; readonly dead: boolean };
+
+/** A row of `pgherd.transaction_decision`; an abort names no nodes. */
+export interface RecordedDecision {
+  readonly key: string;
+  readonly decision: 'commit' | 'abort';
+  readonly nodes: readonly NodeId[];
+}
 
 export type Protocol<Outcome> = Generator<readonly Effect[], Outcome, readonly Answer[]>;
 

@@ -19,8 +19,12 @@ export interface RecoveryOutcome {
   /** Prepared transactions left as they are: their router lives, or the decision could not be learnt, or the node not told. */
   readonly left: number;
   readonly unreachable: readonly NodeId[];
+  /** The coordinator answered, so that dead routers are fenced. */
+  readonly complete: boolean;
   /** Keys of which no node holds anything any more. */
   readonly settled: readonly string[];
+  /** Commits of dead routers, with the nodes that may not show them yet. */
+  readonly owed: readonly { readonly key: string; readonly nodes: readonly NodeId[] }[];
 }
 
 interface Participant {
@@ -34,25 +38,35 @@ interface Participant {
  * tells that the commit was decided.
  */
 export function* recoveryProtocol(scope: RecoveryScope): Protocol<RecoveryOutcome> {
+  const [fenced] = yield [{ kind: 'fence dead epochs' }];
   // Read before the nodes are: a decision that comes later may have been prepared after its node was listed.
   const [old] = yield [{ kind: 'list fenced decisions' }];
   const lists = yield scope.nodes.map((node): Effect => ({ kind: 'list prepared', node }));
   const unreachable = scope.nodes.filter((_, index) => lists[index]!.kind !== 'listed');
   const transactions = participantsByKey(scope, lists);
   const count = { commit: 0, abort: 0, left: 0 };
-  const held = new Set<string>();
+  const held = new Map<string, readonly NodeId[]>();
   const dead = new Map<number, boolean>();
   for (const [key, { name, participants }] of transactions) {
     const settled = (yield* isOrphan(scope, name, dead)) ? yield* settle(key, participants) : null;
     if (settled === null) {
-      held.add(key);
+      held.set(
+        key,
+        participants.map(({ node }) => node),
+      );
       count.left += participants.length;
     } else count[settled] += participants.length;
   }
-  const gone = (keys: readonly string[]) => (unreachable.length > 0 ? [] : keys.filter((key) => !held.has(key)));
-  const settled = [...gone(old?.kind === 'listed' ? old.names : []), ...gone(scope.unsettled)];
+  const decisions = old?.kind === 'decisions' ? old.decisions : [];
+  const isGone = (key: string) => unreachable.length === 0 && !held.has(key);
+  const settled = [...decisions.map(({ key }) => key), ...scope.unsettled].filter(isGone);
   if (settled.length > 0) yield [{ kind: 'forget', keys: settled }];
-  return { committed: count.commit, rolledBack: count.abort, left: count.left, unreachable, settled };
+  const owed = decisions.flatMap(({ key, decision, nodes }) => {
+    const owing = nodes.filter((node) => unreachable.includes(node) || held.get(key)?.includes(node));
+    return decision === 'commit' && owing.length > 0 ? [{ key, nodes: owing }] : [];
+  });
+  const complete = fenced?.kind === 'done' && old?.kind === 'decisions';
+  return { committed: count.commit, rolledBack: count.abort, left: count.left, unreachable, complete, settled, owed };
 }
 
 function participantsByKey(
@@ -95,6 +109,6 @@ function* settle(key: string, participants: readonly Participant[]): Protocol<'c
   const nodes = participants.map(({ node }) => node);
   const untold = nodes.filter((_, index) => answers[index]!.kind !== 'done');
   const told = nodes.filter((node) => !untold.includes(node));
-  yield [{ kind: 'leave fence', key, told, untold: verb === 'COMMIT' ? untold : [] }];
+  yield [{ kind: 'leave fence', key, told, untold: verb === 'COMMIT' ? untold : [], served: false }];
   return untold.length === 0 ? asked.decision : null;
 }

@@ -12,6 +12,8 @@ import { type RecoveryOutcome, type RecoveryScope, recoveryProtocol } from './re
 export interface RecoveryHost extends RecoveryScope {
   readonly log: Log;
   readonly fence: Fence;
+  /** Their decision rows may be forgotten. */
+  served(keys: readonly string[]): void;
   /** The coordinator, outside any transaction, as the router's own role. */
   control(): SqlRunner;
   /** One connection to a node, outside any transaction, as the router's own role. */
@@ -20,10 +22,12 @@ export interface RecoveryHost extends RecoveryScope {
 
 /** Registers this router and takes the lock that says it lives; both end with the control connection. */
 export async function registerEpoch(control: SqlRunner): Promise<number> {
-  const result = await control.query('INSERT INTO pgherd.router_epoch DEFAULT VALUES RETURNING epoch');
-  const epoch = Number(result.rows[0]![0]);
-  await control.query(`SELECT pg_advisory_lock(${epochLockClass}, ${epoch})`);
-  return epoch;
+  // The row is seen by others when the lock is held: they would take the router for dead otherwise.
+  const { rows } = await control.query(
+    `WITH registered AS (INSERT INTO pgherd.router_epoch DEFAULT VALUES RETURNING epoch)
+     SELECT epoch, pg_advisory_lock(${epochLockClass}, epoch::integer) FROM registered`,
+  );
+  return Number(rows[0]![0]);
 }
 
 /** One sweep over all nodes. */
@@ -50,13 +54,15 @@ class RecoveryPerformer {
     const control = this.#host.control();
     switch (effect.kind) {
       case 'list fenced decisions':
-        return listed(control.query(fencedDecisionsSql));
+        return fencedDecisions(control);
       case 'list prepared': {
         const answer = await this.#host.onNode(effect.node, (node) => listed(node.query(preparedSql))).catch(failure);
         if (answer.kind !== 'listed')
           log.warn({ node: effect.node, ...reason(answer) }, 'recovery could not ask a node');
         return answer;
       }
+      case 'fence dead epochs':
+        return answerTo(control.query(fenceDeadSql));
       case 'fence epoch':
         return control
           .query('SELECT pgherd.fence_epoch($1::bigint)', [String(effect.epoch)])
@@ -69,7 +75,7 @@ class RecoveryPerformer {
         return { kind: 'done' };
       case 'leave fence':
         fence.markTold(effect.key, effect.told);
-        if (effect.untold.length > 0) fence.markUnsettled(effect.key, effect.untold);
+        fence.markUnsettled(effect.key, effect.untold);
         this.leaveFence();
         return { kind: 'done' };
       case 'finish': {
@@ -79,7 +85,8 @@ class RecoveryPerformer {
         return answer;
       }
       case 'forget':
-        return answerTo(control.query(forgetSql, [`{${effect.keys.map((key) => JSON.stringify(key)).join(',')}}`]));
+        this.#host.served(effect.keys);
+        return { kind: 'done' };
       case 'prepare':
       case 'check constraints':
       case 'decide':
@@ -97,22 +104,26 @@ class RecoveryPerformer {
   }
 }
 
-/** Commits of dead routers that nodes which could not be asked may not show yet. */
-export async function inheritedCommits(control: SqlRunner): Promise<{ key: string; nodes: NodeId[] }[]> {
-  const { rows } = await control.query(`SELECT d.gid, array_to_string(d.nodes, ',') FROM pgherd.transaction_decision d
-    JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint WHERE e.fenced AND d.decision = 'commit'`);
-  return rows.map(([key, nodes]) => ({ key: key!, nodes: (nodes ?? '').split(',').filter(Boolean).map(Number) }));
-}
+/** This router's own is held, as every living one. */
+const fenceDeadSql = 'SELECT pgherd.fence_epoch(epoch) FROM pgherd.router_epoch WHERE NOT fenced';
 
 const preparedSql = 'SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = current_database()';
 
-const fencedDecisionsSql = `SELECT d.gid FROM pgherd.transaction_decision d
-  JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint WHERE e.fenced`;
-
-/** An abort of a living epoch stays: a commit of the same name may still be on its way to the coordinator. */
-const forgetSql = `DELETE FROM pgherd.transaction_decision d WHERE d.gid = ANY($1::text[])
-  AND (d.decision = 'commit' OR EXISTS (SELECT FROM pgherd.router_epoch e
-         WHERE e.epoch = split_part(d.gid, ':', 3)::bigint AND e.fenced))`;
+async function fencedDecisions(control: SqlRunner): Promise<Answer> {
+  try {
+    const { rows } = await control.query(`SELECT d.gid, d.decision, array_to_string(d.nodes, ',')
+      FROM pgherd.transaction_decision d JOIN pgherd.router_epoch e ON e.epoch = split_part(d.gid, ':', 3)::bigint
+     WHERE e.fenced`);
+    const decisions = rows.map(([key, decision, nodes]) => ({
+      key: key!,
+      decision: decision === 'commit' ? ('commit' as const) : ('abort' as const),
+      nodes: (nodes ?? '').split(',').filter(Boolean).map(Number),
+    }));
+    return { kind: 'decisions', decisions };
+  } catch (error) {
+    return failure(error);
+  }
+}
 
 async function listed(work: Promise<{ rows: readonly (readonly (string | null)[])[] }>): Promise<Answer> {
   try {
