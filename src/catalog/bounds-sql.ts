@@ -1,6 +1,6 @@
-import { assert, unreachable } from '../core/assert.ts';
+import { AssertionError, assert, unreachable } from '../core/assert.ts';
 import { quoteName, quoteText } from './quote.ts';
-import type { DistributionMethod, KeyColumn, ShardBounds } from './snapshot.ts';
+import type { KeyColumn, KeyedMethod, ShardBounds } from './snapshot.ts';
 
 /** What stands after PARTITION OF … or ATTACH PARTITION …: `FOR VALUES WITH (MODULUS 32, REMAINDER 7)`. */
 export function boundsSql(bounds: ShardBounds): string {
@@ -13,6 +13,8 @@ export function boundsSql(bounds: ShardBounds): string {
       return `FOR VALUES IN (${bounds.values.map((value) => edge(value, 'NULL')).join(', ')})`;
     case 'default':
       return 'DEFAULT';
+    case 'random':
+      throw new AssertionError('a table that is spread at random has no partitions');
     default:
       return unreachable(bounds);
   }
@@ -23,7 +25,7 @@ function edge(literal: string | null, otherwise: string): string {
 }
 
 /** What stands after PARTITION BY: `HASH ("tenant", "id")`. */
-export function partitionKeySql(method: DistributionMethod, columns: readonly string[]): string {
+export function partitionKeySql(method: KeyedMethod, columns: readonly string[]): string {
   return `${method.toUpperCase()} (${columns.map(quoteName).join(', ')})`;
 }
 
@@ -40,7 +42,7 @@ export function boundsCheckSql(key: KeyColumn, others: readonly ShardBounds[]): 
 
 /** True for the values that the bounds take, false or NULL for others; null for DEFAULT, which takes the rest. */
 export function boundsCondition(bounds: ShardBounds, value: string, key: KeyColumn): string | null {
-  assert(bounds.kind !== 'hash', 'hash bounds are no condition on the value');
+  assert(bounds.kind !== 'hash' && bounds.kind !== 'random', 'such bounds are no condition on the value');
   const literal = (text: string) => typed(quoteText(text), key);
   switch (bounds.kind) {
     case 'range': {

@@ -65,7 +65,7 @@ CREATE OR REPLACE VIEW pgherd.${name} AS SELECT * FROM pgherd.${name}_guard()`;
 
 /** Mirrors leafSchema(): the schema of the leaf of shard `s` of a table in namespace `n`. */
 export const leafSchemaSql =
-  "'pgherd_s' || CASE WHEN s.shard_index < 10 THEN '0' ELSE '' END || s.shard_index || '_' || n.nspname";
+  "CASE t.method WHEN 'random' THEN '' ELSE 'pgherd_s' || CASE WHEN s.shard_index < 10 THEN '0' ELSE '' END || s.shard_index || '_' END || n.nspname";
 
 /** Hidden tables of global unique indexes are no tables of the user's. */
 export const userTablesSql = "n.nspname <> 'pgherd' AND n.nspname NOT LIKE 'pgherd\\_%'";
@@ -106,7 +106,7 @@ const viewBodies: Readonly<Record<string, string>> = {
 FROM (${nodesSql}) n`,
 
   pg_dist_partition: `SELECT t.relation::regclass AS logicalrelid,
-  (CASE t.method WHEN 'hash' THEN 'h' WHEN 'range' THEN 'r' WHEN 'list' THEN 'l' ELSE 'n' END)::"char" AS partmethod,
+  (CASE t.method WHEN 'hash' THEN 'h' WHEN 'range' THEN 'r' WHEN 'list' THEN 'l' WHEN 'random' THEN 'x' ELSE 'n' END)::"char" AS partmethod,
   ${keyNamesSql} AS partkey, coalesce(t.colocation_id, 0) AS colocationid,
   (CASE t.method WHEN 'reference' THEN 't' ELSE 's' END)::"char" AS repmodel, false AS autoconverted
 FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation

@@ -1,7 +1,7 @@
 import type { SqlRunner } from '../core/runner.ts';
 import { keyFamily } from './key-family.ts';
 import { hashFunctionSql, isBytewiseSql } from './load-sql.ts';
-import type { DistributionMethod, KeyFamily } from './snapshot.ts';
+import type { KeyedMethod, KeyFamily } from './snapshot.ts';
 
 /** What PostgreSQL says of the type of a column that is to be a distribution column. */
 export interface KeyTypeFacts {
@@ -26,13 +26,13 @@ export type KeyTypeClass =
   | { readonly kind: 'refused'; readonly reason: string; readonly hint: string };
 
 /** Whether a column of such a type can be the distribution column (DESIGN 2). */
-export function classifyKeyType(method: DistributionMethod, facts: KeyTypeFacts): KeyTypeClass {
+export function classifyKeyType(method: KeyedMethod, facts: KeyTypeFacts): KeyTypeClass {
   const reason = method === 'hash' ? whyNotHash(facts) : whyNotOrdered(method, facts);
   if (reason === null) return { kind: 'key', family: keyFamily(facts.parts[0]!.typeName) };
   return { kind: 'refused', reason, hint: hints[method] };
 }
 
-const hints: Readonly<Record<DistributionMethod, string>> = {
+const hints: Readonly<Record<KeyedMethod, string>> = {
   hash: "Distribute by LIST or RANGE instead: distribution_type := 'list'.",
   range: 'Declare the column with COLLATE "C", or distribute by HASH or LIST.',
   list: 'Distribute by HASH instead.',

@@ -1,9 +1,9 @@
-import { assert, unreachable } from '../core/assert.ts';
+import { AssertionError, assert, unreachable } from '../core/assert.ts';
 import { emptyDatum, type KeyDatum, type KeyType, type KeyValue } from './hash/datum.ts';
 import { combineInto, remainderOf, zeroHash } from './hash/hash64.ts';
 import { keyTypeOf, typeOids } from './hash/key-types.ts';
 import { defaultShard, shardsByRemainder } from './shards.ts';
-import type { ColocationGroup, DistributedTable, GroupShard, KeyColumn } from './snapshot.ts';
+import { type ColocationGroup, type DistributedTable, type GroupShard, isKeyed, type KeyColumn } from './snapshot.ts';
 
 export { askShard, askShards } from './ask.ts';
 export type { KeyValue } from './hash/datum.ts';
@@ -15,12 +15,15 @@ export type ShardRouting = number | 'ask' | 'none';
 export type Router = (values: readonly KeyValue[]) => ShardRouting;
 
 /** For many rows: what can be known beforehand is. A router has state of its own between calls, none of it visible. */
-export function compileRouter(table: DistributedTable): Router {
+export function compileRouter(table: DistributedTable, chance: () => number = Math.random): Router {
   const { distribution } = table;
   assert(distribution.kind === 'distributed', 'a reference table has no distribution columns');
-  return compileGroupRouter(distribution.group, distribution.keys);
+  return isKeyed(distribution)
+    ? compileGroupRouter(distribution.group, distribution.keys)
+    : spreadingRouter(distribution.group, chance);
 }
 
+/** Of a keyed table. */
 export function shardIndex(
   group: ColocationGroup,
   keys: readonly KeyColumn[],
@@ -42,9 +45,21 @@ function compileGroupRouter(group: ColocationGroup, keys: readonly KeyColumn[]):
       return rangeRouter(group, onlyKey(keys));
     case 'list':
       return listRouter(group, onlyKey(keys));
+    case 'random':
+      throw new AssertionError('values say nothing about where rows are that are spread at random');
     default:
       return unreachable(group.method);
   }
+}
+
+/** From one row to the next the shards take turns, whichever comes first. */
+function spreadingRouter({ shards }: ColocationGroup, chance: () => number): Router {
+  assert(shards.length > 0, 'rows need a shard to go to');
+  let turn = Math.floor(chance() * shards.length);
+  return () => {
+    turn = (turn + 1) % shards.length;
+    return shards[turn]!.index;
+  };
 }
 
 function onlyKey(keys: readonly KeyColumn[]): KeyColumn {

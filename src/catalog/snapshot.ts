@@ -60,7 +60,11 @@ export interface KeyColumn {
   readonly bytewise?: boolean;
 }
 
-export type DistributionMethod = 'hash' | 'range' | 'list';
+/** `random`: a row may be on any of the table's nodes. */
+export type DistributionMethod = 'hash' | 'range' | 'list' | 'random';
+
+/** The methods that say by a row's key where it is. */
+export type KeyedMethod = Exclude<DistributionMethod, 'random'>;
 
 /** The bounds of one shard, as SQL literals of the key's type in PostgreSQL's own output form (ISO dates). */
 export type ShardBounds =
@@ -69,7 +73,9 @@ export type ShardBounds =
   | { readonly kind: 'range'; readonly from: string | null; readonly to: string | null }
   /** A null among the values is NULL itself. */
   | { readonly kind: 'list'; readonly values: readonly (string | null)[] }
-  | { readonly kind: 'default' };
+  | { readonly kind: 'default' }
+  /** One shard per node, for whatever rows come. */
+  | { readonly kind: 'random' };
 
 /** A slot of a co-location group: shard k of every table of the group lives on this node. */
 export interface GroupShard {
@@ -102,6 +108,7 @@ export type Distribution =
   | {
       readonly kind: 'distributed';
       readonly method: DistributionMethod;
+      /** None, when the method is `random`. */
       readonly keys: readonly KeyColumn[];
       readonly group: ColocationGroup;
       /** Shard ids by shard index. */
@@ -178,6 +185,19 @@ export interface CatalogSnapshot {
 /** The schema of the leaf of shard `index` of the tables in `userSchema`: `pgherd_s07_public`. */
 export function leafSchema(index: number, userSchema: string): string {
   return `pgherd_s${String(index).padStart(2, '0')}_${userSchema}`;
+}
+
+/**
+ * The schema of what holds the rows of a table's shard on its node, under the table's own name: a leaf, or, where rows are spread at
+ * random, the table itself.
+ */
+export function shardSchema({ schema, distribution }: DistributedTable, index: number): string {
+  return isKeyed(distribution) ? leafSchema(index, schema) : schema;
+}
+
+/** Whether rows with equal keys are on one node. */
+export function isKeyed(distribution: Distribution): boolean {
+  return distribution.kind === 'distributed' && distribution.keys.length > 0;
 }
 
 /** The schemas that hold what pgherd itself keeps, on the coordinator and on nodes. */

@@ -1,5 +1,5 @@
 import type { PoolSet } from '../backend/pool.ts';
-import { type CatalogSnapshot, type DistributedTable, leafSchema } from '../catalog/snapshot.ts';
+import { type CatalogSnapshot, type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import type { ControlPlane } from './control-plane.ts';
 
@@ -35,8 +35,7 @@ function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNod
   }
   for (const shard of distribution.group.shards) {
     const shardId = distribution.shardIds[shard.index];
-    if (shardId !== undefined)
-      add(shard.nodeId, shardId, quoteQualified(leafSchema(shard.index, table.schema), table.name));
+    if (shardId !== undefined) add(shard.nodeId, shardId, quoteQualified(shardSchema(table, shard.index), table.name));
   }
 }
 

@@ -99,6 +99,10 @@ export const unsupportedCodes = {
     title: 'a clause or statement of Greenplum or Postgres-XL that has no counterpart here',
     hint: 'docs/sql.md says which are taken, and how.',
   },
+  PH041: {
+    title: 'a unique or exclusion key, a foreign key or a MERGE that a table spread at random can not have',
+    hint: 'Distribute the table by a column: ALTER TABLE … SET DISTRIBUTED BY (…).',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

@@ -1,3 +1,4 @@
+import { isKeyed } from '../catalog/snapshot.ts';
 import type { PlanContext } from './context.ts';
 import type { Fact } from './facts.ts';
 import type { RelationItem } from './model.ts';
@@ -12,6 +13,7 @@ export function isAligned(
 ): boolean {
   const [own, other] = [item.table?.distribution, anchor.table?.distribution];
   if (own?.kind !== 'distributed' || other?.kind !== 'distributed' || own.group.id !== other.group.id) return false;
+  if (!isKeyed(own) || !isKeyed(other)) return false;
   const pairs = facts.flatMap((fact) => {
     const pair = columnPair(fact, context);
     return pair ? [pair] : [];

@@ -1,4 +1,4 @@
-import { type DistributedTable, leafSchema } from '../catalog/snapshot.ts';
+import { type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { joinParts, splice } from '../sql/source.ts';
@@ -208,7 +208,7 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
   const filters = pushedFilters(movement);
   const where = filters.flatMap((filter, i): SqlPart[] => [i === 0 ? ' WHERE (' : ' AND (', ...filter, ')']);
   const [only] = shards.indexes?.size === 1 ? shards.indexes : [];
-  const schema = only === undefined ? relation.schema : leafSchema(only, relation.schema);
+  const schema = only === undefined || !table ? relation.schema : shardSchema(table, only);
   const from = `SELECT ${list.join(', ')} FROM ${quoteQualified(schema, relation.name)} AS ${fragmentAlias}`;
   const motion: GatherMotion = {
     kind: 'gather',

@@ -1,6 +1,8 @@
 import type { ColumnRef } from '@pgsql/types';
+import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { positionOf, type SqlSource } from '../sql/source.ts';
+import { nameParts } from '../sql/walk.ts';
 import type { PlanEdit } from './edits.ts';
 import { type Block, leavesOf, type Model, type RelationItem } from './model.ts';
 import { bind, columnEntry } from './resolve.ts';
@@ -56,8 +58,7 @@ function groupingEdit(item: RelationItem, refs: readonly GroupedRef[], block: Bl
   const used = new Set(
     model.blocks
       .filter((each) => isWithin(each, block))
-      .flatMap((each) => each.columnRefs.map((ref) => columnOf(ref, each)))
-      .filter((column) => column !== null)
+      .flatMap((each) => each.columnRefs.flatMap((ref) => starColumns(ref, each, item) ?? columnOf(ref, each) ?? []))
       .filter((column) => !ungroupable.has(column.typeOid) && !grouped.includes(column.name)),
   );
   const names = [...used].map((column) => {
@@ -67,6 +68,15 @@ function groupingEdit(item: RelationItem, refs: readonly GroupedRef[], block: Bl
   if (!place || names.length === 0) return null;
   const start = positionOf(block.source, place.location);
   return { start, end: start, parts: names };
+}
+
+/** All columns, where `*` or `t.*` stands for them. */
+function starColumns(ref: ColumnRef, scope: Block, item: RelationItem): readonly ColumnEntry[] | null {
+  const names = nameParts(ref.fields);
+  if (names.at(-1) !== null) return null;
+  const qualifier = names.at(-2);
+  const isMeant = qualifier === undefined ? item.block === scope : qualifier === item.name;
+  return isMeant ? (item.relation?.columns ?? []) : [];
 }
 
 function isWithin(block: Block, outer: Block): boolean {

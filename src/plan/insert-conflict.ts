@@ -1,6 +1,6 @@
 import type { Node, OnConflictClause } from '@pgsql/types';
 import type { GlobalIndex } from '../catalog/snapshot.ts';
-import { unsupported } from '../core/errors.ts';
+import { pgError, unsupported } from '../core/errors.ts';
 import { globalIndexes } from './change-checks.ts';
 import type { RelationItem } from './model.ts';
 import type { ConflictWithIndexes, MotionColumn } from './plan.ts';
@@ -26,6 +26,11 @@ export function conflictHandling(target: RelationItem, columns: readonly MotionC
   const isUpdate = clause.action === 'ONCONFLICT_UPDATE';
   const place = namedIndex(clause, indexes);
   const everywhere = clause.infer === undefined;
+  if (everywhere && isUpdate) {
+    throw pgError('syntaxError', 'ON CONFLICT DO UPDATE requires inference specification or constraint name', {
+      hint: 'For example, ON CONFLICT (column_name).',
+    });
+  }
   if (place >= 0 && isUpdate) throw refused('DO UPDATE of the row that has the same value there');
   if (place < 0 && !everywhere) return { conflict: null, clauseDropped: false };
   const places = everywhere ? [...indexes.keys()] : [place];

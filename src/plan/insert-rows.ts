@@ -32,30 +32,43 @@ export interface RowColumn {
 /** All that is given, and what the nodes can't fill in by themselves, in the table's order. */
 export function rowColumns(shape: InsertShape): RowColumn[] {
   const { table } = shape;
-  const keys = table.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
-  const indexed = new Set(globalIndexes(table).flatMap((index) => index.columns));
-  const generatedKey = table.columns.some(({ name, default: { kind } }) => keys.includes(name) && kind === 'generated');
-  return table.columns.flatMap((column): RowColumn[] => {
-    const isKey = keys.includes(column.name);
-    const index = isTaken(column, shape) ? shape.columns.indexOf(column) : -1;
-    const { kind } = column.default;
-    if (kind === 'generated' && !isKey) return [];
-    const wanted = isKey || generatedKey || kind === 'sequence' || kind === 'volatile';
-    if (index < 0 && !wanted) return [];
-    const motion = { ...motionColumn(column.name, column), typeName: baseTypeName(column), collation: null };
-    const generatedSql = column.default.kind === 'generated' ? column.default.expression : null;
-    const given = index < 0 || generatedSql !== null ? null : index;
-    return [
-      {
-        column,
-        motion,
-        given,
-        defaultSql: needsDefault(column, shape) ? defaultSql(column) : null,
-        generatedSql,
-        isStored: isKey || indexed.has(column.name),
-      },
-    ];
-  });
+  const found = table.columns.filter((column) => travels(column, shape));
+  // A row needs a column to travel in.
+  const carried =
+    found.length > 0 ? found : table.columns.filter(({ default: { kind } }) => kind !== 'generated').slice(0, 1);
+  return carried.map((column) => rowColumn(column, shape));
+}
+
+function keyNames({ table }: InsertShape): string[] {
+  return table.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
+}
+
+function givenIndex(column: ColumnEntry, shape: InsertShape): number {
+  return isTaken(column, shape) ? shape.columns.indexOf(column) : -1;
+}
+
+function travels(column: ColumnEntry, shape: InsertShape): boolean {
+  const keys = keyNames(shape);
+  const isKey = keys.includes(column.name);
+  const { kind } = column.default;
+  if (kind === 'generated' && !isKey) return false;
+  const generatedKey = shape.table.columns.some(
+    ({ name, default: each }) => keys.includes(name) && each.kind === 'generated',
+  );
+  return givenIndex(column, shape) >= 0 || isKey || generatedKey || kind === 'sequence' || kind === 'volatile';
+}
+
+function isStored({ name }: ColumnEntry, shape: InsertShape): boolean {
+  return keyNames(shape).includes(name) || globalIndexes(shape.table).some((index) => index.columns.includes(name));
+}
+
+function rowColumn(column: ColumnEntry, shape: InsertShape): RowColumn {
+  const index = givenIndex(column, shape);
+  const motion = { ...motionColumn(column.name, column), typeName: baseTypeName(column), collation: null };
+  const generatedSql = column.default.kind === 'generated' ? column.default.expression : null;
+  const given = index < 0 || generatedSql !== null ? null : index;
+  const fallback = needsDefault(column, shape) ? defaultSql(column) : null;
+  return { column, motion, given, defaultSql: fallback, generatedSql, isStored: isStored(column, shape) };
 }
 
 function defaultSql(column: ColumnEntry): string {
@@ -127,7 +140,7 @@ function openQuery(shape: InsertShape, columns: readonly RowColumn[]): string {
 function closeOf(shape: InsertShape, columns: readonly RowColumn[]): string {
   if (shape.source.kind === 'query') {
     const names = shape.columns.map((_, i) => quoteIdentifier(`v${i}`)).join(', ');
-    return `) AS pgherd_source(${names})) AS ${rowsAlias}`;
+    return `) AS pgherd_source${names === '' ? '' : `(${names})`}) AS ${rowsAlias}`;
   }
   // VALUES has what is given in the order it was written in, then what is computed.
   const written = columns.filter(({ generatedSql }) => generatedSql === null);

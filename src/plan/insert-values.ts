@@ -1,5 +1,5 @@
 import type { Node } from '@pgsql/types';
-import type { ColumnEntry, KeyColumn } from '../catalog/snapshot.ts';
+import { type ColumnEntry, isKeyed, type KeyColumn } from '../catalog/snapshot.ts';
 import type { PlanContext } from './context.ts';
 import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
 import { comparedValue, type KeyValue } from './key-value.ts';
@@ -11,7 +11,9 @@ const maxPinnedRows = 100;
 /** The shards of the rows of an INSERT … VALUES whose keys are constants or parameters; any, for all other INSERTs. */
 export function insertShards(item: RelationItem, context: PlanContext): ShardSet {
   const distribution = item.table?.distribution;
-  if (distribution?.kind !== 'distributed') return { indexes: null, dependsOnParameters: false };
+  if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) {
+    return { indexes: null, dependsOnParameters: false };
+  }
   const shape = insertShape(item);
   const { source } = shape;
   if (source.kind !== 'values' || source.rows.length > maxPinnedRows || insertObstacle(shape)) {

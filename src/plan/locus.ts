@@ -1,3 +1,4 @@
+import { isKeyed } from '../catalog/snapshot.ts';
 import { walk } from '../sql/walk.ts';
 import { isAligned } from './alignment.ts';
 import type { PlanContext } from './context.ts';
@@ -217,7 +218,7 @@ export function containsKey(refs: Refs, block: Block, locus: Hashed): boolean {
     .map((bound) => (bound?.item.kind === 'query' ? throughQueries(bound) : bound));
   return locus.solid.some((item) => {
     const distribution = item.table?.distribution;
-    if (distribution?.kind !== 'distributed') return false;
+    if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) return false;
     return distribution.keys.every(({ name }) => {
       const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
       return bounds.some((bound) => bound?.item === item && bound.column === item.columns?.[index]);

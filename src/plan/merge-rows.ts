@@ -1,4 +1,5 @@
 import type { MergeStmt, Node } from '@pgsql/types';
+import { isKeyed } from '../catalog/snapshot.ts';
 import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
@@ -37,6 +38,10 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
   const actions = mergeActions(root.node.mergeWhenClauses);
   const inserts = actions.filter(({ commandType }) => commandType === 'CMD_INSERT');
   if (inserts.some((action) => !hasDefaults(action, table))) throw refusal(question, 'defaults that nodes do not have');
+  // Every node would insert what it has no match for.
+  if (inserts.length > 0 && !isKeyed(table.distribution)) {
+    throw unsupported('PH041', `MERGE that inserts into ${target.name}, whose rows are spread at random`);
+  }
   const columns = sourceColumns(source, question);
   const keys = inserts.length === 0 ? [] : keyValues(inserts, question);
   const constants = createConstantPool();

@@ -1,4 +1,5 @@
 import type { ColumnRef } from '@pgsql/types';
+import { isKeyed } from '../catalog/snapshot.ts';
 import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
@@ -75,7 +76,7 @@ export function distinctStaysWhole(block: Block, locus: Hashed): boolean {
   const outputs = blockOutputs(block) ?? [];
   return locus.solid.some((item) => {
     const distribution = item.table?.distribution;
-    if (distribution?.kind !== 'distributed') return false;
+    if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) return false;
     return distribution.keys.every(({ name }) => {
       const index = item.relation?.columns.findIndex((column) => column.name === name) ?? -1;
       return outputs.some(({ bound }) => bound?.item === item && bound.column === item.columns?.[index]);

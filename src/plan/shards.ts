@@ -1,6 +1,6 @@
 import type { ColumnRef, Node } from '@pgsql/types';
 import { shardIndex } from '../catalog/route.ts';
-import type { DistributedTable, Distribution, NodeId } from '../catalog/snapshot.ts';
+import { type DistributedTable, type Distribution, isKeyed, type NodeId } from '../catalog/snapshot.ts';
 import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { Fact } from './facts.ts';
@@ -24,7 +24,9 @@ const maxKeyCombinations = 200;
 /** The shards of a distributed relation that its facts leave. */
 export function shardsOf(item: RelationItem, facts: readonly Fact[], context: PlanContext): ShardSet {
   const distribution = item.table?.distribution;
-  if (distribution?.kind !== 'distributed') return { indexes: null, dependsOnParameters: false };
+  if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) {
+    return { indexes: null, dependsOnParameters: false };
+  }
   const classes = equalColumns(facts, context);
   const seen = { parameter: false };
   const candidates = distribution.keys.map((key) => {

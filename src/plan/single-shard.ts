@@ -1,4 +1,4 @@
-import { leafSchema } from '../catalog/snapshot.ts';
+import { shardSchema } from '../catalog/snapshot.ts';
 import { quoteQualified } from '../sql/quote.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
@@ -56,8 +56,7 @@ export function planSingleShard(
 export function placeOnNode(item: RelationItem, shard: number | null): Replacement | null {
   const { table } = item;
   if (!table) return null;
-  const leaf = shard !== null && item.role === 'distributed';
-  const schema = leaf ? leafSchema(shard, table.schema) : table.schema;
+  const schema = shard !== null && item.role === 'distributed' ? shardSchema(table, shard) : table.schema;
   return { parts: [quoteQualified(schema, table.name)], needsAlias: true };
 }
 

@@ -28,7 +28,9 @@ export async function addShard(tx: HerdTransaction, args: AddShardArguments): Pr
   }
   await requireOwner(tx.coordinator, table.oid);
   const { group } = table.distribution;
-  if (group.method === 'hash') throw unsupported('PH037', 'a table distributed by HASH has all its shards already');
+  if (group.method === 'hash' || group.method === 'random') {
+    throw unsupported('PH037', `a table distributed by ${group.method.toUpperCase()} has all its shards already`);
+  }
   const bounds = await newBounds(tx, table, group, args.bounds);
   let index = group.shards.length;
   for (const bound of bounds) {
@@ -55,10 +57,10 @@ export async function addShard(tx: HerdTransaction, args: AddShardArguments): Pr
 }
 
 async function newBounds(tx: HerdTransaction, table: DistributedTable, group: ColocationGroup, text: string) {
-  assert(table.distribution.kind === 'distributed' && group.method !== 'hash', 'RANGE or LIST');
+  const { method } = group;
+  assert(table.distribution.kind === 'distributed' && (method === 'range' || method === 'list'), 'RANGE or LIST');
   const [shape] = await describeTables(tx.coordinator, [table.oid]);
   const attnums = table.distribution.keys.map((key) => key.attnum);
-  const { method } = group;
   const key = await keyOfColumns(tx.coordinator, shape!, attnums, method);
   const bounds = await withPinnedSettings(tx.coordinator, () => readShardBounds(tx.coordinator, text, method, key));
   if (bounds.length === 0) throw unsupported('PH037', 'no bounds are given');

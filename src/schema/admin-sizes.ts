@@ -12,12 +12,12 @@ export type SizeFunction = 'pg_table_size' | 'pg_relation_size' | 'pg_total_rela
 export async function distributedSize(tx: HerdTransaction, table: string, size: SizeFunction): Promise<number> {
   const { entry, snapshot } = await distributedTable(tx, table);
   const name = quoteLiteral(quoteQualified(entry.schema, entry.name));
-  const sql = `SELECT coalesce(sum(${size}(t.relid)), 0) FROM pg_partition_tree(${name}::regclass) t WHERE t.isleaf`;
+  // A plain table is no partition tree.
+  const leaves = `SELECT sum(${size}(t.relid)) FROM pg_partition_tree(${name}::regclass) t WHERE t.isleaf`;
+  const sql = `SELECT coalesce((${leaves}), ${size}(${name}::regclass))`;
   const sites = await onNodes(tx, snapshot, (node) => node.query(sql));
   const own =
-    entry.distribution.kind === 'reference'
-      ? [await tx.coordinator.query(sql.replace(/ FROM .*/s, ` FROM (SELECT ${name}::regclass AS relid) t`))]
-      : [];
+    entry.distribution.kind === 'reference' ? [await tx.coordinator.query(`SELECT ${size}(${name}::regclass)`)] : [];
   return [...sites, ...own].reduce((sum, { rows }) => sum + Number(rows[0]![0]), 0);
 }
 
@@ -30,8 +30,9 @@ export async function shardIdForValue(
   const { entry } = await distributedTable(tx, table);
   const { distribution } = entry;
   if (distribution.kind === 'reference') return distribution.shardId;
-  if (distribution.keys.length > 1) {
-    throw pgError('featureNotSupported', `table "${entry.name}" has several distribution columns`);
+  if (distribution.keys.length !== 1) {
+    const what = distribution.keys.length > 1 ? 'several distribution columns' : 'no distribution column';
+    throw pgError('featureNotSupported', `table "${entry.name}" has ${what}`);
   }
   const key = value === null ? null : ({ format: 0, bytes: Buffer.from(value, 'utf8') } as const);
   const shard = await askShard(tx.coordinator, entry, [key]);

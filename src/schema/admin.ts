@@ -73,7 +73,7 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   create_distributed_table: async (tx, [table, column, method, colocateWith, shardCount, shardBounds]) => {
     await createDistributedTable(tx, {
       table: text(table, 'table_name'),
-      column: text(column, 'distribution_column'),
+      column: method === 'random' ? '' : text(column, 'distribution_column'),
       method: distributionMethod(text(method, 'distribution_type')),
       colocateWith: colocateWith ?? 'default',
       shardCount: optionalNumber(shardCount),
@@ -182,9 +182,9 @@ async function size(tx: HerdTransaction, [table]: Arguments, function_: SizeFunc
 }
 
 function distributionMethod(value: string): DistributionMethod {
-  if (value === 'hash' || value === 'range' || value === 'list') return value;
+  if (value === 'hash' || value === 'range' || value === 'list' || value === 'random') return value;
   throw pgError('invalidParameterValue', `distribution_type "${value}" is not known`, {
-    hint: "It is 'hash', 'range' or 'list'.",
+    hint: "It is 'hash', 'range', 'list' or 'random'.",
   });
 }
 

@@ -1,5 +1,5 @@
 import { boundsSql } from '../catalog/bounds-sql.ts';
-import type { CatalogSnapshot, DistributedTable } from '../catalog/snapshot.ts';
+import { type CatalogSnapshot, type DistributedTable, isKeyed } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { createDistributedTable, type DistributeArguments, tableOid } from './distribute.ts';
@@ -89,14 +89,19 @@ function written(
     throw pgError('internalError', 'a reference table has no distribution column');
   const { group, keys } = distribution;
   const joins = change.colocateWith !== 'default' && change.colocateWith !== 'none';
-  const bounds = group.shards.map((shard) => boundsSql(shard.bounds).replace(/^FOR VALUES /, '')).join('; ');
+  // A column makes a HASH table of one whose rows are spread at random.
+  const method = group.method === 'random' && change.column !== null ? 'hash' : group.method;
+  const bounds = isKeyed(distribution)
+    ? group.shards.map((shard) => boundsSql(shard.bounds).replace(/^FOR VALUES /, '')).join('; ')
+    : '';
   return {
     table: quoteQualified(table.schema, table.name),
     column: change.column ?? keys.map((key) => quoteIdentifier(key.name)).join(', '),
-    method: group.method,
+    method,
     colocateWith: change.colocateWith,
-    shardCount: group.method !== 'hash' ? null : (change.shardCount ?? (joins ? null : group.shards.length)),
-    shardBounds: group.method === 'hash' || joins || bounds === '' ? null : bounds,
+    shardCount:
+      method === 'hash' ? (change.shardCount ?? (joins || !isKeyed(distribution) ? null : group.shards.length)) : null,
+    shardBounds: method === 'hash' || method === 'random' || joins || bounds === '' ? null : bounds,
   };
 }
 

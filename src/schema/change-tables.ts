@@ -4,6 +4,7 @@ import type { QueryResult } from '../core/runner.ts';
 import { quoteQualified } from '../sql/quote.ts';
 import { type ColumnChanges, columnsToFill } from './column-changes.ts';
 import { describeTables } from './describe-table.ts';
+import { placingColumns } from './distribution-key.ts';
 import { fillColumns } from './fill-columns.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
 import { hiddenTables } from './global-index.ts';
@@ -111,7 +112,7 @@ function checkStillFits(
   for (const attnum of key) checkKeyColumn(attnum, before, after);
   if (after.schema.startsWith('pgherd_')) return;
   // An index that is being built, or could not be, stands in nobody's way.
-  checkDistributable({ ...after, indexes: after.indexes.filter((index) => index.valid) }, key);
+  checkDistributable({ ...after, indexes: after.indexes.filter((index) => index.valid) }, placingColumns(distribution));
   const secured = { shape: after, distribution: { key, groupId: distribution.group.id } };
   if (newKeys) checkForeignKeys(secured, snapshot);
   checkPolicies(secured, snapshot);
@@ -156,7 +157,7 @@ async function followOnNodes(
   for (const { table, before, after } of changes) {
     const { distribution } = table;
     if (distribution.kind === 'distributed' && !after.schema.startsWith('pgherd_')) {
-      const key = distribution.keys.map((column) => column.attnum);
+      const key = placingColumns(distribution);
       const known = new Set(divideKeys(before, key).global.map((global) => global.oid));
       const added = divideKeys(after, key).global.filter((global) => !known.has(global.oid));
       await makeGlobalIndexes(tx, table, after, added);

@@ -19,6 +19,8 @@ export interface GroupWish {
   readonly bounds: readonly ShardBounds[];
   /** `none`: a group of its own, which no other table joins by itself. */
   readonly colocateWith: 'default' | 'none' | ColocationGroup;
+  /** Where its shards are to be; null: on all nodes that take new ones. Such a group is joined by tables of the same wish only. */
+  readonly nodes: readonly NodeEntry[] | null;
 }
 
 export const defaultShardCount = 32;
@@ -39,10 +41,16 @@ export async function joinGroup(tx: HerdTransaction, snapshot: CatalogSnapshot, 
   }
   if (colocateWith === 'default') {
     const joinable = await joinableGroups(tx.coordinator);
-    const found = [...snapshot.groups.values()].find((group) => joinable.has(group.id) && fits(group, wish));
+    const found = [...snapshot.groups.values()].find(
+      (group) => (wish.nodes ? isOn(group, wish.nodes) : joinable.has(group.id)) && fits(group, wish),
+    );
     if (found) return found.id;
   }
-  return createGroup(tx, snapshot, wish, colocateWith === 'default');
+  return createGroup(tx, snapshot, wish, colocateWith === 'default' && wish.nodes === null);
+}
+
+function isOn({ shards }: ColocationGroup, nodes: readonly NodeEntry[]): boolean {
+  return shards.every((shard) => shard.nodeId === nodes[shard.index % nodes.length]!.id);
 }
 
 function fits(group: ColocationGroup, wish: GroupWish): boolean {
@@ -83,7 +91,7 @@ async function createGroup(
   wish: GroupWish,
   joinable: boolean,
 ): Promise<number> {
-  const nodes = await shardNodes(tx.coordinator, snapshot);
+  const nodes = wish.nodes ?? (await shardNodes(tx.coordinator, snapshot));
   checkLeafCount(tx, wish.bounds.length, nodes.length);
   const { rows } = await ownerOf(tx.coordinator).query(
     `INSERT INTO pgherd.colocation_group (method, shard_count, key_families, joinable) VALUES ($1, $2, $3, $4)

@@ -1,5 +1,4 @@
 import { unreachable } from '../core/assert.ts';
-import { unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { DistributionClause, QualifiedName } from '../sql/dialect.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
@@ -33,8 +32,10 @@ export async function distributeByClause(
     }
     case 'replicated':
       return createReferenceTable(tx, quoteName(table));
-    case 'random':
-      throw unsupported('PH040', 'rows that are spread at random');
+    case 'random': {
+      const alone = { colocateWith: 'none', shardCount: null, shardBounds: null };
+      return createDistributedTable(tx, { table: quoteName(table), column: '', method: 'random', ...alone });
+    }
     default:
       return unreachable(mode);
   }

@@ -3,13 +3,14 @@ import type {
   ColocationGroup,
   DistributedTable,
   DistributionMethod,
+  NodeEntry,
   ShardBounds,
 } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
-import { hashBounds, joinGroup, sameBounds } from './colocation.ts';
+import { hashBounds, joinGroup, sameBounds, shardNodes } from './colocation.ts';
 import { describeTables, withPinnedSettings } from './describe-table.ts';
 import { type DistributionKey, readDistributionKey } from './distribution-key.ts';
 import { checkForeignKeys } from './foreign-key-rules.ts';
@@ -36,6 +37,8 @@ export interface DistributeArguments {
   readonly shardCount: number | null;
   /** Of RANGE and LIST: see readShardBounds(). Without it there are no shards until pgherd_add_shard() makes some. */
   readonly shardBounds: string | null;
+  /** Where its shards may be; left out: on all nodes that take new ones. */
+  readonly nodes?: readonly NodeEntry[];
 }
 
 /** create_distributed_table(): the table, with its rows and all that hangs on it, moves to the nodes. */
@@ -46,26 +49,38 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
   if (existing) return acceptSameAgain(tx, snapshot, existing, args);
   const shape = await lockAndDescribe(tx.coordinator, oid);
   const key = await readDistributionKey(tx.coordinator, shape, args.column, args.method);
-  checkDistributable(shape, key.attnums);
+  checkDistributable(shape, placing(args.method, key));
   const target = await colocationTarget(tx, snapshot, args);
   const bounds = await wantedBounds(tx, args, key, target);
-  const groupId = await joinGroup(tx, snapshot, { method: args.method, key, bounds, colocateWith: target });
+  const groupId = await joinGroup(tx, snapshot, {
+    method: args.method,
+    key,
+    bounds,
+    colocateWith: target,
+    nodes: args.nodes ?? null,
+  });
   const distribution = { key: key.attnums, groupId };
   checkForeignKeys({ shape, distribution }, snapshot);
   checkPolicies({ shape, distribution }, snapshot);
   await recordTable(tx.coordinator, { oid, method: args.method, key: key.attnums, groupId });
   tx.changed();
-  await distributeRows(tx, { shape, key, shardCount: args.method === 'hash' ? bounds.length : 0 });
+  const shardCount = args.method === 'hash' ? bounds.length : 0;
+  await distributeRows(tx, { shape, key, shardCount, method: args.method });
   await arrangeKeyWatches(tx);
 }
 
 /** What is left when the catalog knows where the rows belong. Used again by alter_distributed_table(). */
 async function distributeRows(
   tx: HerdTransaction,
-  owner: { readonly shape: TableShape; readonly key: DistributionKey; readonly shardCount: number },
+  owner: {
+    readonly shape: TableShape;
+    readonly key: DistributionKey;
+    readonly shardCount: number;
+    readonly method: DistributionMethod;
+  },
 ): Promise<void> {
-  const { shape, key } = owner;
-  const { global } = divideKeys(shape, key.attnums);
+  const { shape, key, method } = owner;
+  const { global } = divideKeys(shape, placing(method, key));
   for (const globalKey of global) await createGlobalIndex(tx, owner, globalKey);
   const snapshot = await tx.snapshot();
   await placeTable(tx, shape, snapshot, (table) => copyAway(tx, shape, table, global, snapshot));
@@ -73,6 +88,11 @@ async function distributeRows(
   await tx.coordinator.query(`TRUNCATE ONLY ${shape.quotedName}`);
   await runAll(tx.coordinator, [...restore, ...guardShellSql(shape)]);
   await validateForeignKeys(tx.coordinator, shape);
+}
+
+/** What says where a row is; null: nothing. */
+function placing(method: DistributionMethod, key: DistributionKey): readonly number[] | null {
+  return method === 'random' ? null : key.attnums;
 }
 
 async function copyAway(
@@ -185,6 +205,10 @@ async function wantedBounds(
       });
     }
     return hashBounds(count);
+  }
+  if (method === 'random') {
+    const nodes = args.nodes ?? (await shardNodes(tx.coordinator, await tx.snapshot()));
+    return nodes.map(() => ({ kind: 'random' }));
   }
   if (shardCount !== null && shardBounds === null && typeof target !== 'object') {
     throw unsupported('PH037', `distribution by ${method.toUpperCase()} takes shard_bounds, not shard_count`);

@@ -1,5 +1,12 @@
 import { classifyKeyType, describeKeyType } from '../catalog/key-type.ts';
-import type { DistributionMethod, KeyColumn, KeyFamily } from '../catalog/snapshot.ts';
+import {
+  type Distribution,
+  type DistributionMethod,
+  isKeyed,
+  type KeyColumn,
+  type KeyedMethod,
+  type KeyFamily,
+} from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { type ColumnShape, columnsOf, type TableShape } from './table-shape.ts';
@@ -10,6 +17,13 @@ export interface DistributionKey {
   readonly families: readonly KeyFamily[];
 }
 
+const noKey: DistributionKey = { columns: [], attnums: [], families: [] };
+
+/** Attribute numbers of the key that says where a row is; null: nothing does, for rows are spread at random. */
+export function placingColumns(distribution: Extract<Distribution, { kind: 'distributed' }>): readonly number[] | null {
+  return isKeyed(distribution) ? distribution.keys.map((key) => key.attnum) : null;
+}
+
 /** The columns that `text` names (`'id'`, `'tenant, "Id"'`) as a distribution key, checked against the method. */
 export async function readDistributionKey(
   runner: SqlRunner,
@@ -17,6 +31,7 @@ export async function readDistributionKey(
   text: string,
   method: DistributionMethod,
 ): Promise<DistributionKey> {
+  if (method === 'random') return noKey;
   const columns = splitColumns(shape, text);
   if (method !== 'hash' && columns.length > 1) {
     throw pgError('featureNotSupported', `distribution by ${method.toUpperCase()} takes one column`);
@@ -36,6 +51,7 @@ export async function keyOfColumns(
   attnums: readonly number[],
   method: DistributionMethod,
 ): Promise<DistributionKey> {
+  if (method === 'random') return noKey;
   const columns: KeyColumn[] = [];
   for (const column of columnsOf(shape, attnums)) columns.push(await keyColumn(runner, shape, column, method));
   return { columns, attnums, families: columns.map((column) => column.family) };
@@ -45,7 +61,7 @@ async function keyColumn(
   runner: SqlRunner,
   shape: TableShape,
   column: ColumnShape,
-  method: DistributionMethod,
+  method: KeyedMethod,
 ): Promise<KeyColumn> {
   const refuse = (reason: string, hint?: string) =>
     unsupported('PH003', `column "${column.name}" cannot be a ${method.toUpperCase()} distribution key: ${reason}`, {

@@ -34,6 +34,7 @@ function checkForeignKey(
   if (!own && referenced === null) throw refuse(`table "${target?.name ?? reference.oid}" is not distributed`);
   if (referenced?.distribution.kind === 'reference' || (own && distribution === null)) return;
   if (distribution === null) throw refuse(`reference tables cannot reference distributed table "${target?.name}"`);
+  if (distribution.key.length === 0) throw refuse(`the rows of table "${shape.name}" are spread at random`);
   const { groupId, key } = own ? distribution : keyOf(referenced!);
   if (groupId !== distribution.groupId) throw refuse(`the tables are not co-located`);
   const joined = distribution.key.every((attnum, i) => {

@@ -4,7 +4,7 @@ import { unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { storedColumns } from './distribute.ts';
-import { keyOfColumns } from './distribution-key.ts';
+import { keyOfColumns, placingColumns } from './distribution-key.ts';
 import { createGlobalIndex, hiddenColumns, hiddenGrantsSql, hiddenRowsSql } from './global-index.ts';
 import type { HerdTransaction } from './herd.ts';
 import { ownerOf } from './owner.ts';
@@ -27,7 +27,8 @@ export async function followGlobalIndexes(
   if (distribution.kind === 'reference' || distribution.globalIndexes.length === 0) return;
   const snapshot = await tx.snapshot();
   const key = distribution.keys.map((column) => column.attnum);
-  const [was, is] = [divideKeys(before, key).global, divideKeys(after, key).global];
+  const placing = placingColumns(distribution);
+  const [was, is] = [divideKeys(before, placing).global, divideKeys(after, placing).global];
   for (const index of distribution.globalIndexes) {
     const old = was.find((candidate) => candidate.name === index.name);
     assert(old, `global index ${index.name} belongs to a key of the table`);

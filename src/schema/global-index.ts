@@ -41,7 +41,13 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
   assert(shape, 'the hidden table was just made');
   const hiddenKey = await hashKey(tx, owner, key, shape);
   const shardCount = owner.shardCount > 0 ? owner.shardCount : defaultShardCount;
-  const wish = { method: 'hash', key: hiddenKey, bounds: hashBounds(shardCount), colocateWith: 'default' } as const;
+  const wish = {
+    method: 'hash',
+    key: hiddenKey,
+    bounds: hashBounds(shardCount),
+    colocateWith: 'default',
+    nodes: null,
+  } as const;
   const groupId = await joinGroup(tx, await tx.snapshot(), wish);
   await recordTable(tx.coordinator, { oid, method: 'hash', key: hiddenKey.attnums, groupId });
   await ownerOf(tx.coordinator).query('INSERT INTO pgherd.global_index VALUES ($1, $2, $3, $4, $5, $6, $7)', [

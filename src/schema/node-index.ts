@@ -1,5 +1,5 @@
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { holders, type NodeTable, parentName } from './node-relations.ts';
+import { holders, keyOf, type NodeTable, parentName } from './node-relations.ts';
 import { checkSql, optionList } from './relation-sql.ts';
 import type { ConstraintShape, IndexDetails, IndexShape } from './table-shape.ts';
 import { divideKeys } from './unique-keys.ts';
@@ -11,7 +11,7 @@ import { divideKeys } from './unique-keys.ts';
 
 /** Part two of making a table: see node-table.ts. */
 export function nodeKeysSql(table: NodeTable): string[] {
-  const { constraints, indexes, lookups } = divideKeys(table.shape, table.key);
+  const { constraints, indexes, lookups } = divideKeys(table.shape, keyOf(table));
   return [
     ...constraints.filter((constraint) => constraint.index).flatMap((constraint) => addKeySql(table, constraint)),
     ...indexes.flatMap((index) => addIndexSql(table, index)),
@@ -24,7 +24,7 @@ export function nodeKeysSql(table: NodeTable): string[] {
 
 /** The same for leaves that are not attached yet; the parent has its indexes already. */
 export function nodeKeysOfLeafSql(table: NodeTable): string[] {
-  const { constraints, indexes, lookups } = divideKeys(table.shape, table.key);
+  const { constraints, indexes, lookups } = divideKeys(table.shape, keyOf(table));
   return [
     ...constraints.filter((constraint) => constraint.index).flatMap((constraint) => keyOnHoldersSql(table, constraint)),
     ...indexes.flatMap((index) => [...indexOnHoldersSql(table, index), ...indexFlagsSql(table, index.name, index)]),

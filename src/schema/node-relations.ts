@@ -5,14 +5,15 @@ import type { TableShape } from './table-shape.ts';
 
 /**
  * A table on a node. A distributed table is a parent under the table's own name, with the leaves that live there; a
- * reference table is a plain table. It is made in three parts, for rows are copied faster, and without firing triggers,
+ * reference table, and one whose rows are spread at random, is a plain table. It is made in three parts, for rows are copied faster, and without firing triggers,
  * while nothing but columns and CHECKs is there: createNodeTableSql() in node-table.ts, nodeKeysSql() in node-index.ts,
  * nodeLinksSql() in node-table.ts.
  */
 export interface NodeTable {
   readonly shape: TableShape;
   readonly schema: SchemaShape;
-  /** null: a reference table. */
+  readonly form: 'leaves' | 'copy' | 'spread';
+  /** null: a plain table. */
   readonly group: ColocationGroup | null;
   readonly keys: readonly KeyColumn[];
   /** Attribute numbers of `keys`. */
@@ -27,6 +28,11 @@ export interface Holder {
   readonly relation: string;
   /** Its indexes and statistics are in this schema, under the names that they have on the shell. */
   readonly schema: string;
+}
+
+/** Attribute numbers of the key that says where a row is; null: nothing does. */
+export function keyOf({ form, key }: NodeTable): readonly number[] | null {
+  return form === 'spread' ? null : key;
 }
 
 export function parentName({ shape }: NodeTable): string {

@@ -37,7 +37,7 @@ export function createNodeTableSql(table: NodeTable): string[] {
   ].join(', ');
   const keyNames = columnsOf(shape, key).map((column) => column.name);
   return [
-    group === null
+    group === null || group.method === 'random'
       ? `CREATE ${unlogged(shape)}TABLE ${parent} (${elements})${storageSql(shape)}`
       : `CREATE TABLE ${parent} (${elements}) PARTITION BY ${partitionKeySql(group.method, keyNames)}`,
     ...shape.columns.flatMap((column) => columnStorageSql(parent, column)),
@@ -114,7 +114,7 @@ export function nodeLinksSql(table: NodeTable): string[] {
     ...holders(table).flatMap(({ relation }) => replicaIdentitySql(relation, shape)),
     ...relationNames(table).flatMap((relation) => accessSql(relation, shape)),
     ...commentsSql(shape),
-    ...(table.group === null ? guardReferenceSql(shape) : guardParentSql(shape)),
+    ...(table.form === 'copy' ? guardReferenceSql(shape) : guardParentSql(shape)),
   ];
 }
 
@@ -129,7 +129,7 @@ export function foreignKeySql(relation: string, constraint: ConstraintShape): st
  * coordinator alone.
  */
 export function runsOnNodes(table: NodeTable, trigger: TriggerShape): boolean {
-  return table.group !== null || (trigger.before && trigger.row);
+  return table.form !== 'copy' || (trigger.before && trigger.row);
 }
 
 export function triggerSql(relation: string, trigger: TriggerShape): string[] {

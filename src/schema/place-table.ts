@@ -1,4 +1,11 @@
-import type { CatalogSnapshot, DistributedTable, NodeEntry, NodeId } from '../catalog/snapshot.ts';
+import {
+  type CatalogSnapshot,
+  type DistributedTable,
+  type DistributionMethod,
+  isKeyed,
+  type NodeEntry,
+  type NodeId,
+} from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { settled } from '../core/settled.ts';
@@ -13,7 +20,7 @@ import type { TableShape } from './table-shape.ts';
 
 export interface TableRecord {
   readonly oid: number;
-  readonly method: 'hash' | 'range' | 'list' | 'reference';
+  readonly method: DistributionMethod | 'reference';
   readonly key: readonly number[];
   readonly groupId: number | null;
 }
@@ -42,10 +49,12 @@ export function activeNodes(snapshot: CatalogSnapshot): NodeEntry[] {
 
 export function nodeTable(shape: TableShape, schema: SchemaShape, table: DistributedTable, node: NodeId): NodeTable {
   const { distribution } = table;
-  if (distribution.kind === 'reference') return { shape, schema, group: null, keys: [], key: [], shards: [] };
+  const plain = { shape, schema, group: null, keys: [], key: [], shards: [] };
+  if (distribution.kind === 'reference') return { ...plain, form: 'copy' };
   const { group, keys } = distribution;
+  if (!isKeyed(distribution)) return { ...plain, form: 'spread' };
   const shards = group.shards.filter((shard) => shard.nodeId === node);
-  return { shape, schema, group, keys, key: keys.map((key) => key.attnum), shards };
+  return { shape, schema, form: 'leaves', group, keys, key: keys.map((key) => key.attnum), shards };
 }
 
 export async function schemaOf(runner: SqlRunner, shape: TableShape): Promise<SchemaShape> {

@@ -98,6 +98,7 @@ function boundAliases(
     const [own, other] = [keys.get(alias) ?? [], keys.get(to) ?? []];
     const pairs = scopes.find((scope) => scope.aliases.has(alias))?.pairs;
     return (
+      own.length > 0 &&
       own.length === other.length &&
       own.every((key, i) => pairs?.has(pairName([alias, comparedAs(key)], [to, comparedAs(other[i]!)])))
     );

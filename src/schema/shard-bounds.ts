@@ -1,6 +1,6 @@
 import type { Node } from '@pgsql/types';
 import { checkBoundsSql } from '../catalog/bounds-sql.ts';
-import type { DistributionMethod, ShardBounds } from '../catalog/snapshot.ts';
+import type { KeyedMethod, ShardBounds } from '../catalog/snapshot.ts';
 import { PgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { deparseExpression } from '../sql/deparse.ts';
@@ -16,7 +16,7 @@ import { ownerOf } from './owner.ts';
 export async function readShardBounds(
   runner: SqlRunner,
   text: string,
-  method: Exclude<DistributionMethod, 'hash'>,
+  method: Exclude<KeyedMethod, 'hash'>,
   key: DistributionKey,
 ): Promise<ShardBounds[]> {
   const written = splitBounds(text).map((part) => parseBound(part, method));

@@ -10,7 +10,7 @@ import {
   dropKeySql,
   renameIndexSql,
 } from './node-index.ts';
-import { holders, type NodeTable, parentName, relationNames } from './node-relations.ts';
+import { holders, keyOf, type NodeTable, parentName, relationNames } from './node-relations.ts';
 import {
   foreignKeySql,
   leafSchemaSql,
@@ -42,7 +42,7 @@ export interface TableChanges {
 /** `after` is the table as it is to be; `before` its shape until now. */
 export function changeTable(before: TableShape, after: NodeTable, columns: ColumnChanges): TableChanges {
   const was: NodeTable = { ...after, shape: before };
-  const keys = { before: divideKeys(before, after.key), after: divideKeys(after.shape, after.key) };
+  const keys = { before: divideKeys(before, keyOf(after)), after: divideKeys(after.shape, keyOf(after)) };
   const retypedColumns = retyped(before, after.shape);
   const constraints = compare(keys.before.constraints, keys.after.constraints, (a, b) =>
     sameConstraint(a, b, retypedColumns),

@@ -3,7 +3,7 @@ import { pgError, unsupported } from '../core/errors.ts';
 import type { ConstraintShape, IndexShape, TableShape, TriggerShape } from './table-shape.ts';
 
 /** What keeps a table from being distributed by `key`, or from staying so after a DDL statement. */
-export function checkDistributable(shape: TableShape, key: readonly number[]): void {
+export function checkDistributable(shape: TableShape, key: readonly number[] | null): void {
   checkOrdinary(shape);
   for (const trigger of shape.triggers) checkTrigger(shape, trigger);
   for (const constraint of shape.constraints) checkConstraint(shape, constraint, key);
@@ -35,10 +35,11 @@ function checkTrigger(shape: TableShape, trigger: TriggerShape): void {
   throw unsupported('PH033', `trigger "${trigger.name}" of table "${shape.name}" ${what}`);
 }
 
-function checkConstraint(shape: TableShape, constraint: ConstraintShape, key: readonly number[]): void {
+function checkConstraint(shape: TableShape, constraint: ConstraintShape, key: readonly number[] | null): void {
   const name = `constraint "${constraint.name}" of table "${shape.name}"`;
   if (constraint.noInherit) throw unsupported('PH034', `${name} is NO INHERIT`);
-  if (constraint.type === 'x' && !key.every((attnum) => constraint.index?.equalColumns.includes(attnum))) {
+  const comparesKey = key?.every((attnum) => constraint.index?.equalColumns.includes(attnum)) ?? false;
+  if (constraint.type === 'x' && !comparesKey) {
     throw unsupported('PH034', `exclusion ${name} does not compare the distribution column with =`);
   }
 }

@@ -23,9 +23,12 @@ export interface DividedKeys {
   readonly lookups: readonly { readonly name: string; readonly definition: string }[];
 }
 
-/** What nodes can keep themselves, and what needs a global unique index. `key`: attribute numbers of the distribution key. */
-export function divideKeys(shape: TableShape, key: readonly number[]): DividedKeys {
-  const covers = (index: IndexDetails) => key.every((attnum) => index.keyColumns.includes(attnum));
+/**
+ * What nodes can keep themselves, and what needs a global unique index. `key`: attribute numbers of the distribution key; null: rows may
+ * be anywhere.
+ */
+export function divideKeys(shape: TableShape, key: readonly number[] | null): DividedKeys {
+  const covers = (index: IndexDetails) => key !== null && key.every((attnum) => index.keyColumns.includes(attnum));
   const globalConstraints = shape.constraints.filter(({ type, index }) => index && type !== 'x' && !covers(index));
   const globalIndexes = shape.indexes.filter((index) => index.unique && !covers(index));
   return {

@@ -14,7 +14,7 @@ import { classifyKeyType, describeKeyType } from '../../src/catalog/key-type.ts'
 import { loadSnapshot } from '../../src/catalog/load.ts';
 import { compileRouter, type ShardRouting } from '../../src/catalog/route.ts';
 import { installCatalog } from '../../src/catalog/schema-sql.ts';
-import type { DistributedTable, DistributionMethod, KeyColumn, ShardBounds } from '../../src/catalog/snapshot.ts';
+import type { DistributedTable, KeyColumn, KeyedMethod, ShardBounds } from '../../src/catalog/snapshot.ts';
 import type { SqlRunner } from '../../src/core/runner.ts';
 import { startPostgres, type TestServer } from '../harness/postgres.ts';
 import { runnerOf } from './catalog-runner.ts';
@@ -22,7 +22,7 @@ import { runnerOf } from './catalog-runner.ts';
 interface RouteCase {
   readonly title: string;
   readonly column: string;
-  readonly method: DistributionMethod;
+  readonly method: KeyedMethod;
   readonly bounds: readonly ShardBounds[];
   readonly values: readonly (string | null)[];
   /** TypeScript never knows; every row is asked. */
@@ -301,7 +301,7 @@ describe.each([18, 15] as const)('routing against PostgreSQL %i', (version) => {
   /** A partitioned table that PostgreSQL routes by itself, entered in the catalog as a distributed one with the same bounds. */
   async function distribute(
     column: string,
-    method: DistributionMethod,
+    method: KeyedMethod,
     bounds: readonly ShardBounds[],
   ): Promise<DistributedTable> {
     await client.query(`CREATE TABLE parted (k ${column}) PARTITION BY ${partitionKeySql(method, ['k'])}`);
@@ -467,7 +467,7 @@ describe.each([18, 15] as const)('routing against PostgreSQL %i', (version) => {
     );
     const facts = await describeKeyType(runner, Number(rows[0]![0]), Number(rows[0]![1]));
     await client.query('DROP TABLE t; DROP TYPE holder');
-    const said = (method: DistributionMethod) => {
+    const said = (method: KeyedMethod) => {
       const answer = classifyKeyType(method, facts);
       return answer.kind === 'key' ? answer.family : answer.reason;
     };

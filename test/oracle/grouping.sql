@@ -51,3 +51,7 @@ SELECT a, count(*) FROM o GROUP BY a;
 SELECT cust FROM o GROUP BY ();
 SELECT sum(count(*)) FROM o GROUP BY cust;
 SELECT cust FROM o WHERE count(*) > 1 GROUP BY cust;
+SET pgherd.force_rung = gather;
+SELECT o.*, count(*) FROM o JOIN i ON i.o_id = o.id GROUP BY o.id HAVING count(*) > 2 ORDER BY o.id;
+SELECT *, (SELECT count(*) FROM i WHERE i.o_id = o.id) FROM o GROUP BY id ORDER BY id;
+RESET pgherd.force_rung;

@@ -11,7 +11,7 @@ export type ScriptStatement = {
 /**
  * Splits a file at its top-level semicolons. Directives, each in a comment line of its own:
  * `-- distribute TABLE by COLUMN [with TABLE]`, `-- distribute TABLE by COLUMN as range|list: BOUNDS`, `-- reference TABLE`,
- * `-- may be refused` (the statement that follows).
+ * `-- distribute TABLE at random`, `-- may be refused` (the statement that follows).
  */
 export function parseScript(source: string): ScriptStatement[] {
   const statements: ScriptStatement[] = [];
@@ -40,6 +40,8 @@ function leadingComments(lines: readonly string[]): number {
 function directiveOf(comment: string): string | undefined {
   if (!/^\s*-- (distribute|reference)\b/.test(comment)) return undefined;
   const name = '((?:"[^"]+"|[^\\s."]+)(?:\\.(?:"[^"]+"|[^\\s."]+))?)';
+  const random = new RegExp(`^\\s*-- distribute ${name} at random\\s*$`, 'u').exec(comment);
+  if (random !== null) return `SELECT create_distributed_table('${random[1]}', NULL, 'random')`;
   const reference = new RegExp(`^\\s*-- reference ${name}\\s*$`, 'u').exec(comment);
   if (reference !== null) return `SELECT create_reference_table('${reference[1]}')`;
   const pattern = `^\\s*-- distribute ${name} by (\\S+)(?: with ${name}| as (range|list): (.*))?\\s*$`;
