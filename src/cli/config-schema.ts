@@ -32,9 +32,9 @@ const citus = z.strictObject({
   replication_factor: z
     .literal(1, { error: `more than one copy of each shard is not there yet (${notYetCode}); leave it out or say 1` })
     .optional(),
-  enable_repartition_joins: mustBeOn('joins off the key always move rows where they must'),
+  enable_repartition_joins: z.boolean().optional(),
   enable_cross_shard_parallel_queries: mustBeOn('several nodes always work at the same time'),
-  max_connections: z.int().min(1).optional(),
+  max_connections: z.int().min(1).max(10_000).optional(),
   shared_preload_libraries: z.string().optional(),
   enable_statistics_collection: z.boolean().optional(),
   log_statement: z.enum(['none', 'ddl', 'mod', 'all']).optional(),
@@ -46,6 +46,16 @@ function mustBeOn(why: string) {
 
 const listen = z.strictObject({ host: hostName.default('127.0.0.1'), port: port.default(5432) });
 const pools = z.strictObject({ maxConnectionsPerPool: z.int().min(1).max(10_000).optional() });
+
+/** What `pgherd up --config` reads: the embedded herd knows its own servers. */
+export const upConfigSchema = z.strictObject({
+  listen: z.strictObject({ port: port.optional() }).optional(),
+  pools: pools.prefault({}),
+  shardCount: shardCount.default(32),
+  citus: citus.optional(),
+});
+
+export type UpConfig = z.infer<typeof upConfigSchema>;
 
 /** `pgherd.yaml`. Unknown keys are faults: a misspelt one would otherwise be without effect. */
 export const configSchema = z
@@ -90,6 +100,11 @@ function refuseOpenTrust(config: { auth: string; listen: { host: string } }, con
   context.addIssue({ code: 'custom', path: ['auth'], message });
 }
 
+/** The keys of `pgherd router --config`. */
+export function isRouterKey(key: string): boolean {
+  return key in configSchema.shape;
+}
+
 /** What of the Citus block is accepted without an effect. */
 export function citusNotices(block: Config['citus']): { path: KeyPath; message: string }[] {
   return Object.keys(block ?? {}).flatMap((key) => {
@@ -99,8 +114,5 @@ export function citusNotices(block: Config['citus']): { path: KeyPath; message: 
 }
 
 const withoutEffect: Readonly<Record<string, string>> = {
-  max_connections: 'it is a setting of the servers (postgresql.conf); pools.maxConnectionsPerPool bounds this router',
   shared_preload_libraries: 'pgherd needs no extension on any server',
-  enable_statistics_collection: 'pgherd sends nothing to anybody',
-  log_statement: 'it is a setting of the servers (ALTER SYSTEM SET log_statement)',
 };

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { checkConfig, loadConfig } from './config.ts';
+import { checkConfig, loadConfig, loadUpConfig } from './config.ts';
 import { parseYaml } from './config-source.ts';
 
 let dir: string;
@@ -40,6 +40,7 @@ citus:
   shard_count: 48
   replication_factor: 1
   log_statement: 'all'
+  shared_preload_libraries: citus
 `;
 
 test('a whole configuration becomes the options of the router', async () => {
@@ -60,8 +61,11 @@ test('a whole configuration becomes the options of the router', async () => {
     addresses: { 'worker1:5432': { host: 'db1', port: 5432 } },
     defaultShardCount: 48,
     maxConnectionsPerPool: 7,
+    repartitionJoins: true,
+    measuresStatements: true,
+    logStatement: 'all',
   });
-  expect(notices).toEqual([expect.stringMatching(/pgherd\.yaml:18: citus\.log_statement: is ignored/)]);
+  expect(notices).toEqual([expect.stringMatching(/pgherd\.yaml:19: citus\.shared_preload_libraries: is ignored/)]);
 });
 
 test('a small configuration has the documented defaults', () => {
@@ -106,6 +110,39 @@ test('several copies of a shard are refused with a code', () => {
   expect(faults('coordinator: { host: x }\ncitus:\n  shard_count: 32\n  replication_factor: 2\n')).toEqual([
     expect.stringMatching(/^pgherd\.yaml:4: citus\.replication_factor: .*\(PH013\)/),
   ]);
+});
+
+test("the source document's block has an effect, but for what it says of copies and libraries", async () => {
+  const block = (replication: number) => `citus:
+  shard_count: 32
+  replication_factor: ${replication}
+  enable_repartition_joins: false
+  enable_cross_shard_parallel_queries: true
+  max_connections: 100
+  shared_preload_libraries: 'citus'
+  enable_statistics_collection: false
+  log_statement: 'all'
+`;
+  await writeFile(join(dir, 'up.yaml'), block(1));
+  const { behaviour, notices } = await loadUpConfig(join(dir, 'up.yaml'));
+  expect(behaviour).toEqual({
+    defaultShardCount: 32,
+    maxConnectionsPerPool: 100,
+    repartitionJoins: false,
+    measuresStatements: false,
+    logStatement: 'all',
+  });
+  expect(notices).toEqual([expect.stringMatching(/up\.yaml:7: citus\.shared_preload_libraries: is ignored/)]);
+  await writeFile(join(dir, 'up.yaml'), block(2));
+  await expect(loadUpConfig(join(dir, 'up.yaml'))).rejects.toThrow(/up\.yaml:3: citus\.replication_factor: .*PH013/);
+});
+
+test('a configuration of an embedded herd names no servers', async () => {
+  await writeFile(join(dir, 'up.yaml'), 'listen: { port: 6000 }\ncoordinator: { host: x }\nnonsense: 1\n');
+  await expect(loadUpConfig(join(dir, 'up.yaml'))).rejects.toThrow(
+    /up\.yaml:2: coordinator: is for pgherd router.*\n.*up\.yaml:3: nonsense: there is no such key/,
+  );
+  expect((await loadUpConfig(undefined)).behaviour.defaultShardCount).toBe(32);
 });
 
 test('trust on an address that others reach is refused', () => {

@@ -3,9 +3,17 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { SetupError } from '../cluster/setup-error.ts';
 import { limits } from '../core/limits.ts';
-import { type Config, citusNotices, configSchema, type NodeConfig, type ServerConfig } from './config-schema.ts';
+import {
+  type Config,
+  citusNotices,
+  configSchema,
+  isRouterKey,
+  type NodeConfig,
+  type ServerConfig,
+  upConfigSchema,
+} from './config-schema.ts';
 import { parseYaml, type YamlSource } from './config-source.ts';
-import type { RouterOptions, ServerAddress } from './serve.ts';
+import type { RouterBehaviour, RouterOptions, ServerAddress } from './serve.ts';
 
 export interface LoadedConfig {
   readonly options: Omit<RouterOptions, 'log'>;
@@ -15,10 +23,7 @@ export interface LoadedConfig {
 
 /** Reads and checks a `pgherd.yaml`, and the files it names (relative to it). Throws a SetupError naming line and key. */
 export async function loadConfig(file: string): Promise<LoadedConfig> {
-  const text = await readFile(file, 'utf8').catch((error: Error) => {
-    throw new SetupError(`cannot read the configuration: ${error.message}`, 'Name it with --config FILE.');
-  });
-  const source = parseYaml(file, text);
+  const source = parseYaml(file, await readConfig(file));
   const config = checkConfig(source);
   const notices = citusNotices(config.citus).map(({ path, message }) => source.say(path, message));
   return { options: await routerOptions(config, source, dirname(resolve(file))), notices };
@@ -33,10 +38,16 @@ export function checkConfig(source: YamlSource): Config {
   throw new SetupError(faults.join('\n'), 'pgherd router --help shows an example.');
 }
 
-function describeIssue(source: YamlSource, issue: z.core.$ZodIssue): string[] {
+function describeIssue(
+  source: YamlSource,
+  issue: z.core.$ZodIssue,
+  unknownKey = (_: string) => 'there is no such key',
+): string[] {
   const path = issue.path.filter((key) => typeof key !== 'symbol');
   if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => source.say([...path, key], 'there is no such key'));
+    return issue.keys.map((key) =>
+      source.say([...path, key], path.length === 0 ? unknownKey(key) : 'there is no such key'),
+    );
   }
   if (issue.code === 'invalid_type' && issue.input === undefined) {
     return [source.say(path, `is missing (${issue.expected} expected)`)];
@@ -71,6 +82,7 @@ async function routerOptions(config: Config, source: YamlSource, dir: string): P
   if (ca !== undefined) await read(['serverTls', 'ca'], ca);
   const serverTls = ca === undefined ? {} : { ca: resolve(dir, ca) };
   return {
+    ...behaviour(config),
     listen: config.listen,
     coordinator,
     nodes,
@@ -78,9 +90,48 @@ async function routerOptions(config: Config, source: YamlSource, dir: string): P
     ...(tls ? { tls } : {}),
     ...(config.serverTls === undefined ? {} : { serverTls }),
     addresses: config.addresses,
-    defaultShardCount: config.citus?.shard_count ?? config.shardCount,
-    maxConnectionsPerPool: config.pools.maxConnectionsPerPool ?? limits.maxConnectionsPerPool,
   };
+}
+
+/** What both kinds of configuration say of how the router works. The Citus block goes before the keys that are our own, but for `pools`. */
+function behaviour({ citus, shardCount, pools }: Pick<Config, 'citus' | 'shardCount' | 'pools'>): RouterBehaviour {
+  return {
+    defaultShardCount: citus?.shard_count ?? shardCount,
+    maxConnectionsPerPool: pools.maxConnectionsPerPool ?? citus?.max_connections ?? limits.maxConnectionsPerPool,
+    repartitionJoins: citus?.enable_repartition_joins ?? true,
+    measuresStatements: citus?.enable_statistics_collection ?? true,
+    logStatement: citus?.log_statement ?? 'none',
+  };
+}
+
+export interface LoadedUpConfig {
+  /** undefined: the configuration names none. */
+  readonly port: number | undefined;
+  readonly behaviour: RouterBehaviour;
+  readonly notices: readonly string[];
+}
+
+/** The configuration of an embedded herd; without a file, the defaults. */
+export async function loadUpConfig(file: string | undefined): Promise<LoadedUpConfig> {
+  const source = parseYaml(file ?? 'pgherd.yaml', file === undefined ? '' : await readConfig(file));
+  const result = upConfigSchema.safeParse(source.value ?? {}, { reportInput: true });
+  if (!result.success) {
+    const faults = result.error.issues.flatMap((issue) => describeIssue(source, issue, saysRouterKey));
+    throw new SetupError(faults.join('\n'), 'pgherd up --help says which keys there are.');
+  }
+  const notices = citusNotices(result.data.citus).map(({ path, message }) => source.say(path, message));
+  return { port: result.data.listen?.port, behaviour: behaviour(result.data), notices };
+}
+
+function saysRouterKey(key: string): string {
+  if (!isRouterKey(key)) return 'there is no such key';
+  return 'is for pgherd router: the embedded herd has servers of its own';
+}
+
+function readConfig(file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: Error) => {
+    throw new SetupError(`cannot read the configuration: ${error.message}`, 'Name it with --config FILE.');
+  });
 }
 
 function address(server: ServerConfig, password: string | undefined): ServerAddress {

@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { dataRootAt, defaultDataDir } from '../cluster/data-root.ts';
 import { SetupError } from '../cluster/setup-error.ts';
@@ -46,6 +47,7 @@ interface UpFlags {
   readonly data: string;
   readonly port?: number;
   readonly nodes?: number;
+  readonly config?: string;
   readonly detach?: true;
   readonly supervisor?: true;
 }
@@ -56,6 +58,7 @@ program
   .addOption(dataOption())
   .option('--port <n>', "router's port (default: 5432, or the next free one; the same at later starts)", wholeNumber)
   .option('--nodes <n>', 'number of nodes; it can grow, not shrink (default: 3, or as many as there are)', wholeNumber)
+  .option('--config <file>', 'YAML: listen.port, shardCount, pools, and the block citus', (file) => resolve(file))
   .option('--detach', 'run in the background; returns when the herd answers queries')
   .addOption(new Option('--supervisor').hideHelp())
   .addHelpText(
@@ -64,10 +67,11 @@ program
 Examples:
   pgherd up
   pgherd up --detach --port 6432
-  pgherd up --data /srv/herd --nodes 5`,
+  pgherd up --data /srv/herd --nodes 5
+  pgherd up --config pgherd.yaml`,
   )
   .action(async (flags: UpFlags) => {
-    const options = { dataDir: flags.data, port: flags.port, nodes: flags.nodes };
+    const options = { dataDir: flags.data, port: flags.port, nodes: flags.nodes, configFile: flags.config };
     if (flags.supervisor) return leave(await run(options, parentReport()));
     if (!flags.detach) return leave(await run(options, terminalReport(Date.now(), 'Ctrl-C stops it; the data stay.')));
     if (await alreadyRuns(flags)) return leave(exitCodes.done);

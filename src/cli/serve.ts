@@ -12,7 +12,7 @@ import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import { PlanCache } from '../session/plan-cache.ts';
-import type { RouterServices } from '../session/services.ts';
+import type { LogStatement, RouterServices } from '../session/services.ts';
 import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
 import { StatementTimes } from '../session/statement-times.ts';
@@ -34,7 +34,19 @@ export interface ServerAddress {
   readonly password?: string;
 }
 
-export interface RouterOptions {
+/** How the router works, wherever its servers are. */
+export interface RouterBehaviour {
+  readonly defaultShardCount: number;
+  readonly maxConnectionsPerPool: number;
+  /** false: joins that need rows to be moved are refused, unless a session sets citus.enable_repartition_joins. */
+  readonly repartitionJoins?: boolean;
+  /** false: nothing is counted for citus_shard_statistics and citus_stat_statements. */
+  readonly measuresStatements?: boolean;
+  /** Which statements of clients go to the log, as PostgreSQL's log_statement has them. */
+  readonly logStatement?: LogStatement;
+}
+
+export interface RouterOptions extends RouterBehaviour {
   readonly listen: { readonly host: string; readonly port: number };
   readonly coordinator: ServerAddress;
   /** Nodes that the herd has from the start; those that its catalog names besides are found there. */
@@ -46,8 +58,6 @@ export interface RouterOptions {
   readonly serverTls?: { readonly ca?: string };
   /** Where a name such as `worker1:5432` or `coordinator` is. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
-  readonly defaultShardCount: number;
-  readonly maxConnectionsPerPool: number;
   readonly log: Log;
 }
 
@@ -157,7 +167,9 @@ function routerServices(options: RouterOptions, { control, catalog, recovery, po
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
     routerRows: async (relation) =>
       relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
-    times: new StatementTimes(),
+    times: new StatementTimes(options.measuresStatements ?? true),
+    repartitionJoins: options.repartitionJoins ?? true,
+    logStatement: options.logStatement ?? 'none',
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
     decisionProof: (name) => catalog.decisionProof(name),

@@ -6,18 +6,25 @@ import { coordinatorName } from '../cluster/herd-state.ts';
 import { isPortFree, nextFreePort } from '../cluster/port.ts';
 import { probe } from '../cluster/probe.ts';
 import { errnoCode, SetupError } from '../cluster/setup-error.ts';
-import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
+import { loadUpConfig } from './config.ts';
 import { defaultPort, host, type Report, type UpOptions } from './herd-report.ts';
 import { openLogFile } from './log-file.ts';
-import { type RouterOptions, type RunningRouter, type ServerAddress, startRouter } from './serve.ts';
+import {
+  type RouterBehaviour,
+  type RouterOptions,
+  type RunningRouter,
+  type ServerAddress,
+  startRouter,
+} from './serve.ts';
 import { catchSignals, type Signals } from './signals.ts';
 
-const defaultShardCount = 32;
 const routerStopWaitMs = 10_000;
 
 /** Runs a herd until a signal stops it: the router first, then the servers. Resolves with the exit code. */
 export async function up(options: UpOptions, report: Report): Promise<number> {
+  const config = await loadUpConfig(options.configFile);
+  for (const notice of config.notices) report.progress(`warning: ${notice}`);
   await createDataRoot(dataRootAt(options.dataDir));
   const log = await openLogFile(join(options.dataDir, 'log', 'pgherd.log'));
   const signals = catchSignals(log);
@@ -25,7 +32,8 @@ export async function up(options: UpOptions, report: Report): Promise<number> {
   let router: RunningRouter | undefined;
   try {
     if (!signals.received()) {
-      router = await startAndAnnounce(herd, options.port, { report, log, signals });
+      const port = options.port ?? config.port;
+      router = await startAndAnnounce(herd, port, { report, log, signals, behaviour: config.behaviour });
       await signals.first;
     }
     report.progress('stopping');
@@ -43,15 +51,16 @@ interface Surroundings {
   readonly report: Report;
   readonly log: Log;
   readonly signals: Signals;
+  readonly behaviour: RouterBehaviour;
 }
 
 async function startAndAnnounce(
   herd: EmbeddedHerd,
   port: number | undefined,
-  { report, log, signals }: Surroundings,
+  { report, log, signals, behaviour }: Surroundings,
 ): Promise<RunningRouter> {
   report.progress('starting the router');
-  const router = await openRouter(herd, port, log);
+  const router = await openRouter(herd, port, { ...behaviour, log });
   await untilItAnswers(router.port);
   await herd.rememberRouterPort(router.port);
   log.info({ port: router.port, nodes: herd.nodes.length }, 'the herd is ready');
@@ -61,7 +70,11 @@ async function startAndAnnounce(
 
 const maxPortTries = 20;
 
-async function openRouter(herd: EmbeddedHerd, wanted: number | undefined, log: Log): Promise<RunningRouter> {
+async function openRouter(
+  herd: EmbeddedHerd,
+  wanted: number | undefined,
+  how: RouterBehaviour & { readonly log: Log },
+): Promise<RunningRouter> {
   if (wanted !== undefined && !(await isPortFree(wanted))) {
     throw new SetupError(
       `port ${wanted} is taken`,
@@ -72,7 +85,7 @@ async function openRouter(herd: EmbeddedHerd, wanted: number | undefined, log: L
   for (let tries = 1; ; tries++) {
     port = wanted ?? (await nextFreePort(port));
     try {
-      return await startRouter(routerOptions(herd, port, log));
+      return await startRouter({ ...how, ...placesOf(herd, port) });
     } catch (error) {
       const taken = errnoCode(error) === 'EADDRINUSE' || errnoCode(error) === 'EACCES';
       if (!taken || wanted !== undefined || tries === maxPortTries) throw error;
@@ -81,16 +94,13 @@ async function openRouter(herd: EmbeddedHerd, wanted: number | undefined, log: L
   }
 }
 
-function routerOptions(herd: EmbeddedHerd, port: number, log: Log): RouterOptions {
+function placesOf(herd: EmbeddedHerd, port: number): Omit<RouterOptions, keyof RouterBehaviour | 'log'> {
   return {
     listen: { host, port },
     coordinator: login(herd.coordinator),
     nodes: herd.nodes.map((node) => ({ name: node.name, ...login(node) })),
     auth: 'trust',
     addresses: addressesOf(herd),
-    defaultShardCount,
-    maxConnectionsPerPool: limits.maxConnectionsPerPool,
-    log,
   };
 }
 

@@ -36,6 +36,7 @@ export const conditions = {
   serializationFailure: '40001',
   deadlockDetected: '40P01',
   syntaxError: '42601',
+  invalidName: '42602',
   insufficientPrivilege: '42501',
   undefinedColumn: '42703',
   undefinedFunction: '42883',

@@ -103,6 +103,10 @@ export const unsupportedCodes = {
     title: 'a unique or exclusion key, a foreign key or a MERGE that a table spread at random can not have',
     hint: 'Distribute the table by a column: ALTER TABLE … SET DISTRIBUTED BY (…).',
   },
+  PH045: {
+    title: 'a join that moves rows between servers, while citus.enable_repartition_joins is off',
+    hint: 'SET citus.enable_repartition_joins = on, or join on the distribution columns.',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

@@ -20,6 +20,7 @@ import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
+import { checkRepartitioning } from './repartition-joins.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
 import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
@@ -28,6 +29,7 @@ import { runDiscard, runSet, runShow } from './setting-commands.ts';
 import { withUserPosition } from './shown-error.ts';
 import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
+import { logStatement } from './statement-log.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
 import { checkViewAccess } from './view-access.ts';
@@ -46,6 +48,7 @@ export interface StatementRun {
  * leaves open is committed or rolled back there. Rejects with PgError.
  */
 export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
+  logStatement(session, asked.statement);
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
   try {
@@ -120,6 +123,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   const plan = await planFor(session, run);
   if (plan.rung === 'local') return runLocal(session, run, output);
   if (isMaterializedView(run.statement)) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
+  await checkRepartitioning(session, plan);
   if (plan.views) await checkViewAccess(session, plan.views);
   const described = await describedOutput(session, run, output);
   const startMs = performance.now();

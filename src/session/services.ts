@@ -51,8 +51,13 @@ export interface RouterServices extends CommitHost {
   /** Rows of `pgherd.live_shard_size` and `pgherd.server_traffic`, as text. */
   routerRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
   readonly times: StatementTimes;
+  /** What citus.enable_repartition_joins is where nobody has set it. */
+  readonly repartitionJoins: boolean;
+  readonly logStatement: LogStatement;
   readonly schema: SchemaServices;
 }
+
+export type LogStatement = 'none' | 'ddl' | 'mod' | 'all';
 
 /** A notice from the router itself. */
 export interface NoticeFields {

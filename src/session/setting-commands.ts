@@ -6,6 +6,7 @@ import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { routerSettings, type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
 import { shownApplicationName } from './application-name.ts';
+import { checkCitusSetting, citusDefault } from './citus-settings.ts';
 import { shownTimeout } from './idle-timeouts.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
@@ -21,6 +22,7 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   refuseReserved(name);
   if (name === 'client_encoding') requireUtf8(encodingOf(command));
   if (name === 'transaction snapshot') return runSnapshotImport(session, command, output);
+  const ignored = name.startsWith('citus.') ? checkCitusSetting(name, command) : null;
   const { transaction } = session;
   const connection = await session.coordinator('setting');
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
@@ -36,6 +38,7 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   else if (command.is_local) await transaction.setLocally(statement.text);
   else await transaction.changeSettings(await settingsAfter(session, command, name));
   session.reportParameters(connection);
+  if (ignored !== null) session.notice({ severity: 'NOTICE', code: '00000', message: ignored });
   output.complete(tag === '' ? 'SET' : tag);
 }
 
@@ -153,9 +156,18 @@ export async function runShow(session: SessionState, run: StatementRun, output: 
 /** null: the coordinator says it. */
 async function shownByRouter(session: SessionState, name: string): Promise<string | null> {
   if (routerSettings.has(name)) return shownTimeout(session, name);
+  if (name.startsWith('citus.')) return shownCitusSetting(session, name);
   if (name !== 'application_name') return null;
   const { parameters } = await session.coordinator();
   return shownApplicationName(session.transaction.settings, parameters.get(name) ?? '');
+}
+
+async function shownCitusSetting(session: SessionState, name: string): Promise<string | null> {
+  const byDefault = name === 'citus.shard_count' ? String(session.services.defaultShardCount) : citusDefault(name);
+  if (byDefault === undefined) return null;
+  const connection = await session.coordinator();
+  const { rows } = await connection.query(`SELECT current_setting(${quoteLiteral(name)}, true)`);
+  return rows[0]?.[0] || byDefault;
 }
 
 /** DISCARD ALL gives the session back its first day, and unties it from its connection. */

@@ -28,7 +28,14 @@ export class StatementTimes {
   readonly #statements = new Map<string, StatementEntry>();
   readonly #texts = new WeakMap<ParsedStatement, string>();
 
+  readonly #measures: boolean;
+
+  constructor(measures: boolean) {
+    this.#measures = measures;
+  }
+
   note(statement: ParsedStatement, plan: Plan, { role, ms }: { readonly role: string; readonly ms: number }): void {
+    if (!this.#measures) return;
     const query = this.#textOf(statement);
     const key = `${role}\0${plan.rung}\0${query}`;
     const known = this.#statements.get(key);

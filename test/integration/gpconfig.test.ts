@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
@@ -8,6 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { drawPort } from '../harness/postgres.ts';
 
 const dataDir = join(tmpdir(), `pgherd-gpconfig-${process.pid}`);
+const configFile = `${dataDir}.yaml`;
 const main = join(import.meta.dirname, '..', '..', 'src', 'cli', 'main.ts');
 let port: number;
 
@@ -44,12 +45,30 @@ const everywhere = async (name: string) =>
 
 beforeAll(async () => {
   port = await drawPort();
-  expect(await pgherd('up', '--detach', '--nodes', '2', '--port', String(port))).toMatchObject({ code: 0 });
+  await writeFile(
+    configFile,
+    `listen: { port: ${port} }\ncitus:\n  shard_count: 6\n  log_statement: ddl\n  shared_preload_libraries: citus\n`,
+  );
+  const up = await pgherd('up', '--detach', '--nodes', '2', '--config', configFile);
+  expect(up).toMatchObject({
+    code: 0,
+    stderr: expect.stringContaining(':5: citus.shared_preload_libraries: is ignored'),
+  });
 }, 120_000);
 
 afterAll(async () => {
   await pgherd('down');
   await rm(dataDir, { recursive: true, force: true });
+  await rm(configFile, { force: true });
+});
+
+test('up --config: what the file says is in force', async () => {
+  await ask('CREATE TABLE six (id int)');
+  await ask("SELECT create_distributed_table('six', 'id')");
+  expect(await ask("SELECT shard_count FROM citus_tables WHERE table_name = 'six'::regclass")).toEqual([['6']]);
+  const log = await readFile(join(dataDir, 'log', 'pgherd.log'), 'utf8');
+  expect(log).toContain('CREATE TABLE six (id int)');
+  expect(log).not.toContain('create_distributed_table');
 });
 
 test('a change is written on all servers, and in force once they reload', async () => {

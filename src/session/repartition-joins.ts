@@ -1,0 +1,34 @@
+import { unsupported } from '../core/errors.ts';
+import type { Plan } from '../plan/plan.ts';
+import type { SessionState } from './session-state.ts';
+
+const setting = 'citus.enable_repartition_joins';
+
+/** Whoever switches it off wants to hear of statements that move rows of several distributed tables to join them. */
+export async function checkRepartitioning(session: SessionState, plan: Plan): Promise<void> {
+  if (!joinsByMoving(plan) || (await isAllowed(session))) return;
+  throw unsupported(
+    'PH045',
+    'the statement joins rows of several distributed tables that are not where they are needed',
+  );
+}
+
+/** Several distributed tables, and not answered by each node for itself. */
+function joinsByMoving({ rung, touches = [], motions }: Plan): boolean {
+  if (new Set(touches.map((touched) => touched.relation)).size < 2) return false;
+  if (rung === 'two phases') return motions.some((motion) => motion.kind === 'gather' && motion.toNodes === true);
+  return motions.some((motion) => motion.kind === 'gather');
+}
+
+async function isAllowed(session: SessionState): Promise<boolean> {
+  const { transaction, services } = session;
+  const value = transaction.hasLocalSettings ? await local(session) : transaction.settings.values.get(setting);
+  return value === undefined || value === '' ? services.repartitionJoins : !/^(off|false|f|no|n|0)$/i.test(value);
+}
+
+/** SET LOCAL may hold. */
+async function local(session: SessionState): Promise<string | undefined> {
+  const connection = await session.coordinator();
+  const { rows } = await connection.query(`SELECT current_setting('${setting}', true)`);
+  return rows[0]?.[0] ?? undefined;
+}
