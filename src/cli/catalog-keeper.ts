@@ -5,6 +5,7 @@ import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
 import { ownerSecretSql } from '../schema/owner.ts';
+import { segmentFunctionSql } from '../sql/segment-function.ts';
 import { decisionFunctionsSql, decisionProof } from '../transaction/decision-sql.ts';
 import type { TransactionName } from '../transaction/gid.ts';
 import { registerEpoch } from '../transaction/recovery.ts';
@@ -54,6 +55,17 @@ export class CatalogKeeper {
     await this.#registerNodes();
     await this.#startWatching();
     this.#snapshot = await loadSnapshot(coordinator);
+    await this.#numberSegments();
+  }
+
+  /** Nodes that join later are numbered then. */
+  async #numberSegments(): Promise<void> {
+    await Promise.all(
+      this.#options.nodes.map(async ({ name, host, port }) => {
+        const entry = this.snapshot.nodes.find((node) => node.name === name);
+        if (entry) await this.#control.at(name, host, port).query(segmentFunctionSql(entry.index));
+      }),
+    );
   }
 
   /** A schema change was committed: the other routers are told, and this one reads anew. */

@@ -107,6 +107,10 @@ export const unsupportedCodes = {
     title: 'a join that moves rows between servers, while citus.enable_repartition_joins is off',
     hint: 'SET citus.enable_repartition_joins = on, or join on the distribution columns.',
   },
+  PH042: {
+    title: 'gp_segment_id where a row and what is known of it part ways',
+    hint: 'Name the columns instead of * and whole rows, or ask in a subquery: SELECT … FROM (SELECT gp_segment_id, … FROM t) AS t.',
+  },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',

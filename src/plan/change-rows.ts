@@ -16,6 +16,7 @@ import { isChange, type LeafItem, leavesOf } from './model.ts';
 import type { ChangeStep, Motion, MotionColumn, Plan, RowMove, ShippedColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { type Bound, bind, columnEntry, columnsOf, findAlias } from './resolve.ts';
 import { createConstantPool } from './rewrite.ts';
+import { segmentItems } from './segments.ts';
 import { nodesOf, shardsOf } from './shards.ts';
 import { allBlocks, evaluateSublink } from './sublink.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
@@ -98,6 +99,9 @@ function checkForm({ model, target, table }: ChangeQuestion, obstacle: string): 
   if (model.blocks.some((block) => block !== root && isChange(block))) throw refused('a data-modifying CTE');
   const [address] = model.blocks.flatMap((block) => (block === root ? systemColumnsOf(block) : []));
   if (address) throw unsupported('PH007', `${address} in a change over several nodes`);
+  if (segmentItems(model).has(target)) {
+    throw unsupported('PH042', `gp_segment_id of ${target.name}, whose rows are changed by rows that are elsewhere`);
+  }
   if (root.kind === 'delete' && table.hasRowSecurity) throw refused('row security');
   if (table.distribution.kind === 'distributed') return;
   if (table.primaryKey.length === 0) throw refused('no primary key to tell its rows by');

@@ -3,6 +3,7 @@ import { unsupported } from '../core/errors.ts';
 import { nameParts } from '../sql/walk.ts';
 import { type Block, joinsOf, leavesOf, type Model, type RelationItem } from './model.ts';
 import { findAlias } from './resolve.ts';
+import { segmentItems, segmentReferences, systemColumnOwner } from './segments.ts';
 
 /** What a statement may need of a relation. Never less than it does: a name counts wherever it stands. */
 export interface NeededColumns {
@@ -11,19 +12,22 @@ export interface NeededColumns {
   /** `*` or a whole-row reference: nothing may be added to the columns. */
   readonly whole: boolean;
   readonly tableoid: boolean;
+  /** Where each row is: see segments.ts. */
+  readonly segment: boolean;
 }
 
 export function neededColumns(model: Model): (item: RelationItem) => NeededColumns {
   const mentioned = mentionedNames(model);
   const whole = wholeRelations(model);
   const withOid = relationsWithTableoid(model);
+  const withSegment = segmentItems(model);
   return (item) => {
     const columns = item.relation?.columns ?? [];
     const all = whole.has(item) || item.node.alias?.colnames !== undefined || isWholeRow(item, mentioned);
     const needed = all ? columns : columns.filter((column) => mentioned.has(column.name));
     const tableoid = withOid.has(item);
     if (all && tableoid) throw unsupported('PH007', `tableoid beside all columns of ${item.name}`);
-    return { names: needed.map((column) => column.name), whole: all, tableoid };
+    return { names: needed.map((column) => column.name), whole: all, tableoid, segment: withSegment.has(item) };
   };
 }
 
@@ -123,9 +127,11 @@ const addresses = new Set(['ctid', 'xmin', 'xmax', 'cmin', 'cmax']);
 function relationsWithTableoid(model: Model): ReadonlySet<RelationItem> {
   const found = new Set<RelationItem>();
   for (const block of model.blocks) {
+    const ofSegments = segmentReferences(block);
     for (const ref of block.columnRefs) {
       const names = nameParts(ref.fields);
       const name = names.at(-1) ?? '';
+      if (ofSegments.has(ref)) continue;
       if (name !== 'tableoid' && !addresses.has(name)) continue;
       const item = systemColumnOwner(names, block);
       if (item?.role !== 'distributed' || item.isTarget) continue;
@@ -134,15 +140,4 @@ function relationsWithTableoid(model: Model): ReadonlySet<RelationItem> {
     }
   }
   return found;
-}
-
-/** The relation that a system column is of. */
-function systemColumnOwner(names: readonly (string | null)[], block: Block): RelationItem | null {
-  const qualifier = names.at(-2);
-  for (let scope: Block | null = block; scope; scope = scope.scopeParent) {
-    const found = typeof qualifier === 'string' ? findAlias(scope.from, qualifier) : scope.from[0];
-    const leaf = found ? leavesOf(found).find((each) => each.kind === 'relation') : undefined;
-    if (leaf?.kind === 'relation') return leaf;
-  }
-  return null;
 }

@@ -3,6 +3,7 @@ import type { FunctionTraits } from '../catalog/snapshot.ts';
 import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { Block } from './model.ts';
+import { segmentObstacle, segmentReferences } from './segments.ts';
 import { catalogFirst } from './shards.ts';
 
 /*
@@ -144,7 +145,9 @@ const systemColumns = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax
 
 /** The system columns that a block refers to. */
 export function systemColumnsOf(block: Block): string[] {
+  const ofSegments = segmentReferences(block);
   return block.columnRefs.flatMap((ref) => {
+    if (ofSegments.has(ref)) return [];
     const name = nameParts(ref.fields).at(-1);
     return typeof name === 'string' && systemColumns.has(name) ? [name] : [];
   });
@@ -159,6 +162,8 @@ export function nodeObstacle(blocks: readonly Block[], context: PlanContext): st
     }
     if (block.casts.some(isLookupCast)) return 'OIDs of names differ between servers';
     if (block.operators.some(isForeignOperator)) return "a user's operator runs on the coordinator";
+    const segments = segmentObstacle(block);
+    if (segments) return segments;
     if (systemColumnsOf(block).includes('tableoid')) return 'tableoid is that of the table on the coordinator';
   }
   return null;

@@ -1,6 +1,7 @@
 import { type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
+import { segmentFunction } from '../sql/segment-function.ts';
 import { joinParts, splice } from '../sql/source.ts';
 import { type NeededColumns, neededColumns } from './columns.ts';
 import type { PlanContext } from './context.ts';
@@ -19,6 +20,7 @@ import {
   rewriteStatement,
   type SourceEdit,
 } from './rewrite.ts';
+import { segmentColumn, segmentEdits } from './segments.ts';
 import { columnPair, nodesOf, shardsOf } from './shards.ts';
 import { motionColumn } from './type-name.ts';
 
@@ -96,7 +98,11 @@ export function moveRelations(
     });
   }
   const isReplaced = (item: RelationItem) => replacements.has(item);
-  const edits = [...groupingEdits(model, isReplaced), ...wholeRowEdits(model, isReplaced)];
+  const edits = [
+    ...groupingEdits(model, isReplaced),
+    ...wholeRowEdits(model, isReplaced),
+    ...segmentEdits(model, isReplaced),
+  ];
   return { replacements, edits, dependsOnParameters };
 }
 
@@ -126,7 +132,7 @@ export function lockTarget(request: TargetRequest): LockedTarget {
   const { item, names, motions, strength } = request;
   const { table } = item;
   assert(table, 'a target has its table');
-  const columns: NeededColumns = { names, whole: false, tableoid: false };
+  const columns: NeededColumns = { names, whole: false, tableoid: false, segment: false };
   const { motion, depends } = gatherMotion({ ...request, columns });
   const address = addressOf(table);
   const lists = address.map(({ sql }) => sql);
@@ -205,6 +211,7 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
     const name = `${fragmentAlias}.${quoteIdentifier(sourceName)}`;
     return column.viaText ? `${name}::text` : name;
   });
+  if (movement.columns.segment) list.push(`pgherd.${segmentFunction}(${fragmentAlias}.tableoid)`);
   const filters = pushedFilters(movement);
   const where = filters.flatMap((filter, i): SqlPart[] => [i === 0 ? ' WHERE (' : ' AND (', ...filter, ')']);
   const [only] = shards.indexes?.size === 1 ? shards.indexes : [];
@@ -214,7 +221,7 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
     kind: 'gather',
     sites: table?.distribution.kind === 'distributed' ? nodesOf(table, shards.indexes) : ['coordinator'],
     sql: joinParts([from, ...sampleParts(movement), ...where, lock ? lockText(item) : '']),
-    columns: columns.map(({ column }) => column),
+    columns: [...columns.map(({ column }) => column), ...(movement.columns.segment ? [travellingSegment] : [])],
     primaryKey: [],
     lookupColumns: lookupColumns(movement, columns),
     locksRows: lock !== null,
@@ -230,6 +237,10 @@ function travelling({
   const entries = (item.relation?.columns ?? []).filter((column) => columns.names.includes(column.name));
   return entries.map((entry, i) => ({ sourceName: entry.name, column: motionColumn(`c${i}`, entry) }));
 }
+
+const travellingSegment: MotionColumn = {
+  ...{ name: segmentColumn, typeOid: 23, typeName: 'integer', collation: null, viaText: false },
+};
 
 /** The columns that equal one of a query around, by the names they travel under. */
 function lookupColumns({ item, facts, context }: Movement, columns: ReturnType<typeof travelling>): string[] {
@@ -319,6 +330,7 @@ function arrival(
     const collate = column.collation === null ? '' : ` COLLATE ${column.collation}`;
     return `${quoteIdentifier(column.name)}${cast}${collate} AS ${quoteIdentifier(entry.name)}`;
   });
+  if (columns.segment) list.push(segmentColumn);
   if (columns.tableoid) list.push(`${item.table?.oid ?? 0}::oid AS tableoid`);
   return [`(SELECT ${[...besides, ...list].join(', ')} FROM `, { motion: index }, ')'];
 }

@@ -18,6 +18,7 @@ import { isChange, isInside, type LeafItem, leavesOf, type RelationItem } from '
 import type { Motion, MotionColumn, Plan, ShippedColumn, SqlTemplate } from './plan.ts';
 import { bind, blockOutputs, columnEntry, columnsOf } from './resolve.ts';
 import { createConstantPool } from './rewrite.ts';
+import { segmentItems } from './segments.ts';
 import { equalitySides, nodesOf, shardsOf } from './shards.ts';
 import { allBlocks } from './sublink.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
@@ -154,6 +155,7 @@ function checkForm(question: ChangeQuestion, text: MergeText, obstacle: string):
   if (stranger || cte) throw refusal(question, 'subqueries on other tables in ON or WHEN');
   const obstacleThere = nodePartObstacle([partOfBlock(root, text.rest), ...blocks], context);
   if (obstacleThere) throw unsupported('PH002', `${obstacle}, and ${obstacleThere}`);
+  if (segmentItems(model).size > 0) throw refusal(question, 'gp_segment_id');
   const [address] = systemColumnsOf(root);
   if (address) throw unsupported('PH007', `${address} in a change over several nodes`);
 }

@@ -4,6 +4,7 @@ import type { PlanContext } from './context.ts';
 import { candidates } from './functions.ts';
 import type { Block } from './model.ts';
 import { type Bound, bind, columnEntry } from './resolve.ts';
+import { segmentReference } from './segments.ts';
 import { baseTypeName, castName } from './type-name.ts';
 
 /**
@@ -244,6 +245,7 @@ function callType(call: FuncCall, scope: Scope): InferredType | null {
   const names = nameParts(call.funcname);
   const name = names.at(-1) ?? '';
   const overloads = candidates(name, names.length > 1 ? (names.at(-2) ?? null) : null, scope.context);
+  if (segmentReference(call)) return known('integer');
   if (overloads.some(({ schema }) => schema !== 'pg_catalog')) return null;
   const [first, second] = call.args ?? [];
   if (name === 'count') return known('bigint');

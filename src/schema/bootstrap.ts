@@ -2,6 +2,7 @@ import { nextIdentitySql } from '../catalog/column-default.ts';
 import { installCatalog } from '../catalog/schema-sql.ts';
 import { installStatementStatistics, installStatistics } from '../catalog/statistics-install.ts';
 import type { SqlRunner } from '../core/runner.ts';
+import { segmentFunctionSql } from '../sql/segment-function.ts';
 import { adminStubsSql } from './admin-stubs.ts';
 import {
   coordinatorGuardsSql,
@@ -29,6 +30,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       referenceGuardSql,
       ownerFunctionSql,
       nextIdentitySql,
+      segmentFunctionSql(-1),
     ].join(';\n'),
   );
   const superuser = await isSuperuser(runner);

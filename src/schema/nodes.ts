@@ -3,6 +3,7 @@ import { assert } from '../core/assert.ts';
 import { PgError, pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
+import { segmentFunctionSql } from '../sql/segment-function.ts';
 import { admitNode } from './admit-node.ts';
 import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
@@ -11,7 +12,8 @@ import type { HerdTransaction } from './herd.ts';
 import { makeKeyWatches } from './key-watches.ts';
 import { nodeKeysSql } from './node-index.ts';
 import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
-import { nodeTable, runAll, schemaOf } from './place-table.ts';
+import { ownerOf } from './owner.ts';
+import { nodeTable, onNodes, runAll, schemaOf } from './place-table.ts';
 import { attempt } from './savepoint.ts';
 import {
   describeAllSchemas,
@@ -55,7 +57,13 @@ export async function addNode(tx: HerdTransaction, name: string, port: number): 
     [id, version].map(String),
   );
   await fillNode(tx, id);
+  await numberSegments(tx);
   return id;
+}
+
+/** Each node knows its number, `gp_segment_id`. They count from 0, so that one that leaves changes those of others. */
+async function numberSegments(tx: HerdTransaction): Promise<void> {
+  await onNodes(tx, await tx.snapshot(), (node, { index }) => ownerOf(node).query(segmentFunctionSql(index)));
 }
 
 /** A node is called by its name; a second one of the same name (another port) by name and port. */
@@ -89,6 +97,7 @@ export async function removeNode(tx: HerdTransaction, name: string, port: number
   if (node.active) await emptyReachableNode(tx, snapshot, node);
   await tx.coordinator.query('DELETE FROM pgherd.node WHERE node_id = $1', [String(node.id)]);
   tx.changed();
+  await numberSegments(tx);
 }
 
 async function emptyReachableNode(tx: HerdTransaction, snapshot: CatalogSnapshot, node: NodeEntry): Promise<void> {
@@ -137,6 +146,7 @@ export async function activateNode(tx: HerdTransaction, name: string, port: numb
   tx.changed();
   await dropTables(await tx.node(node.id), snapshot);
   await fillNode(tx, node.id);
+  await numberSegments(tx);
   return node.id;
 }
 

@@ -4,6 +4,7 @@ import type { FieldDescription } from '../wire/backend.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
 import { resultShape } from './result-shape.ts';
+import { withSegments } from './segment-columns.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -23,7 +24,7 @@ export async function describeStatement(
   }
   const ofCursor = fetchedFields(session, statement);
   if (ofCursor !== null) return { parameterOids: [], fields: ofCursor };
-  return remembered(session, statement, parameterOids, statement.text);
+  return withSegments(session, statement, (found) => remembered(session, found, parameterOids, found.text));
 }
 
 /**

@@ -22,6 +22,7 @@ import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
 import { checkRepartitioning } from './repartition-joins.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
+import { withSegments } from './segment-columns.ts';
 import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
@@ -52,7 +53,7 @@ export async function runStatement(session: SessionState, asked: StatementRun, o
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
   try {
-    await carryOut(session, asked, output);
+    await withSegments(session, asked.statement, (statement) => carryOut(session, { ...asked, statement }, output));
     await session.keys.settle(executionContext(session, []));
   } catch (error) {
     session.keys.forget(session);
@@ -164,14 +165,21 @@ function givesRows({ kind, node }: ParsedStatement): boolean {
 /** `unbound`: the plan is to hold for any values of the parameters. */
 export async function planFor(session: SessionState, run: StatementRun, unbound = false): Promise<Plan> {
   const planned = await plannedParameters(session, run.parameters);
+  const parameters = unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned;
+  return session.services.plans.plan(run.statement, await planContext(session, parameters));
+}
+
+export async function planContext(
+  session: SessionState,
+  parameters: readonly PlannedParameter[],
+): Promise<PlanContext> {
   const searchPath = await session.searchPath();
-  const context: PlanContext = {
+  return {
     ...withTemporaryViews(session, searchPath),
-    parameters: unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned,
+    parameters,
     inTransaction: session.transaction.inBlock,
     force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
   };
-  return session.services.plans.plan(run.statement, context);
 }
 
 export function executionContext(
