@@ -2,15 +2,20 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import { loadSnapshot } from '../catalog/load.ts';
 import { bumpCatalogSql, catalogChannel } from '../catalog/schema-sql.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
 import { ownerSecretSql } from '../schema/owner.ts';
 import { segmentFunctionSql } from '../sql/segment-function.ts';
 import { decisionFunctionsSql, decisionProof } from '../transaction/decision-sql.ts';
-import type { TransactionName } from '../transaction/gid.ts';
+import { herdLockClass, type TransactionName } from '../transaction/gid.ts';
 import { registerEpoch } from '../transaction/recovery.ts';
 import type { ControlPlane } from './control-plane.ts';
 import type { RouterOptions } from './serve.ts';
+
+/** Together 5 s. */
+const maxClaims = 50;
+const claimMs = 100;
 
 /**
  * Keeps the process's picture of the catalog, and its place among the routers: one connection to the coordinator listens for
@@ -25,6 +30,9 @@ export class CatalogKeeper {
   #closed = false;
   #secret = '';
   epoch = 0;
+  /** The connection that holds this router's locks is gone, and is there again. */
+  onLost: (() => void) | null = null;
+  onBack: (() => void) | null = null;
   /** Nodes of the configuration that the catalog does not know yet: to be added by a statement, once one can be run. */
   readonly newcomers: string[] = [];
 
@@ -129,12 +137,32 @@ export class CatalogKeeper {
     watch.onNotification = () => {
       this.#reload().catch((error) => this.#options.log.warn({ error: String(error) }, 'could not read the catalog'));
     };
-    watch.onClosed = () => {
-      if (!this.#closed) void this.#watchAgain();
-    };
     await watch.query(`LISTEN ${catalogChannel}`);
+    await this.#claimHerd(watch);
     this.epoch = await registerEpoch(watch);
     this.#watch = watch;
+    watch.onClosed = () => {
+      this.onLost?.();
+      if (!this.#closed) void this.#watchAgain();
+    };
+    if (watch.closed) throw pgError('connectionFailure', 'the connection to the coordinator was lost');
+  }
+
+  /** For this router alone, or together with others: then all of them are kept apart on the coordinator. */
+  async #claimHerd(watch: ServerConnection): Promise<void> {
+    const shared = this.#options.sharesHerd ? '_shared' : '';
+    for (let attempt = 1; ; attempt++) {
+      const { rows } = await watch.query(`SELECT pg_try_advisory_lock${shared}(${herdLockClass}, 0)`);
+      if (rows[0]?.[0] === 't') return;
+      // The connection of one that has just died may live on for a moment.
+      if (attempt === maxClaims) {
+        watch.close();
+        throw pgError('objectInUse', 'another router runs over this coordinator and does not share it', {
+          hint: 'Routers over one coordinator all need `routers: many` in their configuration; a herd of `pgherd up` has one.',
+        });
+      }
+      await new Promise((resolve) => setTimeout(resolve, claimMs));
+    }
   }
 
   /** The coordinator went away: our epoch's lock is gone with the connection, so we come back under a new one. */
@@ -142,6 +170,7 @@ export class CatalogKeeper {
     while (!this.#closed) {
       try {
         await this.#startWatching();
+        this.onBack?.();
         await this.#reload();
         return;
       } catch (error) {

@@ -68,6 +68,8 @@ export const configSchema = z
     /** Towards the servers. Without `ca` their certificates are not checked, as with libpq's sslmode=require. */
     serverTls: z.strictObject({ ca: z.string().min(1).optional() }).nullish(),
     pools: pools.prefault({}),
+    /** Over this coordinator. One alone needs no lock there for each snapshot and commit. */
+    routers: z.enum(['many', 'one']).default('many'),
     shardCount: shardCount.default(32),
     /** Where a name that SQL uses, such as `worker1:5432` or `coordinator`, really is. */
     addresses: z.record(z.string().min(1), endpoint).default({}),

@@ -90,6 +90,7 @@ async function routerOptions(config: Config, source: YamlSource, dir: string): P
     ...(tls ? { tls } : {}),
     ...(config.serverTls === undefined ? {} : { serverTls }),
     addresses: config.addresses,
+    sharesHerd: config.routers === 'many',
   };
 }
 

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../core/log.ts';
-import type { SqlRunner } from '../core/runner.ts';
 import type { CommitOutcome } from '../transaction/commit-protocol.ts';
 import { forgetSql } from '../transaction/decision-sql.ts';
 import type { Fence } from '../transaction/fence.ts';
@@ -22,7 +21,7 @@ export class RecoveryKeeper {
   readonly #catalog: CatalogKeeper;
   readonly #fence: Fence;
   readonly #log: Log;
-  readonly #book = new TransactionBook();
+  readonly book = new TransactionBook();
   #timers: NodeJS.Timeout[] = [];
   /** A sweep has reached the coordinator. */
   #swept = false;
@@ -44,27 +43,23 @@ export class RecoveryKeeper {
     while (!this.#swept && (await sleep(retryMs, true)));
     this.#timers.push(
       setInterval(() => void this.#recover(), recoveryIntervalMs).unref(),
-      setInterval(() => void (this.#book.hasUnsettled && this.#recover()), unsettledIntervalMs).unref(),
-      setInterval(() => void this.#forgetSettled(this.#control.coordinator), forgetIntervalMs).unref(),
+      setInterval(() => void (this.book.hasUnsettled && this.#recover()), unsettledIntervalMs).unref(),
+      setInterval(() => void this.#tellDecisions(), forgetIntervalMs).unref(),
     );
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
     await this.#running;
-    await this.#forgetSettled(this.#control.coordinator);
+    await this.#tellDecisions();
   }
 
   nextTransactionName(): TransactionName {
-    return this.#book.begin(this.#catalog.snapshot.clusterId, this.#catalog.epoch);
-  }
-
-  served(keys: readonly string[]): void {
-    this.#book.served(keys);
+    return this.book.begin(this.#catalog.snapshot.clusterId, this.#catalog.epoch);
   }
 
   ended(name: TransactionName, outcome: CommitOutcome): void {
-    this.#book.ended(name, outcome);
+    this.book.ended(name, outcome);
     if (outcome.unsettled.length > 0) void this.#recover();
   }
 
@@ -80,7 +75,7 @@ export class RecoveryKeeper {
   async #sweep(): Promise<void> {
     try {
       const { settled, owed, complete } = await recover(this.#host());
-      this.#book.settled(settled);
+      this.book.settled(settled);
       this.#fence.markSettled(settled);
       for (const { key, nodes } of owed) this.#fence.markUnsettled(key, nodes);
       this.#swept ||= complete;
@@ -94,18 +89,22 @@ export class RecoveryKeeper {
     return {
       log: this.#log,
       fence: this.#fence,
-      served: (keys) => this.#book.served(keys),
+      served: (keys) => this.book.served(keys),
+      told: (key, nodes) => this.book.told(key, nodes),
       clusterId: snapshot.clusterId,
       nodes: snapshot.nodes.map((node) => node.id),
-      ...this.#book.scope(epoch),
+      ...this.book.scope(epoch),
       control: () => this.#control.coordinator,
       onNode: (id, work) => this.#control.onNode(id, snapshot, work),
     };
   }
 
-  async #forgetSettled(runner: SqlRunner): Promise<void> {
-    const keys = this.#book.takeServed();
-    if (keys.length === 0) return;
-    await runner.query(forgetSql(keys)).catch(() => this.#book.served(keys));
+  /** Among several routers the rows are told while the fence is held: one commit's turn sees to it. */
+  async #tellDecisions(): Promise<void> {
+    if (!this.book.hasEnded) return;
+    if (this.#fence.shared) return this.#fence.pass();
+    const ended = this.book.takeEnded();
+    const sql = forgetSql(ended);
+    if (sql !== null) await this.#control.coordinator.query(sql).catch(() => this.book.putBack(ended));
   }
 }

@@ -21,6 +21,7 @@ import { Fence } from '../transaction/fence.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { DeadlockKeeper } from './deadlock-keeper.ts';
+import { SharedHerdLock } from './herd-lock.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
@@ -58,6 +59,8 @@ export interface RouterOptions extends RouterBehaviour {
   readonly serverTls?: { readonly ca?: string };
   /** Where a name such as `worker1:5432` or `coordinator` is. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
+  /** Other routers run over the same coordinator. */
+  readonly sharesHerd: boolean;
   readonly log: Log;
 }
 
@@ -68,17 +71,42 @@ export interface RunningRouter {
 
 /** Puts a router together and starts it. Resolves when it accepts clients. */
 export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+  // What is opened is closed in the opposite order: also when the start fails, since locks on the coordinator go with connections.
+  const closers: (() => unknown)[] = [];
+  const close = async () => {
+    for (const closer of closers.toReversed()) await closer();
+  };
+  try {
+    const port = await openRouter(options, closers);
+    return { port, stop: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function openRouter(options: RouterOptions, closers: (() => unknown)[]): Promise<number> {
   const { log } = options;
   const control = new ControlPlane(options);
+  closers.push(() => control.close());
   const catalog = new CatalogKeeper(control, options);
+  closers.push(() => catalog.close());
   await catalog.open();
   const fence = new Fence();
   const recovery = new RecoveryKeeper(control, catalog, fence, log);
+  const lock = options.sharesHerd ? new SharedHerdLock(control, fence, recovery.book, log) : null;
+  closers.push(() => lock?.close());
+  await lock?.open();
+  catalog.onLost = () => fence.suspend();
+  catalog.onBack = () => fence.resume();
+  closers.push(() => recovery.close());
   await recovery.open();
   const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
+  closers.push(() => pools.close());
   const services = routerServices(options, { control, catalog, recovery, pools, fence });
   const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
   deadlocks.open();
+  closers.push(() => deadlocks.close());
   const secureContext = options.tls
     ? tls.createSecureContext({ cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) })
     : null;
@@ -96,21 +124,14 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     });
   });
   const port = await listen(server, options.listen);
+  closers.push(() => {
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    for (const socket of sockets) socket.destroy();
+    return closed;
+  });
   await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
-  return {
-    port,
-    async stop() {
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      for (const socket of sockets) socket.destroy();
-      await closed;
-      deadlocks.close();
-      await recovery.close();
-      pools.close();
-      await catalog.close();
-      control.close();
-    },
-  };
+  return port;
 }
 
 /** Nodes that the configuration has gained are added as anybody would add them: by a statement through the router. */
@@ -173,9 +194,11 @@ function routerServices(options: RouterOptions, { control, catalog, recovery, po
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
     decisionProof: (name) => catalog.decisionProof(name),
-    served: (keys) => recovery.served(keys),
+    served: (keys) => recovery.book.served(keys),
+    told: (key, nodes) => recovery.book.told(key, nodes),
     ended: (name, outcome) => recovery.ended(name, outcome),
     onNode: (id, work) => control.onNode(id, catalog.snapshot, work),
+    causalityToken: () => `${catalog.snapshot.clusterId}.${catalog.epoch}.${recovery.book.begun}`,
     schema: schemaServices(),
   };
 }

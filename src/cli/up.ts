@@ -101,6 +101,7 @@ function placesOf(herd: EmbeddedHerd, port: number): Omit<RouterOptions, keyof R
     nodes: herd.nodes.map((node) => ({ name: node.name, ...login(node) })),
     auth: 'trust',
     addresses: addressesOf(herd),
+    sharesHerd: false,
   };
 }
 

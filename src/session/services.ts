@@ -40,6 +40,8 @@ export interface RouterServices extends CommitHost {
   /** `catalog`: where the site is looked up, when it is not yet in the router's own. */
   pool(site: Site, identity: Identity, catalog?: CatalogSnapshot): ConnectionPool;
   readonly defaultShardCount: number;
+  /** Names this moment of this router. */
+  causalityToken(): string;
   /** A client has proved who it is: from now on the role's connections are opened with what it proved. */
   loggedIn(identity: Identity): void;
   control(): SqlRunner;

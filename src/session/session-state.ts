@@ -213,6 +213,7 @@ export class SessionState {
       decisionProof: (name) => services.decisionProof(name),
       onNode: (node, work) => services.onNode(node, work),
       served: (keys) => services.served(keys),
+      told: (key, nodes) => services.told(key, nodes),
       ended: (name, outcome) => services.ended(name, outcome),
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {

@@ -37,6 +37,8 @@ export async function runSet(session: SessionState, statement: ParsedStatement, 
   if (routerSettings.has(name)) await setRouterSetting(session, command, name);
   else if (command.is_local) await transaction.setLocally(statement.text);
   else await transaction.changeSettings(await settingsAfter(session, command, name));
+  // Snapshots that were being taken when the token was given may miss its cause: what the session does now comes after them.
+  if (name === causalityToken) await session.services.fence.pass();
   session.reportParameters(connection);
   if (ignored !== null) session.notice({ severity: 'NOTICE', code: '00000', message: ignored });
   output.complete(tag === '' ? 'SET' : tag);
@@ -55,6 +57,9 @@ async function withSettingHint(session: SessionState, command: VariableSetStmt, 
   const hint = `It is a setting of the servers: pgherd gpconfig -c ${name} -v ${value} --${step} changes it on all of them.`;
   return new PgError({ ...error.fields, hint });
 }
+
+/** What a session takes along to another router, so that nobody sees what it does there without what it did here. */
+const causalityToken = 'pgherd.causality_token';
 
 /** The coordinator has judged the value; the router keeps it, and no server acts on it. */
 async function setRouterSetting(session: SessionState, command: VariableSetStmt, name: string): Promise<void> {
@@ -157,6 +162,7 @@ export async function runShow(session: SessionState, run: StatementRun, output: 
 async function shownByRouter(session: SessionState, name: string): Promise<string | null> {
   if (routerSettings.has(name)) return shownTimeout(session, name);
   if (name.startsWith('citus.')) return shownCitusSetting(session, name);
+  if (name === causalityToken) return session.services.causalityToken();
   if (name !== 'application_name') return null;
   const { parameters } = await session.coordinator();
   return shownApplicationName(session.transaction.settings, parameters.get(name) ?? '');

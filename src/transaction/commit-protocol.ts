@@ -42,11 +42,12 @@ export function* commitProtocol(transaction: TransactionShape): Protocol<CommitO
   yield [{ kind: 'enter fence' }];
   const outcome = yield* decided(transaction, votes);
   const untold = outcome.kind === 'aborted' ? [] : outcome.unsettled;
+  const told = outcome.kind === 'committed' && untold.length > 0 ? nodes.filter((node) => !untold.includes(node)) : [];
   yield [
     {
       kind: 'leave fence',
       key: decisionKey(name),
-      told: [],
+      told,
       untold,
       served: outcome.kind === 'committed' && untold.length === 0,
     },

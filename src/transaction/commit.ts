@@ -31,6 +31,8 @@ export interface CommitHost {
   onNode<T>(node: NodeId, work: (connection: SqlRunner) => Promise<T>): Promise<T>;
   /** Its decision row may be forgotten. */
   served(keys: readonly string[]): void;
+  /** It need not name these nodes any more. */
+  told(key: string, nodes: readonly NodeId[]): void;
   /** The transaction is over for its session. */
   ended(name: TransactionName, outcome: CommitOutcome): void;
 }
@@ -147,6 +149,7 @@ class CommitPerformer {
         return { kind: 'done' };
       case 'leave fence':
         if (effect.served) host.served([effect.key]);
+        host.told(effect.key, effect.told);
         this.leaveFence(effect.untold);
         return { kind: 'done' };
       case 'decide':

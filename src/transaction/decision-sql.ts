@@ -4,6 +4,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { failure } from './answers.ts';
 import { decisionKey, epochLockClass, type TransactionName } from './gid.ts';
 import type { Answer } from './protocol.ts';
+import type { EndedDecisions } from './transaction-book.ts';
 
 /**
  * The functions that write decisions, created in schema `pgherd` on the coordinator (its tables: catalog/schema-sql.ts). The
@@ -94,9 +95,19 @@ export async function askDecision(control: SqlRunner, key: string): Promise<Answ
   }
 }
 
-/** Deletes rows that have served. An abort of a living epoch stays: a commit of the same name may still be on its way to the coordinator. */
-export function forgetSql(keys: readonly string[]): string {
-  return `DELETE FROM pgherd.transaction_decision d WHERE d.gid IN (${keys.map((key) => `'${key}'`).join(', ')})
-  AND (d.decision = 'commit' OR EXISTS (SELECT FROM pgherd.router_epoch e
-         WHERE e.epoch = split_part(d.gid, ':', 3)::bigint AND e.fenced))`;
+/**
+ * Deletes rows that have served, and takes nodes that were told off the others; null: nothing is to do. An abort of a living epoch
+ * stays: a commit of the same name may still be on its way to the coordinator.
+ */
+export function forgetSql({ served, told }: EndedDecisions): string | null {
+  const statements = [...told].map(
+    ([key, nodes]) => `UPDATE pgherd.transaction_decision
+      SET nodes = ARRAY(SELECT n FROM unnest(nodes) n WHERE n <> ALL ('{${nodes.join(',')}}'::integer[])) WHERE gid = '${key}'`,
+  );
+  if (served.length > 0) {
+    statements.push(`DELETE FROM pgherd.transaction_decision d WHERE d.gid IN (${served.map((key) => `'${key}'`).join(', ')})
+      AND (d.decision = 'commit' OR EXISTS (SELECT FROM pgherd.router_epoch e
+             WHERE e.epoch = split_part(d.gid, ':', 3)::bigint AND e.fenced))`);
+  }
+  return statements.length === 0 ? null : statements.join(';\n');
 }

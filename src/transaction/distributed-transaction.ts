@@ -44,8 +44,8 @@ interface OpenBlock {
   readonly replay: string[];
   readonly savepoints: Savepoint[];
   readonly settingsAtStart: SettingsSnapshot;
-  /** Above READ COMMITTED: every server has its snapshot. */
-  snapshotsTaken: boolean;
+  /** Above READ COMMITTED: settles when every server has its snapshot. Null: none has. */
+  snapshots: Promise<void> | null;
   /** SET TRANSACTION SNAPSHOT: what each server but the coordinator, which has it already, is to begin with. */
   imported: ReadonlyMap<Site, string> | null;
   failed: boolean;
@@ -177,7 +177,7 @@ export class DistributedTransaction {
       replay: [],
       savepoints: [],
       settingsAtStart: this.settings,
-      snapshotsTaken: false,
+      snapshots: null,
       imported: null,
       failed: false,
     };
@@ -195,8 +195,10 @@ export class DistributedTransaction {
   async join(site: Site, signal: AbortSignal, purpose: JoinPurpose = 'data'): Promise<ServerConnection> {
     if (purpose === 'data') {
       this.#refuseSecondSerializable(site);
-      if (this.isolation === 'repeatable read' && this.#block.kind === 'explicit' && !this.#block.snapshotsTaken) {
-        await this.#takeSnapshots(signal);
+      if (this.isolation === 'repeatable read' && this.#block.kind === 'explicit') {
+        // All who join wait: a server begun beside the opening would have a snapshot of another moment.
+        this.#block.snapshots ??= this.#takeSnapshots(this.#block, signal);
+        await this.#block.snapshots;
       }
     }
     const member = await this.#member(site, signal);
@@ -207,10 +209,7 @@ export class DistributedTransaction {
   }
 
   /** REPEATABLE READ: every server's snapshot is taken here and now, while no distributed commit is half done. */
-  async #takeSnapshots(signal: AbortSignal): Promise<void> {
-    const block = this.#block;
-    assert(block.kind === 'explicit', 'snapshots are taken in a block');
-    block.snapshotsTaken = true;
+  async #takeSnapshots(block: OpenBlock, signal: AbortSignal): Promise<void> {
     const members = await Promise.all(this.#host.sites().map((site) => this.#member(site, signal)));
     await Promise.all(members.map(({ connection }) => applySettings(connection, this.settings)));
     const sites = this.#host.sites();
@@ -231,7 +230,7 @@ export class DistributedTransaction {
     member.appliedAtStart = member.connection.appliedSettings;
     const statements = [block.begin, ...block.replay];
     if (block.imported !== null) statements.push(this.#importSql(member, block.imported));
-    if (block.snapshotsTaken) statements.push('SELECT 1');
+    if (block.snapshots !== null) statements.push('SELECT 1');
     await member.connection.query(statements.join('; '));
   }
 
@@ -248,7 +247,7 @@ export class DistributedTransaction {
   /** The coordinator has taken over another transaction's snapshot; the others will when they join. */
   importSnapshots(snapshots: ReadonlyMap<Site, string>): void {
     assert(
-      this.#block.kind === 'explicit' && !this.#block.snapshotsTaken,
+      this.#block.kind === 'explicit' && this.#block.snapshots === null,
       'a snapshot is imported before any is taken',
     );
     this.#block.imported = snapshots;

@@ -19,6 +19,7 @@ export interface Opened<T> {
 
 /** How long an opening waits for commits to end. Deferred triggers may make them wait for this very session. Milliseconds. */
 const maxFenceWaitMs = 10_000;
+const doubtPauseMs = 100;
 
 /**
  * Keeps the openings of snapshots and the commits of distributed transactions apart (DESIGN 7): within this process by turns, and
@@ -29,6 +30,7 @@ export class Fence {
   readonly #turns = new FenceTurns();
   #herdLock: HerdLock | null = null;
   readonly #unsettled = new UnsettledCommits();
+  #suspended = false;
   #settledWaiters = new Set<() => void>();
   /** Called when an opening waits for what is unsettled. */
   onNeeded: (() => void) | null = null;
@@ -65,12 +67,12 @@ export class Fence {
           inside = true;
           return true;
         case 'look again':
-          return !this.#unsettled.hideFrom(sites);
+          return !this.#hidesFrom(sites);
         case 'take snapshots':
           taken.push(await take());
           return true;
         case 'confirm':
-          return this.#herdLock === null ? true : this.#herdLock.confirm(sites);
+          return this.#herdLock === null ? !this.#suspended : this.#herdLock.confirm(sites);
         case 'leave fence':
           this.#turns.leave();
           inside = false;
@@ -83,6 +85,7 @@ export class Fence {
       const protocol = openingProtocol();
       let step = protocol.next(true);
       while (!step.done) step = protocol.next(await perform(step.value));
+      if (step.value === 'doubtful') await this.#pauseForRecovery();
       return { confidence: step.value, value: taken[0]! };
     } finally {
       if (inside) this.#turns.leave();
@@ -102,6 +105,21 @@ export class Fence {
 
   closeTurn(): void {
     this.#turns.closeTurn();
+  }
+
+  /** Several routers are kept apart. */
+  get shared(): boolean {
+    return this.#herdLock !== null;
+  }
+
+  /** Nobody knows at the moment whether other routers are about: openings wait. */
+  suspend(): void {
+    this.#suspended = true;
+  }
+
+  resume(): void {
+    this.#suspended = false;
+    this.#wake();
   }
 
   /** Resolves when no turn without the lock is left. */
@@ -132,12 +150,16 @@ export class Fence {
     for (const wake of this.#settledWaiters) wake();
   }
 
+  #hidesFrom(sites: readonly Site[]): boolean {
+    return this.#suspended || this.#unsettled.hideFrom(sites);
+  }
+
   async #untilSettled(sites: readonly Site[], signal: AbortSignal): Promise<void> {
-    if (!this.#unsettled.hideFrom(sites)) return;
+    if (!this.#hidesFrom(sites)) return;
     this.onNeeded?.();
     await this.#patiently(signal, (settled) => {
       const wake = () => {
-        if (!this.#unsettled.hideFrom(sites)) settled();
+        if (!this.#hidesFrom(sites)) settled();
       };
       this.#settledWaiters.add(wake);
       return () => this.#settledWaiters.delete(wake);
@@ -149,6 +171,12 @@ export class Fence {
       if (this.#turns.enter('opening', entered)) entered();
       return () => this.#turns.giveUp('opening', entered);
     });
+  }
+
+  /** Some router left a commit half told, or the lock was lost. */
+  async #pauseForRecovery(): Promise<void> {
+    this.onNeeded?.();
+    await new Promise((resolve) => setTimeout(resolve, doubtPauseMs));
   }
 
   /** Waits for `wait` to call back, at most `maxFenceWaitMs`, and no longer than the statement lasts. */

@@ -1,6 +1,11 @@
 /** The class of the advisory locks on the coordinator: (class, epoch) is held by a living router. */
 export const epochLockClass = 0x70676864;
 
+/** (class, 0): the fence between routers; commits share it, openings have it alone. */
+export const fenceLockClass = 0x70676865;
+/** (class, 0): has the herd for itself, or shares it. */
+export const herdLockClass = 0x70676866;
+
 /**
  * Names of prepared transactions. A gid is server-wide (not per database), so it carries the cluster; a transaction's decision is
  * recorded under the gid without the node.

@@ -14,7 +14,7 @@ export type Effect =
   /** Deferred constraints of the coordinator: what could refuse or wait does so before the fence is entered. */
   | { readonly kind: 'check constraints' }
   | { readonly kind: 'enter fence' }
-  /** `untold`: nodes that don't show yet what was decided, or may have been. Nobody may take a snapshot there before they do. */
+  /** `told`: of a commit that other nodes still owe. `untold`: nodes that don't show yet what was decided, or may have been. Nobody may take a snapshot there before they do. */
   | {
       readonly kind: 'leave fence';
       readonly key: string;

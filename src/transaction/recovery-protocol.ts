@@ -108,7 +108,7 @@ function* settle(key: string, participants: readonly Participant[]): Protocol<'c
   const answers = yield participants.map(({ node, gid }): Effect => ({ kind: 'finish', node, gid, verb, anew: true }));
   const nodes = participants.map(({ node }) => node);
   const untold = nodes.filter((_, index) => answers[index]!.kind !== 'done');
-  const told = nodes.filter((node) => !untold.includes(node));
+  const told = verb === 'COMMIT' ? nodes.filter((node) => !untold.includes(node)) : [];
   yield [{ kind: 'leave fence', key, told, untold: verb === 'COMMIT' ? untold : [], served: false }];
   return untold.length === 0 ? asked.decision : null;
 }

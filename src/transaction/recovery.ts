@@ -14,6 +14,8 @@ export interface RecoveryHost extends RecoveryScope {
   readonly fence: Fence;
   /** Their decision rows may be forgotten. */
   served(keys: readonly string[]): void;
+  /** They need not name these nodes any more. */
+  told(key: string, nodes: readonly NodeId[]): void;
   /** The coordinator, outside any transaction, as the router's own role. */
   control(): SqlRunner;
   /** One connection to a node, outside any transaction, as the router's own role. */
@@ -75,6 +77,7 @@ class RecoveryPerformer {
         return { kind: 'done' };
       case 'leave fence':
         fence.markTold(effect.key, effect.told);
+        this.#host.told(effect.key, effect.told);
         fence.markUnsettled(effect.key, effect.untold);
         this.leaveFence();
         return { kind: 'done' };

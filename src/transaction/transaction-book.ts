@@ -1,6 +1,12 @@
+import type { NodeId } from '../catalog/snapshot.ts';
 import type { CommitOutcome } from './commit-protocol.ts';
 import { decisionKey, type TransactionName } from './gid.ts';
 import type { RecoveryScope } from './recovery-protocol.ts';
+
+export interface EndedDecisions {
+  readonly served: readonly string[];
+  readonly told: ReadonlyMap<string, readonly NodeId[]>;
+}
 
 /** A router's names for transactions, and what has become of them. */
 export class TransactionBook {
@@ -9,14 +15,21 @@ export class TransactionBook {
   #inFlight = new Set<string>();
   /** By decision key: ended, and some node could not be told, or may prepare yet. */
   #unsettled = new Set<string>();
-  /** Decisions that have served. */
+  /** Of which the decision row has served. */
   #served: string[] = [];
+  /** Nodes told of commits that others still owe: the row is to name those only. */
+  #told = new Map<string, readonly NodeId[]>();
 
   begin(clusterId: string, epoch: number): TransactionName {
     this.#sequence += 1;
     const name = { clusterId, epoch, sequence: this.#sequence };
     this.#inFlight.add(decisionKey(name));
     return name;
+  }
+
+  /** How many names were given. */
+  get begun(): number {
+    return this.#sequence;
   }
 
   /** A session has done what it could. */
@@ -39,13 +52,25 @@ export class TransactionBook {
     this.#served.push(...keys);
   }
 
-  get hasServed(): boolean {
-    return this.#served.length > 0;
+  told(key: string, nodes: readonly NodeId[]): void {
+    if (nodes.length > 0) this.#told.set(key, [...(this.#told.get(key) ?? []), ...nodes]);
   }
 
-  /** Rows to be forgotten. Who fails to puts them back. */
-  takeServed(): string[] {
-    return this.#served.splice(0);
+  get hasEnded(): boolean {
+    return this.#served.length > 0 || this.#told.size > 0;
+  }
+
+  /** What the rows of decisions are to hear. Who fails to tell them puts it back. */
+  takeEnded(): EndedDecisions {
+    const ended = { served: this.#served, told: this.#told };
+    this.#served = [];
+    this.#told = new Map();
+    return ended;
+  }
+
+  putBack({ served, told }: EndedDecisions): void {
+    this.served(served);
+    for (const [key, nodes] of told) this.told(key, nodes);
   }
 
   /** Of this very moment: a sweep asks servers afterwards, and what begins meanwhile is none of its business. */

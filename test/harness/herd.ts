@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { type RouterOptions, type ServerAddress, startRouter } from '../../src/cli/serve.ts';
+import { type RouterOptions, type RunningRouter, type ServerAddress, startRouter } from '../../src/cli/serve.ts';
 import { coordinatorName } from '../../src/cluster/herd-state.ts';
 import { limits } from '../../src/core/limits.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -9,6 +9,8 @@ import { drawPort, type HerdServers, type HerdServersOptions, startHerdServers }
 export interface TestHerd extends HerdServers {
   /** Of the router. */
   readonly url: string;
+  /** Of all routers. */
+  readonly urls: readonly string[];
   readonly port: number;
 }
 
@@ -19,6 +21,8 @@ export interface TestHerdOptions extends HerdServersOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** The router speaks TLS with the servers. */
   readonly serverTls?: RouterOptions['serverTls'];
+  /** As many that share the herd. Without it: one that has it for itself. */
+  readonly routers?: number;
   /** Run when the servers are up and the router is not. */
   readonly prepare?: (servers: HerdServers) => Promise<void>;
 }
@@ -36,7 +40,7 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
   try {
     await options.prepare?.(servers);
     if (auth === 'scram') await demandPasswords(servers);
-    const router = await startRouter({
+    const routerOptions = async (): Promise<RouterOptions> => ({
       listen: { host: '127.0.0.1', port: await drawPort() },
       coordinator: login(servers.coordinator),
       nodes: servers.nodes.map((node) => ({ name: node.name, ...login(node) })),
@@ -50,14 +54,18 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
         ]),
       ),
       defaultShardCount: 32,
+      sharesHerd: options.routers !== undefined,
       maxConnectionsPerPool: limits.maxConnectionsPerPool,
       log: silentLog,
     });
+    const routers: RunningRouter[] = [];
+    for (let i = 0; i < (options.routers ?? 1); i++) routers.push(await startRouter(await routerOptions()));
+    const urls = routers.map(({ port }) => `postgresql://postgres@127.0.0.1:${port}/postgres`);
     const stop = async () => {
-      await router.stop();
+      await Promise.all(routers.map((router) => router.stop()));
       await servers.stop();
     };
-    return { ...servers, port: router.port, url: `postgresql://postgres@127.0.0.1:${router.port}/postgres`, stop };
+    return { ...servers, port: routers[0]!.port, url: urls[0]!, urls, stop };
   } catch (error) {
     await servers.stop();
     throw error;

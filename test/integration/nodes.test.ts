@@ -39,6 +39,7 @@ async function open(nodes: readonly number[]): Promise<void> {
     auth: 'trust',
     addresses: {},
     defaultShardCount: 8,
+    sharesHerd: true,
     maxConnectionsPerPool: limits.maxConnectionsPerPool,
     log: silentLog,
   };

@@ -6,7 +6,7 @@ import { decisionKey } from '../../src/transaction/gid.ts';
 import { openingProtocol } from '../../src/transaction/opening-protocol.ts';
 import type { Answer, Effect, Protocol } from '../../src/transaction/protocol.ts';
 import { recoveryProtocol } from '../../src/transaction/recovery-protocol.ts';
-import { TransactionBook } from '../../src/transaction/transaction-book.ts';
+import { type EndedDecisions, TransactionBook } from '../../src/transaction/transaction-book.ts';
 import { UnsettledCommits } from '../../src/transaction/unsettled-commits.ts';
 import type { Read, SimTransaction } from './history.ts';
 import type { Bug } from './sabotage.ts';
@@ -140,6 +140,7 @@ export class SimRouter {
         case 'leave fence':
           this.#unsettled.add(effect.key, effect.untold);
           if (effect.served) this.#book.served([effect.key]);
+          this.#book.told(effect.key, effect.told);
           if (!early) this.#turns.leave();
           answer(done);
           return;
@@ -184,8 +185,8 @@ export class SimRouter {
       this.#book.ended(name, outcome);
       const forgetsAborts = this.#bug === 'abort forgotten while its router lives';
       if (forgetsAborts && outcome.kind === 'aborted') this.#book.served([decisionKey(name)]);
-      if (this.#bug === 'decision rows forgotten without the lock') this.#forgetServed();
-      else if (forgetsAborts && !this.#shares) this.#forgetServed();
+      if (this.#bug === 'decision rows forgotten without the lock') this.#tellDecisions();
+      else if (forgetsAborts && !this.#shares) this.#tellDecisions();
       finish(outcome.kind);
       if (outcome.unsettled.length > 0) this.sweep();
     });
@@ -281,6 +282,7 @@ export class SimRouter {
           return;
         case 'leave fence':
           this.#unsettled.told(effect.key, effect.told);
+          this.#book.told(effect.key, effect.told);
           this.#unsettled.add(effect.key, effect.untold);
           this.#turns.leave();
           this.#wake();
@@ -382,23 +384,26 @@ export class SimRouter {
   }
 
   /** Apart from any lock: among several routers that is a bug. */
-  #forgetServed(): void {
-    const served = this.#book.takeServed();
-    const { length } = served;
-    if (length === 0) return;
+  #tellDecisions(): void {
+    if (!this.#book.hasEnded) return;
+    const ended = this.#book.takeEnded();
     this.#atCoordinator(
       (coordinator) => {
-        this.#forgetAt(coordinator, served);
+        this.#tellAt(coordinator, ended);
         return done;
       },
       (answer) => {
-        if (answer.kind !== 'done') this.#book.served(served);
+        if (answer.kind !== 'done') this.#book.putBack(ended);
       },
     );
   }
 
-  #forgetAt({ decisions, epochs }: SimServer, keys: readonly string[]): void {
-    for (const key of keys) {
+  #tellAt({ decisions, epochs }: SimServer, { served, told }: EndedDecisions): void {
+    for (const [key, nodes] of told) {
+      const row = decisions.get(key);
+      if (row !== undefined) decisions.set(key, { ...row, nodes: row.nodes.filter((node) => !nodes.includes(node)) });
+    }
+    for (const key of served) {
       const living = !epochs.get(epochOf(key))!.fenced && this.#bug !== 'abort forgotten while its router lives';
       if (decisions.get(key)?.decision === 'commit' || !living) decisions.delete(key);
     }
@@ -459,19 +464,19 @@ export class SimRouter {
   #releaseLock(): void {
     const lock = this.#lockConnection;
     if (lock === null || !this.alive) return;
-    const served = this.#book.takeServed();
+    const ended = this.#book.takeEnded();
     lock.send(
       () => {
         // Only who holds the lock forgets.
         const holds = lock.server.herdLock.holds(lock);
-        if (holds) this.#forgetAt(lock.server, served);
+        if (holds) this.#tellAt(lock.server, ended);
         lock.server.herdLock.leave(lock);
         return holds;
       },
       (forgotten) => {
-        if (!forgotten) this.#book.served(served);
+        if (!forgotten) this.#book.putBack(ended);
       },
-      () => this.#book.served(served),
+      () => this.#book.putBack(ended),
     );
   }
 
@@ -516,8 +521,8 @@ export class SimRouter {
   #tick(): void {
     this.#after(60, () => {
       this.sweep();
-      if (!this.#shares) this.#forgetServed();
-      else if (this.#book.hasServed && this.#turns.enter('commit', () => this.#turns.leave())) this.#turns.leave();
+      if (!this.#shares) this.#tellDecisions();
+      else if (this.#book.hasEnded && this.#turns.enter('commit', () => this.#turns.leave())) this.#turns.leave();
       this.#tick();
     });
   }
