@@ -62,6 +62,7 @@ test('a whole configuration becomes the options of the router', async () => {
     defaultShardCount: 48,
     maxConnectionsPerPool: 7,
     repartitionJoins: true,
+    sharesHerd: true,
     measuresStatements: true,
     logStatement: 'all',
   });
