@@ -1,4 +1,5 @@
 import { liveViewNames, serverTrafficName } from './compatibility-sql.ts';
+import type { ViewOptions } from './snapshot.ts';
 import { statisticsViews } from './statistics-views.ts';
 
 /*
@@ -158,6 +159,7 @@ export interface RelationRow {
   readonly kind: string;
   readonly rowSecurity: boolean;
   readonly viewDefinition: string | null;
+  readonly viewOptions: ViewOptions | null;
   readonly columns: readonly ColumnRow[] | null;
 }
 
@@ -186,7 +188,7 @@ const ownRelationsSql = `c.relkind = 'v' AND (c.relname IN (${expandedNames})
  * Sets joined to sets: with a subquery per row this costs many times more on databases with thousands of columns.
  */
 const relationsSql = `WITH rel AS MATERIALIZED (
-  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity
+  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.reloptions
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c', 'i', 'I') AND c.relpersistence <> 't'
     AND n.nspname NOT IN ('information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_t%temp\\_%'
@@ -219,7 +221,12 @@ const relationsSql = `WITH rel AS MATERIALIZED (
 )
 SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.relkind AS kind,
   rel.relrowsecurity AS "rowSecurity", col.columns,
-  CASE WHEN rel.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(rel.oid), ';') END AS "viewDefinition"
+  CASE WHEN rel.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(rel.oid), ';') END AS "viewDefinition",
+  CASE WHEN rel.relkind = 'v' THEN json_build_object(
+    'checkOption', (SELECT option_value FROM pg_catalog.pg_options_to_table(rel.reloptions) WHERE option_name = 'check_option'),
+    'isBarrier', EXISTS (SELECT FROM pg_catalog.pg_options_to_table(rel.reloptions) WHERE option_name = 'security_barrier' AND option_value::boolean),
+    'hasActions', EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = rel.oid AND t.tgtype & 64 <> 0)
+      OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = rel.oid AND w.rulename <> '_RETURN')) END AS "viewOptions"
 FROM rel LEFT JOIN col ON col.attrelid = rel.oid`;
 
 /** schema, name, provolatile, prokind, proretset, proisstrict: an array and no object, for there are 3,300 of them. */

@@ -94,11 +94,14 @@ function buildRelations(
 ): RelationEntry[] {
   const tableRows = new Map(tables.map((table) => [table.oid, table]));
   return rows.map((row) => {
-    const { oid, schema, name, viewDefinition } = row;
+    const { oid, schema, name, viewDefinition, viewOptions } = row;
     const columns = Object.freeze((row.columns ?? []).map(buildColumn));
     const tableRow = tableRows.get(oid);
     const distributed = tableRow ? buildTable(row, tableRow, columns, groups) : null;
-    return Object.freeze({ oid, schema, name, kind: relationKind(row.kind), columns, distributed, viewDefinition });
+    return Object.freeze({
+      ...{ oid, schema, name, kind: relationKind(row.kind), columns, distributed, viewDefinition },
+      ...(viewOptions ? { viewOptions } : {}),
+    });
   });
 }
 

@@ -141,6 +141,13 @@ export type RelationKind =
   | 'composite type'
   | 'index';
 
+export interface ViewOptions {
+  readonly checkOption: 'local' | 'cascaded' | null;
+  /** INSTEAD OF triggers, or rules besides its own. */
+  readonly hasActions: boolean;
+  readonly isBarrier: boolean;
+}
+
 /** Any relation of the coordinator outside the system schemas. `distributed` is set for distributed and reference tables. */
 export interface RelationEntry {
   readonly oid: number;
@@ -151,6 +158,8 @@ export interface RelationEntry {
   readonly distributed: DistributedTable | null;
   /** Of a view: `pg_get_viewdef` with an empty search_path, without the closing semicolon. */
   readonly viewDefinition: string | null;
+  /** Of a view that is not temporary. */
+  readonly viewOptions?: ViewOptions;
 }
 
 export interface FunctionTraits {

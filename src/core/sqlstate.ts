@@ -37,6 +37,7 @@ export const conditions = {
   deadlockDetected: '40P01',
   syntaxError: '42601',
   invalidName: '42602',
+  withCheckOptionViolation: '44000',
   insufficientPrivilege: '42501',
   undefinedColumn: '42703',
   undefinedFunction: '42883',

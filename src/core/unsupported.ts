@@ -87,6 +87,10 @@ export const unsupportedCodes = {
     title: 'distribution bounds that do not fit',
     hint: "shard_bounds := 'FROM (MINVALUE) TO (100); FROM (100) TO (MAXVALUE)' or 'IN (1, 2); IN (3); DEFAULT'.",
   },
+  PH060: {
+    title: 'a change through a view whose form is not proven',
+    hint: 'Change the table itself.',
+  },
   PH038: {
     title: "a view over distributed tables that is read by another role than its owner's",
     hint: 'Grant SELECT on the tables too (without row security on them), or WITH (security_invoker = true).',

@@ -16,10 +16,9 @@ import { type Collector, isCte, type Surroundings } from './surroundings.ts';
 export function analyzeTarget(node: RangeVar | undefined, block: Block, around: Surroundings): FromItem {
   assert(node, 'a change has a target');
   const relation = findRelation(node, around.collector.context);
-  if (relation?.kind === 'view' && readsElsewhere(relation, around)) {
-    throw unsupported('PH002', `a change through the view ${relation.name}`, { hint: 'Change the table itself.' });
-  }
-  return addRelation(relationItem(node, block, around, { isTarget: true, relation }), around);
+  const item = relationItem(node, block, around, { isTarget: true, relation });
+  const isView = relation?.kind === 'view' && readsElsewhere(relation, around);
+  return addRelation(isView ? { ...item, isChangedView: true } : item, around);
 }
 
 /** A FROM item; what its expressions and subqueries hold is filed with the block. */

@@ -101,6 +101,8 @@ export interface RelationItem {
   readonly lock: LockingClause | null;
   /** The table that the statement changes. */
   readonly isTarget: boolean;
+  /** A view over what is not the coordinator's alone is changed. */
+  readonly isChangedView?: true;
 }
 
 /** A subquery in FROM, or an expanded view. */

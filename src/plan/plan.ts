@@ -237,6 +237,9 @@ export interface Plan {
   readonly touches?: readonly TouchedShards[];
   /** Views that were expanded: to be checked before the plan runs. */
   readonly views?: readonly ViewUse[];
+  /** The statement changes a view, so its text is not what runs: the coordinator has to find it right first. */
+  readonly throughView?: true;
+  readonly checks?: ViewChecks;
 }
 
 export interface ChangeFirst {
@@ -250,6 +253,13 @@ export interface TouchedShards {
   readonly shards: readonly number[];
 }
 
+/** WITH CHECK OPTION: the last columns that the change returns, one for each view, say whether the row is one of the view's. */
+export interface ViewChecks {
+  readonly views: readonly string[];
+  /** The client gets what stands before them; otherwise no rows. */
+  readonly returnsRows: boolean;
+}
+
 export interface ViewUse {
   /** OIDs on the coordinator. */
   readonly view: number;
@@ -257,4 +267,6 @@ export interface ViewUse {
   readonly within: readonly number[];
   /** Distributed tables that it names itself. */
   readonly tables: readonly number[];
+  /** What is done to it; left out: it is read. */
+  readonly privileges?: readonly ('SELECT' | 'INSERT' | 'UPDATE' | 'DELETE')[];
 }

@@ -1,4 +1,5 @@
 import type { Node } from '@pgsql/types';
+import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { createSource, splice, textBetween } from '../sql/source.ts';
@@ -19,6 +20,7 @@ import { type NotOneShard, planSingleShard } from './single-shard.ts';
 import { explainedStart } from './statement-text.ts';
 import { touchedShards } from './touched-shards.ts';
 import { planTwoPhases } from './two-phases.ts';
+import { throughView, type ViewTarget } from './view-change.ts';
 import { viewUses } from './view-uses.ts';
 
 export { explainPlan } from './explain.ts';
@@ -27,7 +29,7 @@ export { explainPlan } from './explain.ts';
  * The plan of a SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE, or of the query inside DECLARE CURSOR, CREATE TABLE AS and COPY.
  * Rungs are tried in order; each says why it doesn't take the statement, and the last word is the gather, which takes any query.
  */
-export function planStatement(statement: RawStatement, context: PlanContext): Plan {
+export function planStatement(statement: RawStatement, context: PlanContext, outer: OuterViews = noViews): Plan {
   if ('ExplainStmt' in statement.node && statement.node.ExplainStmt.query) {
     return planStatement({ ...statement, node: statement.node.ExplainStmt.query }, context);
   }
@@ -36,11 +38,51 @@ export function planStatement(statement: RawStatement, context: PlanContext): Pl
   const cut = withoutExplain(statement);
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
+  const view = model.relations.find((item) => item.isChangedView);
+  if (view) return planThroughView({ model, node: inner, target: view }, { statement: cut, isUtility, outer }, context);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
   const planned = planModel(model, isUtility, context);
   const cursor = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
   const plan = touchesKeys(model, context) ? { ...cursor, touchesKeys: true as const } : cursor;
   return model.views.length === 0 ? plan : { ...plan, views: viewUses(model) };
+}
+
+/** Views that a statement came through. */
+interface OuterViews {
+  /** OIDs, the nearest first. */
+  readonly within: readonly number[];
+  /** One of them has WITH CASCADED CHECK OPTION. */
+  readonly cascades: boolean;
+}
+
+const noViews: OuterViews = { within: [], cascades: false };
+
+/** A change of a view is planned as one of its table. What PostgreSQL refuses, or has a trigger for, it gets as it stands. */
+function planThroughView(
+  view: Omit<ViewTarget, 'mustCheck'>,
+  { statement, isUtility, outer }: { statement: RawStatement; isUtility: boolean; outer: OuterViews },
+  context: PlanContext,
+): Plan {
+  const { model, target } = view;
+  const { relation } = target;
+  assert(relation, 'a changed view is known');
+  if (isUtility) throw unsupported('PH060', `a change through the view ${relation.name} inside another statement`);
+  const option = relation.viewOptions?.checkOption ?? null;
+  const through = throughView({ ...view, mustCheck: option !== null || outer.cascades }, context);
+  const local = () => planLocal(statement, model.blocks, model);
+  if (through === null) return local();
+  const within = [relation.oid, ...outer.within];
+  const plan = planStatement(through.statement, context, { within, cascades: outer.cascades || option === 'cascaded' });
+  if (plan.rung === 'local') return local();
+  const use = { view: relation.oid, within: outer.within, tables: through.tables, privileges: through.privileges };
+  const views = [...(through.isChecked ? [relation.name] : []), ...(plan.checks?.views ?? [])];
+  const checked = { checks: { views, returnsRows: through.hadReturning }, returnsRows: through.hadReturning };
+  return {
+    ...plan,
+    ...{ reason: `${plan.reason}; through the view ${relation.name}`, throughView: true },
+    views: [use, ...(plan.views ?? [])],
+    ...(views.length > 0 ? checked : {}),
+  };
 }
 
 /** What it changes may touch keys that the router keeps. */

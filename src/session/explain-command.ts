@@ -1,5 +1,6 @@
 import type { ExecuteStmt, ExplainStmt, Node } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
+import { CheckedRows } from '../execute/checked-rows.ts';
 import { type ClientOutput, PassingOutput } from '../execute/client-output.ts';
 import { exchangeSource } from '../execute/exchange.ts';
 import { explainSteps } from '../execute/explain-steps.ts';
@@ -84,9 +85,14 @@ async function explainPlanned(
     ...{ explain: options, allServers, serverName, now: () => performance.now() },
     mayRepeat: (step) => mayRepeat(step, plan),
   });
+  const discarded = new DiscardedRows(output);
   const startedAtMs = performance.now();
   try {
-    await runPlan(plan, { ...context, instruments: watch }, new DiscardedRows(output));
+    await runPlan(
+      plan,
+      { ...context, instruments: watch },
+      plan.checks ? new CheckedRows(discarded, plan.checks) : discarded,
+    );
   } catch (error) {
     throw await withUserPosition(session, run, error);
   }

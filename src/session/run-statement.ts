@@ -1,5 +1,6 @@
 import { temporarySchema } from '../catalog/snapshot.ts';
 import { unsupported } from '../core/errors.ts';
+import { CheckedRows } from '../execute/checked-rows.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource, passToClient } from '../execute/exchange.ts';
@@ -125,10 +126,12 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   if (plan.rung === 'local') return runLocal(session, run, output);
   if (isMaterializedView(run.statement)) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
   await checkRepartitioning(session, plan);
+  if (plan.throughView && !run.extended) await describeRows(session, run.statement);
   if (plan.views) await checkViewAccess(session, plan.views);
-  const described = await describedOutput(session, run, output);
+  const shown = await describedOutput(session, run, output);
+  const described = plan.checks ? new CheckedRows(shown, plan.checks) : shown;
   const startMs = performance.now();
-  if (plan.touchesKeys) session.transaction.ensureBlock();
+  if (plan.touchesKeys || plan.checks) session.transaction.ensureBlock();
   try {
     await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;

@@ -14,17 +14,19 @@ export async function checkViewAccess(session: SessionState, uses: readonly View
   const ownerOf = new Map(facts.map(([oid, owner, invoker]) => [Number(oid), invoker === 't' ? null : owner!]));
   /** As whom the views' own relations are read: the nearest view with an owner's rights decides. */
   const reader = (views: readonly number[]) => views.map((view) => ownerOf.get(view)).find((owner) => owner) ?? current;
-  const reads = uses.flatMap(({ view, within, tables }) => [
-    { role: reader(within), relation: view },
-    ...tables.map((relation) => ({ role: reader([view, ...within]), relation })),
-  ]);
-  const { rows } = await connection.query(accessSql, [
-    JSON.stringify(reads.map(({ role, relation }) => ({ role, relation }))),
-  ]);
-  for (const [name, kind, granted, partly, own, alike] of rows) {
+  const accesses = uses.flatMap(({ view, within, tables, privileges = ['SELECT'] }) =>
+    privileges.flatMap((privilege) => [
+      { role: reader(within), relation: view, privilege },
+      ...tables.map((relation) => ({ role: reader([view, ...within]), relation, privilege })),
+    ]),
+  );
+  const { rows } = await connection.query(accessSql, [JSON.stringify(accesses)]);
+  for (const [name, kind, granted, partly] of rows) {
     if (granted === 'f' && partly === 'f') {
       throw pgError('insufficientPrivilege', `permission denied for ${kind} ${name}`);
     }
+  }
+  for (const [name, kind, granted, , own, alike] of rows) {
     if (kind === 'view' && granted === 'f') throw unsupported('PH038', `view "${name}", of which columns are granted,`);
     if (kind === 'table' && (own === 'f' || alike === 'f')) {
       throw unsupported('PH038', `a view that reads distributed table "${name}" with the rights of its owner`);
@@ -48,7 +50,8 @@ const exempt = (
     OR (NOT c.relforcerowsecurity AND pg_catalog.pg_has_role(${role}, c.relowner, 'USAGE'))))`;
 
 const accessSql = `SELECT c.relname, CASE c.relkind WHEN 'v' THEN 'view' ELSE 'table' END,
-  pg_catalog.has_table_privilege(x.role, c.oid, 'SELECT'), pg_catalog.has_any_column_privilege(x.role, c.oid, 'SELECT'),
-  x.role = current_user OR pg_catalog.has_table_privilege(c.oid, 'SELECT'),
+  pg_catalog.has_table_privilege(x.role, c.oid, x.privilege),
+  CASE WHEN x.privilege = 'DELETE' THEN false ELSE pg_catalog.has_any_column_privilege(x.role, c.oid, x.privilege) END,
+  x.role = current_user OR pg_catalog.has_table_privilege(c.oid, x.privilege),
   x.role = current_user OR NOT c.relrowsecurity OR (${exempt('x.role')} AND ${exempt('current_user')})
-FROM pg_catalog.json_to_recordset($1::json) AS x(role name, relation oid) JOIN pg_catalog.pg_class c ON c.oid = x.relation`;
+FROM pg_catalog.json_to_recordset($1::json) AS x(role name, relation oid, privilege text) JOIN pg_catalog.pg_class c ON c.oid = x.relation`;
