@@ -61,12 +61,11 @@ export function aggregate(scope: Scope, exactOnly: boolean): Item {
     [1, () => plain(sql`range_agg(int4range(${argument('int')} % 10, ${argument('int')} % 10 + 20))::text`, 'text')],
     [1, () => wrapped('(', sql`regr_count(${argument('int')}, ${argument('int')})`, ')', 'big')],
     [
-      exactOnly ? 0 : 1,
-      () =>
-        plain(
-          sql`${random.pick(['corr', 'covar_pop', 'regr_slope', 'regr_r2'])}(${argument('int')}, ${argument('int')})`,
-          'float',
-        ),
+      1,
+      () => {
+        const call = sql`${random.pick(['corr', 'covar_pop', 'regr_avgx'])}(${argument('int')}, ${argument('int')})`;
+        return wrapped('round(', call, '::numeric, 4)', 'num');
+      },
     ],
     [exactOnly ? 0 : 1, () => plain(sql`stddev_samp(${argument('num')})`, 'num')],
     [1, () => keyedAggregate(scope)],

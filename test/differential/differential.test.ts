@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { type Pair, startPair } from '../oracle/pair.ts';
+import { setBounds } from './bounds.ts';
 import { type Limits, type Report, runCampaign } from './campaign.ts';
 import { forcedRungs } from './rungs.ts';
 
@@ -28,7 +29,7 @@ describe('random statements', () => {
   test(
     'answer alike on one PostgreSQL and on the herd',
     async () => {
-      process.stdout.write(`differential: PGHERD_SEED=${limits.seed}\n`);
+      process.stdout.write(`differential: PGHERD_SEED=${limits.seed}, bounds of motions: ${setBounds(limits.seed)}\n`);
       const report = await runCampaign(pair, limits);
       print(report);
       expect(report.failures.map((failure) => failure.report)).toEqual([]);

@@ -101,6 +101,7 @@ function transaction(generator: Generator, protocol: Protocol): Unit {
     ]);
     statements.push(make());
   }
+  const local = random.chance(0.25) ? [control("SET LOCAL pgherd.snapshot = 'local'")] : [];
   const begin = control(random.pick(['BEGIN', 'BEGIN', 'START TRANSACTION', 'BEGIN ISOLATION LEVEL REPEATABLE READ']));
   const end = control(random.chance(0.7) ? 'COMMIT' : 'ROLLBACK');
   return {
@@ -108,7 +109,7 @@ function transaction(generator: Generator, protocol: Protocol): Unit {
     protocol,
     prepared: false,
     rung: anyRung(random),
-    statements: [begin, ...statements, end],
+    statements: [begin, ...local, ...statements, end],
   };
 }
 
