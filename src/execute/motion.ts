@@ -97,10 +97,18 @@ class Gathering {
   }
 
   #startSpilling(): void {
-    for (const { connection } of this.#sources) connection.pause();
+    for (const connection of this.#pausable()) connection.pause();
     this.#spilling = this.#openTable().finally(() => {
-      for (const { connection } of this.#sources) connection.resume();
+      for (const connection of this.#pausable()) connection.resume();
     });
+  }
+
+  /**
+   * The table is made, and filled, over the coordinator's connection. Where that one is a source too, its rows have all come before the
+   * server hears of the table.
+   */
+  #pausable(): readonly ServerConnection[] {
+    return this.#sources.map(({ connection }) => connection).filter(({ target }) => target.label !== coordinatorLabel);
   }
 
   async #openTable(): Promise<void> {
@@ -122,9 +130,9 @@ class Gathering {
   }
 
   #pauseUntilDrained(connection: ServerConnection): void {
-    for (const source of this.#sources) source.connection.pause();
+    for (const source of this.#pausable()) source.pause();
     void connection.drained().then(() => {
-      for (const source of this.#sources) source.connection.resume();
+      for (const source of this.#pausable()) source.resume();
     });
   }
 }
@@ -225,6 +233,7 @@ class TableCopy {
 }
 
 const copyChunkBytes = 65_536;
+const coordinatorLabel = 'coordinator';
 
 /** Signature, flags, length of the header extension: the manual's page on COPY, "Binary Format". */
 const binaryCopyHeader = Buffer.concat([Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1'), Buffer.alloc(8)]);

@@ -7,6 +7,7 @@ import { createFreeIds } from './changes.ts';
 import { Random } from './random.ts';
 import {
   closeSessions,
+  noAnswer,
   type Observation,
   openSessions,
   requestOf,
@@ -54,7 +55,8 @@ export async function runCampaign(pair: Pair, limits: Limits): Promise<Report> {
   while (
     generatedMs() < limits.seconds * 1000 &&
     state.tally.statements < limits.statements &&
-    state.failures.length < limits.failures
+    state.failures.length < limits.failures &&
+    !state.hangs
   ) {
     const unit = anyUnit(generator);
     const verdict = await runUnit(state.sessions, unit, (observation) => count(state, observation));
@@ -87,6 +89,8 @@ type State = {
   sessions: Sessions;
   /** Shrinking doesn't count against the time that was asked for. */
   investigatedMs: number;
+  /** A side has not answered: whatever it holds locked would stop every later run. */
+  hangs: boolean;
   minutesSaid: number;
   /** Units that changed something since the tables were last filled afresh. */
   history: Unit[];
@@ -116,6 +120,7 @@ async function createState(pair: Pair, limits: Limits): Promise<State> {
     limits,
     sessions,
     investigatedMs: 0,
+    hangs: false,
     minutesSaid: 0,
     history: [],
     seen: new Set(),
@@ -178,6 +183,10 @@ function hasChange(unit: Unit): boolean {
 
 /** Shrinks what failed, writes the reproduction, and puts both sides back on the same footing. */
 async function investigate(state: State, unit: Unit, verdict: Extract<Verdict, { kind: 'differs' }>): Promise<void> {
+  if (verdict.difference.includes(noAnswer)) {
+    state.hangs = true;
+    return report(state, signatureOf(verdict), { units: [unit], verdict, reproduced: false });
+  }
   const start = Date.now();
   const fault = errorFault(verdict.difference);
   if (fault === undefined || !state.seen.has(fault)) await shrinkAndReport(state, unit, verdict);

@@ -27,6 +27,7 @@ export type Observation = {
 
 const statementTimeout = '10s';
 const answerTimeoutMs = 40_000;
+export const noAnswer = 'no answer';
 
 export async function openSessions(pair: Pair): Promise<Sessions> {
   const [plain, herd] = await Promise.all([connectRaw(pair.plain), connectRaw(pair.herd)]);
@@ -164,7 +165,7 @@ async function endTransaction(sessions: Sessions): Promise<void> {
 /** A side that doesn't answer is an outcome too. */
 function answer(client: pg.Client, request: Request): Promise<Outcome> {
   return new Promise((resolve) => {
-    const silence = { sqlstate: 'no answer', message: `none within ${answerTimeoutMs / 1000} s` };
+    const silence = { sqlstate: noAnswer, message: `none within ${answerTimeoutMs / 1000} s` };
     const timer = setTimeout(
       () => resolve({ kind: 'error', ...silence, constraint: undefined, hint: undefined }),
       answerTimeoutMs,

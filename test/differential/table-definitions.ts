@@ -202,6 +202,21 @@ export const tables: readonly TableDefinition[] = [
     rowCount: 50,
   },
   {
+    name: 'x_any',
+    columns: [
+      id,
+      { name: 'k', type: 'int' },
+      { name: 'a', type: 'int' },
+      { name: 't', type: 'text', extra: "DEFAULT 'any'" },
+      { name: 'd', type: 'date' },
+      { name: 'n', type: 'num' },
+    ],
+    constraints: [],
+    conflict: [],
+    distribution: { kind: 'random' },
+    rowCount: 60,
+  },
+  {
     name: 'ref_a',
     columns: [
       id,

@@ -39,6 +39,8 @@ export type Distribution =
   /** `column`: one, or several with commas. */
   | { readonly kind: 'hash'; readonly column: string; readonly colocateWith?: string }
   | { readonly kind: 'range' | 'list'; readonly column: string; readonly bounds: string }
+  /** Rows anywhere. */
+  | { readonly kind: 'random' }
   | { readonly kind: 'reference' }
   | { readonly kind: 'local' };
 
@@ -161,6 +163,8 @@ function distributeStatement({ name, distribution }: TableDefinition): string[] 
       return [
         `SELECT create_distributed_table('${name}', '${distribution.column}', '${distribution.kind}', shard_bounds => ${quote(distribution.bounds)})`,
       ];
+    case 'random':
+      return [`SELECT create_distributed_table('${name}', NULL, 'random')`];
     case 'reference':
       return [`SELECT create_reference_table('${name}')`];
     case 'local':
