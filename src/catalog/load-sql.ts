@@ -158,6 +158,7 @@ export interface RelationRow {
   /** `pg_class.relkind` */
   readonly kind: string;
   readonly rowSecurity: boolean;
+  readonly hasTriggers: boolean;
   readonly viewDefinition: string | null;
   readonly viewOptions: ViewOptions | null;
   readonly columns: readonly ColumnRow[] | null;
@@ -188,7 +189,7 @@ const ownRelationsSql = `c.relkind = 'v' AND (c.relname IN (${expandedNames})
  * Sets joined to sets: with a subquery per row this costs many times more on databases with thousands of columns.
  */
 const relationsSql = `WITH rel AS MATERIALIZED (
-  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.reloptions
+  SELECT c.oid, n.nspname, c.relname, c.relkind, c.relrowsecurity, c.reloptions, c.relhastriggers
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c', 'i', 'I') AND c.relpersistence <> 't'
     AND n.nspname NOT IN ('information_schema', 'pg_toast') AND n.nspname NOT LIKE 'pg\\_t%temp\\_%'
@@ -220,7 +221,8 @@ const relationsSql = `WITH rel AS MATERIALIZED (
   GROUP BY a.attrelid
 )
 SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.relkind AS kind,
-  rel.relrowsecurity AS "rowSecurity", col.columns,
+  rel.relrowsecurity AS "rowSecurity", col.columns, rel.relhastriggers AND EXISTS (SELECT FROM pg_catalog.pg_trigger g
+    WHERE g.tgrelid = rel.oid AND NOT g.tgisinternal) AS "hasTriggers",
   CASE WHEN rel.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(rel.oid), ';') END AS "viewDefinition",
   CASE WHEN rel.relkind = 'v' THEN json_build_object(
     'checkOption', (SELECT option_value FROM pg_catalog.pg_options_to_table(rel.reloptions) WHERE option_name = 'check_option'),

@@ -101,6 +101,7 @@ function buildRelations(
     return Object.freeze({
       ...{ oid, schema, name, kind: relationKind(row.kind), columns, distributed, viewDefinition },
       ...(viewOptions ? { viewOptions } : {}),
+      ...(row.hasTriggers ? { hasTriggers: true } : {}),
     });
   });
 }

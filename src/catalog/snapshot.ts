@@ -156,6 +156,8 @@ export interface RelationEntry {
   readonly kind: RelationKind;
   readonly columns: readonly ColumnEntry[];
   readonly distributed: DistributedTable | null;
+  /** Users' own. Left out: none. */
+  readonly hasTriggers?: boolean;
   /** Of a view: `pg_get_viewdef` with an empty search_path, without the closing semicolon. */
   readonly viewDefinition: string | null;
   /** Of a view that is not temporary. */

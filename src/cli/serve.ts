@@ -12,7 +12,7 @@ import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import { PlanCache } from '../session/plan-cache.ts';
-import type { LogStatement, RouterServices } from '../session/services.ts';
+import type { LogStatement, LoopServices, RouterServices } from '../session/services.ts';
 import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
 import { StatementTimes } from '../session/statement-times.ts';
@@ -22,6 +22,7 @@ import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { DeadlockKeeper } from './deadlock-keeper.ts';
 import { SharedHerdLock } from './herd-lock.ts';
+import { openLoopTo } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
@@ -103,7 +104,8 @@ async function openRouter(options: RouterOptions, closers: (() => unknown)[]): P
   await recovery.open();
   const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
   closers.push(() => pools.close());
-  const services = routerServices(options, { control, catalog, recovery, pools, fence });
+  let loop: LoopServices | null = null;
+  const services = routerServices(options, { control, catalog, recovery, pools, fence, loop: () => loop });
   const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
   deadlocks.open();
   closers.push(() => deadlocks.close());
@@ -129,6 +131,10 @@ async function openRouter(options: RouterOptions, closers: (() => unknown)[]): P
     for (const socket of sockets) socket.destroy();
     return closed;
   });
+  const pool = { maxConnections: options.maxConnectionsPerPool, settings: sessionSettings };
+  const wayBack = await openLoopTo(port, control, pool, log);
+  closers.push(() => wayBack.close());
+  loop = wayBack.services;
   await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
   return port;
@@ -158,9 +164,13 @@ interface Parts {
   readonly recovery: RecoveryKeeper;
   readonly pools: PoolSet;
   readonly fence: Fence;
+  readonly loop: () => LoopServices | null;
 }
 
-function routerServices(options: RouterOptions, { control, catalog, recovery, pools, fence }: Parts): RouterServices {
+function routerServices(
+  options: RouterOptions,
+  { control, catalog, recovery, pools, fence, loop }: Parts,
+): RouterServices {
   return {
     log: options.log,
     fence,
@@ -200,6 +210,9 @@ function routerServices(options: RouterOptions, { control, catalog, recovery, po
     onNode: (id, work) => control.onNode(id, catalog.snapshot, work),
     causalityToken: () => `${catalog.snapshot.clusterId}.${catalog.epoch}.${recovery.book.begun}`,
     schema: schemaServices(),
+    get loop() {
+      return loop();
+    },
   };
 }
 

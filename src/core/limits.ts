@@ -27,6 +27,8 @@ export const limits = {
   maxInlineLookupBytes: 16_384,
   /** Rows that are sent to nodes within a statement. */
   maxShippedBytes: 67_108_864,
+  /** Rows that one transaction's functions may change one by one. */
+  maxLoopAddresses: 1_000_000,
   /** Unread output a client may pile up before the servers feeding it are paused. */
   clientHighWaterBytes: 1_048_576,
   /** Bytes that a COPY into the herd may have in flight to one node. */

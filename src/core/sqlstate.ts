@@ -26,6 +26,7 @@ export const conditions = {
   readOnlySqlTransaction: '25006',
   noActiveSqlTransaction: '25P01',
   inFailedSqlTransaction: '25P02',
+  invalidTransactionTermination: '2D000',
   invalidSqlStatementName: '26000',
   invalidAuthorizationSpecification: '28000',
   invalidPassword: '28P01',

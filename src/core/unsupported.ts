@@ -5,7 +5,7 @@
 export const unsupportedCodes = {
   PH001: {
     title: 'a distributed table read or written outside the router',
-    hint: 'A function, view, trigger or DO block on the coordinator reads it; run the statement itself through the router.',
+    hint: 'A function, trigger or DO block uses it in a way that has no way back to the router; send the statement to the router itself.',
   },
   PH002: {
     title: 'a statement form over a distributed table that the planner has not proven',
@@ -52,7 +52,7 @@ export const unsupportedCodes = {
     hint: 'Use REPEATABLE READ, or keep the transaction on one node.',
   },
   PH014: {
-    title: 'a materialized view over distributed tables',
+    title: 'a materialized view over distributed tables where the coordinator has no postgres_fdw',
     hint: 'CREATE TABLE … AS takes any query; fill it anew when it is to be refreshed.',
   },
   PH030: {
@@ -114,6 +114,14 @@ export const unsupportedCodes = {
   PH042: {
     title: 'gp_segment_id where a row and what is known of it part ways',
     hint: 'Name the columns instead of * and whole rows, or ask in a subquery: SELECT … FROM (SELECT gp_segment_id, … FROM t) AS t.',
+  },
+  PH051: {
+    title: 'a function, trigger or procedure whose use of distributed tables is not safe where it is called',
+    hint: 'Call it inside BEGIN … COMMIT, apart from changes of the schema; or send its statements to the router themselves.',
+  },
+  PH052: {
+    title: 'a function that changes or locks rows of a distributed table without a primary key',
+    hint: 'Give the table a primary key, or send the statement to the router itself.',
   },
   PH013: {
     title: 'a configuration key whose feature does not exist yet',

@@ -13,6 +13,7 @@ import {
   secretTableSql,
 } from './guard-sql.ts';
 import { keyWatchTableSql } from './key-watches.ts';
+import { loopsBackFunctionSql } from './loop-sql.ts';
 import { ownerFunctionSql } from './owner.ts';
 
 /** Prepares the coordinator's database; changes nothing when it is prepared. Run at every start of a router. */
@@ -24,6 +25,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       joinableSql,
       keyWatchTableSql,
       ...secretTableSql,
+      loopsBackFunctionSql,
       ...coordinatorGuardsSql,
       makeSecretSql,
       inHerdSql,

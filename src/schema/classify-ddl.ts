@@ -148,7 +148,8 @@ function rename(fields: Rename, context: Context): DdlKind {
       const relation = relationOf(context, fields.relation);
       // ALTER TABLE … RENAME is accepted for indexes too.
       if (relation?.kind === 'index') return changesTables(context, everyTable(context));
-      return isDistributed(relation) ? changesTables(context, [relation.oid], { shellAccess: false }) : local;
+      if (!isDistributed(relation)) return local;
+      return changesTables(context, [relation.oid], { shellAccess: false, withoutLoop: [relation.oid] });
     }
     case 'OBJECT_INDEX':
     case 'OBJECT_STATISTIC_EXT':
@@ -196,17 +197,15 @@ function drop(fields: Drop, context: Context): DdlKind {
     if (names.length !== 1 || index?.kind !== 'index' || fields.behavior === 'DROP_CASCADE') return local;
     return { kind: 'drop index online', index: index.oid, refusedInBlock: 'DROP INDEX CONCURRENTLY' };
   }
-  if (fields.behavior !== 'DROP_CASCADE' && type !== 'OBJECT_INDEX' && type !== 'OBJECT_STATISTIC_EXT') {
-    // The names of triggers and policies come after those of their tables.
-    const onTable = type === 'OBJECT_TABLE' ? names : names.map((parts) => parts.slice(0, -1));
-    const tables = onTable.map((parts) => relationNamed(context, parts)).filter(isDistributed);
-    return changesTables(
-      context,
-      tables.map((table) => table.oid),
-      { shellAccess: false },
-    );
-  }
-  return changesTables(context, everyTable(context), { shellAccess: false });
+  // The names of triggers and policies come after those of their tables.
+  const onTable = type === 'OBJECT_TABLE' ? names : names.map((parts) => parts.slice(0, -1));
+  const tables = onTable.flatMap((parts) => {
+    const table = relationNamed(context, parts);
+    return isDistributed(table) ? [table.oid] : [];
+  });
+  const withoutLoop = type === 'OBJECT_TABLE' ? tables : [];
+  const reachesFar = fields.behavior === 'DROP_CASCADE' || type === 'OBJECT_INDEX' || type === 'OBJECT_STATISTIC_EXT';
+  return changesTables(context, reachesFar ? everyTable(context) : tables, { shellAccess: false, withoutLoop });
 }
 
 interface Grant {

@@ -14,7 +14,19 @@ export function truncate(fields: Truncate, context: Context): DdlKind {
     .filter((relation) => relation !== null);
   const cascade = fields.behavior === 'DROP_CASCADE';
   const concerned = relations.some(isDistributed) || (cascade && everyTable(context).length > 0);
-  return concerned ? { kind: 'truncate', relations: relations.map((relation) => relation.oid), cascade } : local;
+  if (!concerned) return local;
+  const oids = relations.map((relation) => relation.oid);
+  return { kind: 'truncate', relations: oids, cascade, text: ofShellsAlone(fields, context) };
+}
+
+/** The foreign tables beneath the shells are left out: through them the rows on the nodes would be truncated a second time. */
+function ofShellsAlone(fields: Truncate, context: Context): string {
+  const relations = (fields.relations ?? []).map((entry) => {
+    if (!('RangeVar' in entry) || !isDistributed(relationOf(context, entry.RangeVar))) return entry;
+    const { inh: _, ...only } = entry.RangeVar;
+    return { RangeVar: only };
+  });
+  return deparseChecked({ TruncateStmt: { ...fields, relations } } as unknown as Node);
 }
 
 interface Vacuum {

@@ -101,7 +101,10 @@ export function alterTable(fields: AlterTable, context: Context): DdlKind {
     };
   }
   const cascades = commands.some((command) => command.behavior === 'DROP_CASCADE');
-  return changesTables(context, cascades ? everyTable(context) : [table.oid], lookingAtRows(context, fields.cmds));
+  return changesTables(context, cascades ? everyTable(context) : [table.oid], {
+    ...lookingAtRows(context, fields.cmds),
+    withoutLoop: [table.oid],
+  });
 }
 
 /** A change of type makes the foreign keys of the column anew. */

@@ -18,6 +18,8 @@ export type DdlKind =
       readonly scope: readonly number[];
       readonly shellAccess: boolean;
       readonly text: string | null;
+      /** Shells whose foreign tables stand in the statement's way: they are made anew after it. */
+      readonly withoutLoop: readonly number[];
     }
   /** Makes, changes or drops what tables on nodes may use: runs on the coordinator and, as written, on every node. */
   | {
@@ -38,7 +40,12 @@ export type DdlKind =
   | { readonly kind: 'schema privileges' }
   | { readonly kind: 'rename schema'; readonly from: string; readonly to: string }
   | { readonly kind: 'drop schemas'; readonly names: readonly string[]; readonly scope: readonly number[] }
-  | { readonly kind: 'truncate'; readonly relations: readonly number[]; readonly cascade: boolean }
+  | {
+      readonly kind: 'truncate';
+      readonly relations: readonly number[];
+      readonly cascade: boolean;
+      readonly text: string;
+    }
   /** `nodeText`: the statement over the distributed tables alone; null: the coordinator is all. */
   | { readonly kind: 'maintenance'; readonly nodeText: string | null }
   /** LIKE copies extended statistics, and so the guard: it is taken off the new table. */

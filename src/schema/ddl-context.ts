@@ -32,6 +32,7 @@ export function object(
 export interface TablesOptions {
   readonly shellAccess?: boolean;
   readonly text?: string | null;
+  readonly withoutLoop?: readonly number[];
 }
 
 export function changesTables(context: Context, scope: readonly number[], options: TablesOptions = {}): DdlKind {
@@ -42,6 +43,7 @@ export function changesTables(context: Context, scope: readonly number[], option
     scope,
     shellAccess: shellAccess && options.shellAccess !== false,
     text: options.text ?? null,
+    withoutLoop: options.withoutLoop ?? [],
   };
 }
 

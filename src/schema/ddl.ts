@@ -11,8 +11,10 @@ import { notice } from './distribute.ts';
 import { distributeByClause, relationExists } from './distribute-by-clause.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { dropLoopSql } from './loop-sql.ts';
 import { changeObjects } from './object-ddl.ts';
 import { createIndexOnline, dropIndexOnline } from './online-index.ts';
+import { runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
 import { redistribute } from './redistribute.ts';
 import { changeRole } from './role-ddl.ts';
@@ -44,7 +46,10 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
         notice(tx, 'the index is built in one transaction: writes to the table wait until it is done');
       }
       const sql = action.text ?? text;
-      const execute = () => tx.coordinator.query(sql);
+      const execute = async () => {
+        await runAll(tx.coordinator, action.withoutLoop.flatMap(dropLoopSql));
+        return tx.coordinator.query(sql);
+      };
       const result = await changeTables(tx, snapshot, {
         scope: action.scope,
         run: action.shellAccess ? () => withShellAccess(tx.coordinator, execute) : execute,
@@ -70,8 +75,10 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       return (await renameSchema(tx, snapshot, run, action)).tag;
     case 'drop schemas':
       return (await dropSchemas(tx, snapshot, run, action)).tag;
-    case 'truncate':
-      return (await truncateTables(tx, snapshot, () => withShellAccess(tx.coordinator, run), action)).tag;
+    case 'truncate': {
+      const execute = () => tx.coordinator.query(action.text);
+      return (await truncateTables(tx, snapshot, () => withShellAccess(tx.coordinator, execute), action)).tag;
+    }
     case 'maintenance': {
       const { tag } = await run();
       const { nodeText } = action;

@@ -1,4 +1,5 @@
 import { pinSettingsSql, restoreSettingsSql } from '../catalog/load-sql.ts';
+import { loopName } from '../catalog/loop-names.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import { shellGuardName } from './guard-sql.ts';
@@ -121,7 +122,8 @@ const describeSql = `SELECT json_build_object('oid', c.oid::bigint, 'schema', n.
   'comment', obj_description(c.oid, 'pg_class'),
   'grants', CASE WHEN c.relacl IS NOT NULL THEN ${grantsSql('c.relacl')} END,
   'isPartition', c.relispartition,
-  'hasRelatives', EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent)),
+  'hasRelatives', EXISTS (SELECT FROM pg_inherits h WHERE c.oid IN (h.inhrelid, h.inhparent)
+    AND h.inhrelid NOT IN (SELECT l.oid FROM pg_class l JOIN pg_namespace ln ON ln.oid = l.relnamespace WHERE ln.nspname = '${loopName}')),
   'hasRules', EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = c.oid AND w.rulename <> '_RETURN'),
   'columns', ${columnsSql}, 'constraints', ${constraintsSql}, 'indexes', ${indexesSql},
   'policies', ${policiesSql}, 'triggers', ${triggersSql}, 'statistics', ${statisticsSql})

@@ -97,6 +97,7 @@ export const coordinatorGuardsSql = [
   ${readContext}
   IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN 1; END IF;
   IF context = '' AND (current_query() IS NULL OR current_query() ~* ${quoteLiteral(maintenance)}) THEN RETURN 1; END IF;
+  IF pgherd.loops_back(relation, context) THEN RETURN 1; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
     message = format('distributed table %s was read on the coordinator, outside the router (PH001)', relation);`,
   ),
@@ -108,6 +109,7 @@ export const coordinatorGuardsSql = [
     `${openCheck.replaceAll('RESULT', 'NULL')}
   ${readContext}
   IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN NULL; END IF;
+  IF tg_op IN ('UPDATE', 'DELETE') AND pgherd.loops_back(tg_relid, context) THEN RETURN NULL; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
     message = format('distributed table %s was written on the coordinator, outside the router (PH001)', tg_relid::regclass);`,
   ),

@@ -2,6 +2,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import { arrayText } from './array-text.ts';
 import { closeShellsSql, openShellsSql, shellGuardName } from './guard-sql.ts';
+import { createLoopSql, dropLoopSql } from './loop-sql.ts';
 import { byOwner, ownerOf, runAll } from './owner.ts';
 
 export interface GuardedTable {
@@ -13,11 +14,15 @@ export interface GuardedTable {
 
 /** Makes every read and write of the shell raise, but for the router's own. */
 export function guardShellSql(table: GuardedTable): string[] {
-  return [...readGuardSql(table, 'shell_guard'), ...writeGuardSql(table, 'shell_write_guard')];
+  return [...readGuardSql(table, 'shell_guard'), ...writeGuardSql(table, 'shell_write_guard'), ...createLoopSql(table)];
 }
 
 export function unguardShellSql(table: GuardedTable): string[] {
-  return [byOwner(`DROP STATISTICS IF EXISTS pgherd.${guardStatistics(table)}`), ...dropWriteGuardSql(table)];
+  return [
+    ...dropLoopSql(table.oid),
+    byOwner(`DROP STATISTICS IF EXISTS pgherd.${guardStatistics(table)}`),
+    ...dropWriteGuardSql(table),
+  ];
 }
 
 /** On the parent on a node: reads by functions raise. */
@@ -61,11 +66,12 @@ export async function restoreGuards(
 ): Promise<void> {
   const { rows } = await runner.query(guardStateSql, [arrayText(tables.map(({ table }) => table.oid))]);
   const repairs = tables.flatMap(({ table, kind }) => {
-    const [, trigger, statistics] = rows.find(([oid]) => Number(oid) === table.oid) ?? [];
+    const [, trigger, statistics, loop] = rows.find(([oid]) => Number(oid) === table.oid) ?? [];
     const write = kind === 'distributed' ? writeGuardSql(table, 'shell_write_guard') : guardReferenceSql(table);
     return [
       ...(trigger === 'A' ? [] : [...dropWriteGuardSql(table), ...write]),
       ...(kind === 'reference' || statistics === '1' ? [] : readGuardSql(table, 'shell_guard')),
+      ...(kind === 'reference' || loop === 't' ? [] : createLoopSql(table)),
     ];
   });
   await runAll(runner, repairs);
@@ -73,7 +79,8 @@ export async function restoreGuards(
 
 const guardStateSql = `SELECT c.oid,
   (SELECT g.tgenabled FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '${shellGuardName}'),
-  (SELECT count(*) FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxnamespace = 'pgherd'::regnamespace)
+  (SELECT count(*) FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxnamespace = 'pgherd'::regnamespace),
+  EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
 FROM unnest($1::oid[]) c(oid)`;
 
 /**

@@ -3,6 +3,7 @@ import type { QueryResult, SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { changeTables } from './change-tables.ts';
 import type { HerdTransaction } from './herd.ts';
+import { dropLoopSql } from './loop-sql.ts';
 import { schemaGrantsSql } from './node-table.ts';
 import { onNodesIfKnown } from './object-ddl.ts';
 import { byOwner, ownerOf, runAll } from './owner.ts';
@@ -47,7 +48,12 @@ export async function dropSchemas(
   run: () => Promise<QueryResult>,
   { names, scope }: { readonly names: readonly string[]; readonly scope: readonly number[] },
 ): Promise<QueryResult> {
-  const result = await changeTables(tx, snapshot, { scope, run, columns: () => new Map() });
+  const loops = scope.filter((oid) => names.includes(snapshot.relationsByOid.get(oid)?.schema ?? ''));
+  const runAlone = async () => {
+    await runAll(tx.coordinator, loops.flatMap(dropLoopSql));
+    return run();
+  };
+  const result = await changeTables(tx, snapshot, { scope, run: runAlone, columns: () => new Map() });
   await onNodes(tx, snapshot, async (node) => {
     for (const name of names) {
       const leaves = await leafSchemas(node, name);

@@ -1,5 +1,6 @@
 import type net from 'node:net';
 import type tls from 'node:tls';
+import { loopName } from '../catalog/loop-names.ts';
 import { pgError, toErrorFields, unsupported } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { applySettings, routerSettings } from '../transaction/settings.ts';
@@ -13,6 +14,7 @@ import type { StartupPacket } from '../wire/frames.ts';
 import { ClientConnection } from './client-connection.ts';
 import { milliseconds } from './idle-timeouts.ts';
 import { authenticate } from './login.ts';
+import { acceptLoop } from './loop-login.ts';
 import type { RouterServices } from './services.ts';
 import { Session } from './session.ts';
 import { SessionState } from './session-state.ts';
@@ -62,6 +64,13 @@ async function enter(
   }
   if (parameters.get('replication') !== undefined && !/^(false|off|no|0)$/i.test(parameters.get('replication')!)) {
     throw unsupported('PH011', 'a replication connection', { severity: 'FATAL' });
+  }
+  if (user === loopName) {
+    const state = await acceptLoop(client, parameters, services);
+    client.authenticated();
+    client.onClosed = () => state.cancel();
+    await greet(state, startupSettings(parameters));
+    return state;
   }
   const database = parameters.get('database') || user;
   const identity = await authenticate(client, user, services);

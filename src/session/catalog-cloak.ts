@@ -34,6 +34,13 @@ const visibleRows: ReadonlyMap<string, string> = new Map([
   ['pg_extension', `extnamespace NOT IN ${ownSchemas}`],
   // pg_dump stops at a rule of a relation that it has not met.
   ['pg_rewrite', `ev_class IN (SELECT oid FROM pg_catalog.pg_class WHERE ${notOwn('relnamespace')})`],
+  ['pg_inherits', `inhrelid NOT IN (SELECT oid FROM pg_catalog.pg_class WHERE relnamespace IN ${ownSchemas})`],
+  ['pg_extension', `extnamespace NOT IN ${ownSchemas}`],
+  [
+    'pg_foreign_data_wrapper',
+    `fdwhandler NOT IN (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace IN ${ownSchemas})`,
+  ],
+  ['pg_foreign_server', "srvname !~ '^pgherd(_|$)'"],
   ['pg_trigger', `tgfoid NOT IN (SELECT oid FROM pg_catalog.pg_proc WHERE pronamespace IN ${ownSchemas})`],
 ]);
 

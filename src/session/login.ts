@@ -7,7 +7,7 @@ import {
 } from '../wire/backend.ts';
 import { decodeSaslInitialResponse, decodeSaslResponse } from '../wire/frontend.ts';
 import { frontend as message } from '../wire/message-types.ts';
-import { ScramServer } from '../wire/scram.ts';
+import { ScramServer, type ScramVerifier } from '../wire/scram.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { Identity, RouterServices } from './services.ts';
 
@@ -21,15 +21,15 @@ export async function authenticate(
   services: RouterServices,
 ): Promise<Identity> {
   if (services.authentication === 'trust') return { user, secret: { kind: 'none' } };
-  const identity = await scram(client, user, services);
+  const identity = await scram(client, user, await services.scramVerifier(user));
   services.loggedIn(identity);
   return identity;
 }
 
-async function scram(client: ClientConnection, user: string, services: RouterServices): Promise<Identity> {
+/** The client proves that it knows the password of this verifier. */
+export async function scram(client: ClientConnection, user: string, verifier: ScramVerifier): Promise<Identity> {
   const failed = () =>
     pgError('invalidPassword', `password authentication failed for user "${user}"`, { severity: 'FATAL' });
-  const verifier = await services.scramVerifier(user);
   const server = new ScramServer(verifier, () => randomBytes(18).toString('base64'));
   client.write(encodeAuthenticationSasl(['SCRAM-SHA-256']));
   const initial = decodeSaslInitialResponse(await nextPassword(client));

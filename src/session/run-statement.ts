@@ -17,6 +17,7 @@ import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describ
 import { DescribedOutput } from './described-output.ts';
 import { withoutIgnored } from './dialect-notices.ts';
 import { runExplain } from './explain-command.ts';
+import { openForFilling, openForFunctions } from './function-calls.ts';
 import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
@@ -50,6 +51,12 @@ export interface StatementRun {
  * leaves open is committed or rolled back there. Rejects with PgError.
  */
 export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
+  if (session.loop === null) return runAsked(session, asked, output);
+  const looped = session.loop.prepare(asked, output);
+  return runAsked(session, looped.run, looped.output);
+}
+
+async function runAsked(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
   logStatement(session, asked.statement);
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
@@ -123,8 +130,16 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 /** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   const plan = await planFor(session, run);
-  if (plan.rung === 'local') return runLocal(session, run, output);
-  if (isMaterializedView(run.statement)) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
+  if (plan.rung === 'local') {
+    await openForFunctions(session, run.statement);
+    return runLocal(session, run, output);
+  }
+  if (isMaterializedView(run.statement)) {
+    if (session.services.loop === null) throw unsupported('PH014', 'CREATE MATERIALIZED VIEW over distributed tables');
+    openForFilling(session);
+    return runLocal(session, run, output);
+  }
+  await openForFunctions(session, run.statement);
   await checkRepartitioning(session, plan);
   if (plan.throughView && !run.extended) await describeRows(session, run.statement);
   if (plan.views) await checkViewAccess(session, plan.views);
@@ -253,7 +268,7 @@ function isPlannable({ kind }: ParsedStatement): boolean {
   return kind === 'SelectStmt' || kind === 'InsertStmt' || kind === 'UpdateStmt' || kind === 'DeleteStmt';
 }
 
-/** REFRESH runs inside PostgreSQL, where the shells are empty; so such a view could never be filled. */
+/** Its rows come by the loop, as those of REFRESH will. */
 function isMaterializedView({ node }: ParsedStatement): boolean {
   return 'CreateTableAsStmt' in node && node.CreateTableAsStmt.objtype === 'OBJECT_MATVIEW';
 }

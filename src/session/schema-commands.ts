@@ -8,6 +8,7 @@ import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
+import { openForFilling, openForFunctions, withoutBlockIfItCommits } from './function-calls.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
@@ -42,7 +43,11 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
   const searchPath = await session.searchPath();
   const action = schema.classify(statement, session.catalog, searchPath, session.temporaryNames);
   if (action.kind === 'local') {
-    await runLocal(session, run, output);
+    if (statement.kind === 'RefreshMatViewStmt') openForFilling(session);
+    await withoutBlockIfItCommits(session, async () => {
+      await openForFunctions(session, statement);
+      await runLocal(session, run, output);
+    });
     if (action.changesCatalog) await session.schemaWasChanged();
     return;
   }

@@ -24,7 +24,7 @@ export interface Identity {
 /** What all sessions of a router share; put together in `cli/serve.ts`. */
 export interface RouterServices extends CommitHost {
   readonly log: Log;
-  readonly statements: StatementCache;
+  readonly statements: Pick<StatementCache, 'parse'>;
   readonly descriptions: DescriptionCache;
   readonly plans: PlanCache;
   readonly cancels: CancelRegistry;
@@ -57,6 +57,14 @@ export interface RouterServices extends CommitHost {
   readonly repartitionJoins: boolean;
   readonly logStatement: LogStatement;
   readonly schema: SchemaServices;
+  /** The way back for functions on the coordinator; null where postgres_fdw can't be had. */
+  readonly loop: LoopServices | null;
+}
+
+export interface LoopServices {
+  readonly verifier: ScramVerifier;
+  /** The coordinator as a session's role, beside the connections of sessions. */
+  pool(identity: Identity): ConnectionPool;
 }
 
 export type LogStatement = 'none' | 'ddl' | 'mod' | 'all';

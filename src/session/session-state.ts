@@ -15,6 +15,7 @@ import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus
 import { shownApplicationName } from './application-name.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { StatementDescription } from './describe.ts';
+import type { LoopSession } from './loop-session.ts';
 import { SequenceMemory } from './sequence-memory.ts';
 import type { Identity, NoticeFields, RouterServices } from './services.ts';
 import type { ParsedStatement } from './statement-cache.ts';
@@ -63,6 +64,10 @@ export class SessionState {
   schemaChanged = false;
   readonly sequences = new SequenceMemory();
   readonly keys = new KeyKeeper();
+  /** What runs is a procedure that ends transactions: no block of the router's may be around it. */
+  committingProcedure = false;
+  /** The session is no client's: a function's statements come back by it. */
+  loop: LoopSession | null = null;
   /** Columns of the transaction's cursors that read motions' rows: on the coordinator those come from no table. */
   readonly cursorFields = new Map<string, StatementDescription['fields']>();
   /** Names of types that are not built in, by OID. */
@@ -76,11 +81,17 @@ export class SessionState {
   #reported = new Map<string, string>();
   #searchPath: { readonly key: string; readonly path: readonly string[] } | null = null;
 
-  constructor(client: ClientConnection, services: RouterServices, identity: Identity) {
+  /** `open` makes another kind of transaction than a client's. */
+  constructor(
+    client: ClientConnection,
+    services: RouterServices,
+    identity: Identity,
+    open = (host: TransactionHost) => new DistributedTransaction(host, noSettings),
+  ) {
     this.client = client;
     this.services = services;
     this.identity = identity;
-    this.transaction = new DistributedTransaction(this.#transactionHost(), noSettings);
+    this.transaction = open(this.#transactionHost());
   }
 
   get signal(): AbortSignal {

@@ -13,6 +13,8 @@ export interface StatementTraits {
   readonly setConfigCalls: readonly { readonly name: string; readonly local: boolean }[];
   /** Calls something that may write: any function but those known to only read. */
   readonly mayWrite: boolean;
+  /** Functions that it calls, without their schemas. */
+  readonly calls: readonly string[];
   /** Creates temporary objects. */
   readonly createsTemporary: boolean;
 }
@@ -33,6 +35,7 @@ export function readTraits(node: Node): StatementTraits {
   let readsSequences = false;
   const setConfigCalls: { name: string; local: boolean }[] = [];
   let mayWrite = false;
+  const calls: string[] = [];
   let createsTemporary = false;
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) {
@@ -44,6 +47,7 @@ export function readTraits(node: Node): StatementTraits {
       if (key === 'FuncCall') {
         const names = (child as { funcname?: { String?: { sval?: string } }[] }).funcname ?? [];
         const name = names.at(-1)?.String?.sval ?? '';
+        calls.push(name);
         if (pinningFunctions.has(name)) pinsConnection = true;
         if (name === 'nextval' || name === 'setval') movedSequences.push(constantText((child as FuncCall).args?.[0]));
         if (name === 'currval' || name === 'lastval') readsSequences = true;
@@ -58,7 +62,7 @@ export function readTraits(node: Node): StatementTraits {
     }
   };
   visit(node);
-  return { pinsConnection, movedSequences, readsSequences, setConfigCalls, mayWrite, createsTemporary };
+  return { pinsConnection, movedSequences, readsSequences, setConfigCalls, mayWrite, calls, createsTemporary };
 }
 
 /** CURSOR_OPT_HOLD of parsenodes.h. */

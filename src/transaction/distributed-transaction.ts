@@ -20,6 +20,8 @@ export interface TransactionHost extends CommitHost {
 
 interface Savepoint {
   readonly name: string;
+  /** Of a function that runs on the coordinator, which has set its own. */
+  readonly inside: boolean;
   /** How much of `replay` lies before the savepoint, itself included. */
   readonly replayLength: number;
   readonly settings: SettingsSnapshot;
@@ -70,6 +72,7 @@ export class DistributedTransaction {
   #tablesNamed = 0;
   /** What key triggers have reported since they were last asked for. */
   #keyReports: string[] = [];
+  #ending = false;
   /** Servers whose rows a SERIALIZABLE transaction has used. */
   #serializableSites = new Set<Site>();
   settings: SettingsSnapshot;
@@ -164,8 +167,8 @@ export class DistributedTransaction {
   }
 
   /** Opens a block that the router ends itself, unless one is open. */
-  ensureBlock(): void {
-    if (this.#block.kind === 'none') this.#open('implicit', 'BEGIN');
+  ensureBlock(begin = 'BEGIN'): void {
+    if (this.#block.kind === 'none') this.#open('implicit', begin);
   }
 
   #open(kind: 'implicit' | 'explicit', begin: string): void {
@@ -195,10 +198,12 @@ export class DistributedTransaction {
   async join(site: Site, signal: AbortSignal, purpose: JoinPurpose = 'data'): Promise<ServerConnection> {
     if (purpose === 'data') {
       this.#refuseSecondSerializable(site);
-      if (this.isolation === 'repeatable read' && this.#block.kind === 'explicit') {
+      const block = this.#block;
+      const isAsked = block.kind === 'explicit' || (block.kind === 'implicit' && readIsolation(block.begin) !== null);
+      if (isAsked && block.isolation === 'repeatable read') {
         // All who join wait: a server begun beside the opening would have a snapshot of another moment.
-        this.#block.snapshots ??= this.#takeSnapshots(this.#block, signal);
-        await this.#block.snapshots;
+        block.snapshots ??= this.#takeSnapshots(block, signal);
+        await block.snapshots;
       }
     }
     const member = await this.#member(site, signal);
@@ -320,6 +325,7 @@ export class DistributedTransaction {
     block.replay.push(sql);
     block.savepoints.push({
       name,
+      inside: false,
       replayLength: block.replay.length,
       settings: this.settings,
       applied: new Map([...this.#members].map(([site, member]) => [site, member.connection.appliedSettings])),
@@ -351,6 +357,51 @@ export class DistributedTransaction {
     block.savepoints.length = index;
   }
 
+  /** Whether a server's part of the transaction hangs on this one's end. */
+  isOpenOn(site: Site): boolean {
+    return this.#members.get(site)?.inBlock === true;
+  }
+
+  /** COMMIT or ROLLBACK is under way: nothing can join any more. */
+  get ending(): boolean {
+    return this.#ending;
+  }
+
+  /** How many savepoints the client has open; those of functions are not counted. */
+  get savepointDepth(): number {
+    return this.#block.kind === 'none' ? 0 : this.#block.savepoints.filter(({ inside }) => !inside).length;
+  }
+
+  /** A savepoint on the nodes for a function that runs on the coordinator, which has set its own. */
+  async savepointInside(name: string): Promise<void> {
+    const block = this.#openBlock();
+    const sql = `SAVEPOINT ${quoteName(name)}`;
+    await this.#onNodes((connection) => connection.query(sql));
+    block.replay.push(sql);
+    const { settings } = this;
+    block.savepoints.push({ name, inside: true, replayLength: block.replay.length, settings, applied: new Map() });
+  }
+
+  /** One that the client's own commands have taken along already is no longer there, and nothing is to be done. */
+  async rollbackInside(name: string): Promise<void> {
+    const block = this.#openBlock();
+    const index = block.savepoints.findLastIndex((savepoint) => savepoint.inside && savepoint.name === name);
+    if (index < 0) return;
+    block.replay.length = block.savepoints[index]!.replayLength;
+    block.savepoints.length = index + 1;
+    await this.#onNodes((connection) => connection.query(`ROLLBACK TO SAVEPOINT ${quoteName(name)}`));
+  }
+
+  async releaseInside(name: string): Promise<void> {
+    const block = this.#openBlock();
+    const index = block.savepoints.findLastIndex((savepoint) => savepoint.inside && savepoint.name === name);
+    if (index < 0) return;
+    // A server that joins later has no need of it: a function may pass thousands of exception blocks.
+    block.replay.splice(block.savepoints[index]!.replayLength - 1, 1);
+    block.savepoints.length = index;
+    await this.#onNodes((connection) => connection.query(`RELEASE SAVEPOINT ${quoteName(name)}`));
+  }
+
   /** Commits everywhere or nowhere. Rejects with what went wrong; the transaction is over either way. */
   async commit(): Promise<void> {
     const block = this.#block;
@@ -359,6 +410,7 @@ export class DistributedTransaction {
     for (const [site, member] of this.#members) {
       if (member.inBlock) participants.push({ site, connection: member.connection, written: member.written });
     }
+    this.#ending = true;
     try {
       await commitParticipants(participants, this.#host);
     } catch (error) {
@@ -372,6 +424,7 @@ export class DistributedTransaction {
   async rollback(): Promise<void> {
     const block = this.#block;
     if (block.kind === 'none') return;
+    this.#ending = true;
     await Promise.all(
       [...this.#members.values()].map(async (member) => {
         if (!member.inBlock || member.connection.closed) return;
@@ -416,6 +469,7 @@ export class DistributedTransaction {
 
   #finish(): void {
     this.#block = { kind: 'none' };
+    this.#ending = false;
     this.#serializableSites.clear();
     for (const member of this.#members.values()) {
       member.inBlock = false;
@@ -429,6 +483,16 @@ export class DistributedTransaction {
       throw pgError('noActiveSqlTransaction', `${command} can only be used in transaction blocks`);
     }
     return this.#block;
+  }
+
+  #openBlock(): OpenBlock {
+    assert(this.#block.kind !== 'none', 'a function runs in a block');
+    return this.#block;
+  }
+
+  async #onNodes(work: (connection: ServerConnection) => Promise<unknown>): Promise<void> {
+    const nodes = [...this.#members].filter(([site, member]) => site !== 'coordinator' && member.inBlock);
+    await settled(nodes.map(([, member]) => work(member.connection)));
   }
 
   /** Runs something on every member in the block. */

@@ -1,0 +1,122 @@
+import { loopApplicationName, loopName, loopTable } from '../catalog/loop-names.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { quoteLiteral } from '../sql/quote.ts';
+import { byOwner } from './owner.ts';
+
+/** Where the coordinator finds the router, and how it proves to be the coordinator. */
+export interface LoopAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly password: string;
+}
+
+/**
+ * Makes the foreign server anew for this router, and the foreign tables that are missing. Rejects where postgres_fdw can't be had;
+ * then no shell gets a child, and the guards raise as before.
+ */
+export async function openLoop(coordinator: SqlRunner, address: LoopAddress): Promise<void> {
+  await coordinator.query(loopServerSql(address).join(';\n'));
+  await coordinator.query(missingLoopTablesSql);
+}
+
+function loopServerSql({ host, port, database, password }: LoopAddress): string[] {
+  const server = [
+    ['host', host],
+    ['port', String(port)],
+    ['dbname', database],
+    ['application_name', loopApplicationName],
+    // Rows come in batches; the router holds none of them back.
+    ['fetch_size', '10000'],
+    ['batch_size', '100'],
+    // Otherwise planning a function's statement would ask the router for an EXPLAIN.
+    ['use_remote_estimate', 'false'],
+    ['connect_timeout', '10'],
+  ] as const;
+  const user = [
+    ['user', loopName],
+    ['password', password],
+    ['password_required', 'false'],
+  ] as const;
+  const list = (options: readonly (readonly [string, string])[]) =>
+    options.map(([name, value]) => `${name} ${quoteLiteral(value)}`).join(', ');
+  return [
+    'CREATE EXTENSION IF NOT EXISTS postgres_fdw WITH SCHEMA pgherd',
+    `CREATE SCHEMA IF NOT EXISTS ${loopName}`,
+    `CREATE SERVER IF NOT EXISTS ${loopName} FOREIGN DATA WRAPPER postgres_fdw`,
+    `CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${loopName}`,
+    `DO $pgherd$ DECLARE old text; BEGIN
+  SELECT string_agg('DROP ' || quote_ident(split_part(o, '=', 1)), ', ') INTO old
+    FROM pg_catalog.pg_foreign_server s, unnest(s.srvoptions) o WHERE s.srvname = '${loopName}';
+  IF old IS NOT NULL THEN EXECUTE 'ALTER SERVER ${loopName} OPTIONS (' || old || ')'; END IF;
+  SELECT string_agg('DROP ' || quote_ident(split_part(o, '=', 1)), ', ') INTO old
+    FROM pg_catalog.pg_user_mappings m, unnest(m.umoptions) o WHERE m.srvname = '${loopName}' AND m.umuser = 0;
+  IF old IS NOT NULL THEN EXECUTE 'ALTER USER MAPPING FOR PUBLIC SERVER ${loopName} OPTIONS (' || old || ')'; END IF;
+END $pgherd$`,
+    `ALTER SERVER ${loopName} OPTIONS (${list(server)})`,
+    `ALTER USER MAPPING FOR PUBLIC SERVER ${loopName} OPTIONS (${list(user)})`,
+  ];
+}
+
+/** Of a shell: the foreign table, where there is a server for it and it is missing. It belongs to the shell's owner, as DDL comes down to it. */
+const makeLoopTable = (
+  oid: string,
+) => `IF EXISTS (SELECT FROM pg_catalog.pg_foreign_server WHERE srvname = '${loopName}')
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+      WHERE n.nspname = '${loopName}' AND c.relname = 't' || ${oid}) THEN
+    EXECUTE format('CREATE FOREIGN TABLE ${loopName}.%I () INHERITS (%s) SERVER ${loopName} OPTIONS (schema_name ''${loopName}'', table_name %L)',
+      't' || ${oid}, ${oid}::regclass, 't' || ${oid});
+    EXECUTE (SELECT format('ALTER FOREIGN TABLE ${loopName}.%I OWNER TO %I', 't' || ${oid}, pg_catalog.pg_get_userbyid(relowner))
+      FROM pg_catalog.pg_class WHERE oid = ${oid});
+  END IF;`;
+
+const missingLoopTablesSql = `DO $pgherd$ DECLARE shell record; BEGIN
+  FOR shell IN SELECT t.relation::oid AS oid FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE t.method <> 'reference' AND n.nspname NOT LIKE 'pgherd\\_%' LOOP
+  ${makeLoopTable('shell.oid')}
+  END LOOP;
+END $pgherd$`;
+
+interface Shell {
+  readonly oid: number;
+  readonly schema: string;
+}
+
+export function createLoopSql({ oid, schema }: Shell): string[] {
+  if (schema.startsWith('pgherd_')) return [];
+  return [byOwner(`DO $pgherd$ BEGIN\n  ${makeLoopTable(`${oid}::oid`)}\nEND $pgherd$`)];
+}
+
+/** Before DDL that the foreign table would stand in the way of. */
+export function dropLoopSql(oid: number): string[] {
+  return [
+    byOwner(`DO $pgherd$ BEGIN
+  IF to_regclass('${loopTable(oid)}') IS NOT NULL THEN DROP FOREIGN TABLE ${loopTable(oid)}; END IF;
+END $pgherd$`),
+  ];
+}
+
+/**
+ * SQL: whether a shell's reads and updates come back to the router. Not where a function's text asks for what the foreign table has
+ * not: ONLY leaves it out, and PostgreSQL would read the empty shell; it is not sampled; and it has no xmin and the like. The text is
+ * seen in the frames around, or where it is stored: a function that was inlined has no frame.
+ */
+export const loopsBackFunctionSql = String.raw`CREATE OR REPLACE FUNCTION pgherd.loops_back(relation oid, context text) RETURNS boolean
+  LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $pgherd$
+DECLARE name text; only_shell text; other text := '\y(tablesample|xmin|xmax|cmin|cmax)\y';
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.inhparent = relation AND n.nspname = '${loopName}') THEN RETURN false; END IF;
+  SELECT regexp_replace(relname, '(\W)', '\\\1', 'g') INTO name FROM pg_class WHERE oid = relation;
+  only_shell := '\yonly(\s|\(|/\*.*?\*/|--[^\n]*\n)+("?[^\s".()]+"?\s*\.\s*)?"?' || name || '"?(\W|$)';
+  name := '(\W|^)' || name || '(\W|$)';
+  RETURN context !~* only_shell AND (context !~* other OR context !~* name)
+    AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+      WHERE p.oid >= 16384 AND l.lanname = 'sql' AND (p.prosrc ~* only_shell OR p.prosrc ~* other AND p.prosrc ~* name))
+    AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_proc p ON p.oid = d.objid
+      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.classid = 'pg_proc'::regclass
+        AND (pg_get_function_sqlbody(p.oid) ~* only_shell OR pg_get_function_sqlbody(p.oid) ~* other))
+    AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_rewrite w ON w.oid = d.objid
+      WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.classid = 'pg_rewrite'::regclass
+        AND w.rulename = '_RETURN' AND (pg_get_viewdef(w.ev_class) ~* only_shell OR pg_get_viewdef(w.ev_class) ~* other));
+END $pgherd$`;

@@ -1,0 +1,325 @@
+import pg from 'pg';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { startHerd, type TestHerd } from '../harness/herd.ts';
+
+/** Functions, procedures, DO blocks and triggers on the coordinator over distributed tables. */
+
+let herd: TestHerd;
+let db: pg.Client;
+const notices: string[] = [];
+
+beforeAll(async () => {
+  herd = await startHerd({ nodes: 2 });
+  db = await login('postgres');
+  db.on('notice', (notice) => notices.push(notice.message ?? ''));
+  await db.query(setUp);
+});
+afterAll(async () => {
+  await db?.end();
+  await herd?.stop();
+});
+beforeEach(async () => {
+  await db.query('ROLLBACK');
+  await db.query('TRUNCATE orders, lines, log');
+  await db.query("INSERT INTO orders SELECT i, i % 10, i, 'n' || i FROM generate_series(1, 100) i");
+  await db.query('INSERT INTO lines SELECT i, k, k * 2 FROM generate_series(1, 100) i, generate_series(1, 3) k');
+  notices.length = 0;
+});
+
+async function login(user: string): Promise<pg.Client> {
+  const client = new pg.Client({ host: '127.0.0.1', port: herd.port, user, database: 'postgres' });
+  await client.connect();
+  return client;
+}
+
+async function outcome(sql: string, client = db): Promise<string> {
+  try {
+    const given = await client.query({ text: sql, rowMode: 'array' });
+    const result = Array.isArray(given) ? given.at(-1) : given;
+    return result.rows.map((row: unknown[]) => row.join('|')).join(', ');
+  } catch (error) {
+    return `${(error as pg.DatabaseError).code} ${(error as Error).message}`;
+  }
+}
+
+const setUp = `
+CREATE TABLE orders (id int PRIMARY KEY, cust int NOT NULL, total numeric NOT NULL DEFAULT 0, note text);
+CREATE TABLE lines (order_id int, line int, amount numeric, PRIMARY KEY (order_id, line));
+CREATE TABLE log (what text);
+SELECT create_distributed_table('orders', 'id');
+SELECT create_distributed_table('lines', 'order_id');
+CREATE FUNCTION total_of(c int) RETURNS numeric LANGUAGE plpgsql AS $$BEGIN
+  RETURN (SELECT sum(total) FROM orders WHERE cust = c); END$$;
+CREATE FUNCTION total_sql(c int) RETURNS numeric LANGUAGE sql AS 'SELECT sum(total) FROM public.orders WHERE cust = c';
+CREATE FUNCTION of_customer(c int) RETURNS SETOF orders LANGUAGE sql STABLE AS 'SELECT * FROM orders WHERE cust = c';
+CREATE FUNCTION dynamic(t text) RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN
+  EXECUTE format('SELECT count(*) FROM %I', t) INTO n; RETURN n; END$$;
+CREATE FUNCTION walk(c int) RETURNS text LANGUAGE plpgsql AS $$DECLARE r record; found text := ''; BEGIN
+  FOR r IN SELECT o.id, sum(l.amount) AS s FROM orders o JOIN lines l ON l.order_id = o.id WHERE o.cust = c GROUP BY o.id ORDER BY o.id LOOP
+    found := found || r.id || ':' || r.s || ' ';
+  END LOOP; RETURN found; END$$;
+CREATE FUNCTION raise_total(c int) RETURNS int LANGUAGE plpgsql AS $$DECLARE n int; BEGIN
+  UPDATE orders SET total = total + 1, note = 'raised ' || now()::date WHERE cust = c;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n; END$$;
+CREATE FUNCTION remove(c int) RETURNS int LANGUAGE plpgsql AS $$DECLARE n int; BEGIN
+  DELETE FROM lines l USING orders o WHERE o.id = l.order_id AND o.cust = c;
+  DELETE FROM orders WHERE cust = c;
+  GET DIAGNOSTICS n = ROW_COUNT; RETURN n; END$$;
+CREATE FUNCTION guarded(c int) RETURNS text LANGUAGE plpgsql AS $$BEGIN
+  UPDATE orders SET total = 1000 WHERE cust = c;
+  BEGIN
+    DELETE FROM orders WHERE cust = c;
+    PERFORM 1 / 0;
+  EXCEPTION WHEN division_by_zero THEN RETURN 'caught ' || (SELECT count(*) || ' ' || sum(total) FROM orders WHERE cust = c);
+  END; RETURN 'not caught'; END$$;
+CREATE FUNCTION only_shell() RETURNS bigint LANGUAGE plpgsql AS $$DECLARE n bigint; BEGIN
+  EXECUTE 'SELECT count(*) FROM ' || 'ON' || 'LY /* x */ orders' INTO n; RETURN n; END$$;
+`;
+
+test.each([
+  ['PL/pgSQL', 'SELECT total_of(3)', '480'],
+  ['SQL', 'SELECT total_sql(3)', '480'],
+  ['a set-returning function in FROM', 'SELECT count(*), sum(total) FROM of_customer(3)', '10|480'],
+  ['dynamic SQL', "SELECT dynamic('orders')", '100'],
+  ['a join in a loop', 'SELECT walk(3)', '3:12 13:12 23:12 33:12 43:12 53:12 63:12 73:12 83:12 93:12 '],
+  ['a call for each row of a distributed table', 'SELECT sum(total_of(cust)) FROM orders WHERE id <= 20', '10100'],
+  ['a lateral call', 'SELECT count(*) FROM orders o, LATERAL of_customer(o.cust) c WHERE o.id <= 3', '30'],
+])('%s reads the rows of all nodes', async (_, sql, expected) => {
+  expect(await outcome(sql)).toBe(expected);
+  expect(await outcome(`BEGIN; ${sql}; COMMIT`.replace('; COMMIT', ''))).toBe(expected);
+  await db.query('COMMIT');
+});
+
+test('own writes are seen, and a rollback undoes what functions wrote', async () => {
+  await db.query('BEGIN');
+  await db.query('UPDATE orders SET total = 0 WHERE cust = 3');
+  expect(await outcome('SELECT total_of(3)')).toBe('0');
+  expect(await outcome('SELECT raise_total(3)')).toBe('10');
+  expect(
+    await outcome('SELECT sum(total), count(*) FILTER (WHERE note LIKE $$raised%$$) FROM orders WHERE cust = 3'),
+  ).toBe('10|10');
+  await db.query('ROLLBACK');
+  expect(await outcome('SELECT sum(total) FROM orders WHERE cust = 3')).toBe('480');
+});
+
+test('what a function wrote is committed', async () => {
+  expect(await outcome('SELECT raise_total(3)')).toBe('10');
+  expect(await outcome('SELECT sum(total) FROM orders WHERE cust = 3')).toBe('490');
+  expect(await outcome('SELECT remove(3)')).toBe('10');
+  expect(await outcome('SELECT count(*) FROM orders')).toBe('90');
+  expect(await outcome('SELECT count(*) FROM lines')).toBe('270');
+});
+
+test('an exception block undoes its own writes on all nodes', async () => {
+  expect(await outcome('SELECT guarded(3)')).toBe('caught 10 10000');
+  expect(await outcome('SELECT count(*), sum(total) FROM orders WHERE cust = 3')).toBe('10|10000');
+});
+
+test("savepoints of the client and of a function's exception blocks nest", async () => {
+  await db.query('BEGIN; SAVEPOINT s2');
+  expect(await outcome('SELECT guarded(3)')).toBe('caught 10 10000');
+  await db.query('SAVEPOINT b');
+  expect(await outcome('SELECT guarded(4)')).toBe('caught 10 10000');
+  await db.query('ROLLBACK TO SAVEPOINT b');
+  expect(await outcome('SELECT sum(total) FROM orders WHERE cust IN (3, 4)')).toBe('10490');
+  await db.query('ROLLBACK TO SAVEPOINT s2');
+  expect(await outcome('SELECT total_of(3)')).toBe('480');
+  expect(await outcome('SELECT guarded(5)')).toBe('caught 10 10000');
+  await db.query('RELEASE SAVEPOINT s2');
+  expect(await outcome('SELECT 1/0')).toMatch(/^22012/);
+  await db.query('ROLLBACK');
+  expect(await outcome('SELECT sum(total) FROM orders')).toBe('5050');
+});
+
+test('an error in a function rolls everything back', async () => {
+  expect(await outcome('DO $$BEGIN UPDATE orders SET total = 0; PERFORM 1/0; END$$')).toMatch(/^22012/);
+  expect(await outcome('SELECT sum(total) FROM orders')).toBe('5050');
+});
+
+test('DO blocks and procedures read and write', async () => {
+  await db.query(
+    "DO $$BEGIN UPDATE orders SET note = 'done' WHERE cust = 1; INSERT INTO log SELECT count(*) FROM orders; END$$",
+  );
+  expect(await outcome("SELECT count(*) FROM orders WHERE note = 'done'")).toBe('10');
+  await db.query(
+    'CREATE OR REPLACE PROCEDURE clear(c int) LANGUAGE plpgsql AS $$BEGIN DELETE FROM orders WHERE cust = c; END$$',
+  );
+  await db.query('CALL clear(1)');
+  expect(await outcome('SELECT count(*) FROM orders')).toBe('90');
+  await db.query('BEGIN; CALL clear(2); ROLLBACK');
+  expect(await outcome('SELECT count(*) FROM orders')).toBe('90');
+});
+
+test('a procedure that commits still may, and reads distributed tables', async () => {
+  await db.query(`CREATE OR REPLACE PROCEDURE steps() LANGUAGE plpgsql AS $$BEGIN
+    INSERT INTO log SELECT count(*) FROM orders; COMMIT; INSERT INTO log VALUES ('second'); ROLLBACK; END$$`);
+  await db.query('CALL steps()');
+  expect(await outcome('SELECT what FROM log')).toBe('100');
+});
+
+test('triggers on local tables write distributed tables, in the same transaction', async () => {
+  await db.query(`CREATE TABLE IF NOT EXISTS payments (order_id int, amount numeric);
+    CREATE OR REPLACE FUNCTION pay() RETURNS trigger LANGUAGE plpgsql AS
+      $$BEGIN UPDATE orders SET total = total - NEW.amount WHERE id = NEW.order_id; RETURN NEW; END$$;
+    DROP TRIGGER IF EXISTS pay ON payments;
+    CREATE TRIGGER pay AFTER INSERT ON payments FOR EACH ROW EXECUTE FUNCTION pay()`);
+  await db.query('INSERT INTO payments VALUES (5, 2), (6, 3)');
+  expect(await outcome('SELECT id, total FROM orders WHERE id IN (5, 6) ORDER BY 1')).toBe('5|3, 6|3');
+  await db.query('BEGIN; INSERT INTO payments VALUES (5, 2); ROLLBACK');
+  expect(await outcome('SELECT total FROM orders WHERE id = 5')).toBe('3');
+  expect(await outcome('SELECT count(*) FROM payments')).toBe('2');
+  await db.query('DROP TABLE payments');
+});
+
+test('REPEATABLE READ gives functions the snapshot of the transaction', async () => {
+  const other = await login('postgres');
+  await db.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  expect(await outcome('SELECT total_of(3)')).toBe('480');
+  await other.query('UPDATE orders SET total = 0 WHERE cust = 3');
+  expect(await outcome('SELECT total_of(3)')).toBe('480');
+  await db.query('COMMIT');
+  expect(await outcome('SELECT total_of(3)')).toBe('0');
+  await other.end();
+});
+
+test('ONLY would leave the rows out, and raises', async () => {
+  expect(await outcome('SELECT only_shell()')).toMatch(/PH001/);
+});
+
+test('output settings of the session do not change values', async () => {
+  await db.query("SET datestyle = 'SQL, DMY'; SET extra_float_digits = -3; SET intervalstyle = 'sql_standard'");
+  await db.query('CREATE TABLE IF NOT EXISTS exact (id int PRIMARY KEY, at timestamptz, f float8, i interval)');
+  await db.query("SELECT create_distributed_table('exact', 'id')");
+  await db.query(
+    "INSERT INTO exact VALUES (1, '2025-02-03 04:05:06.789+00', 0.1::float8 + 0.2::float8, '-1 day 2:03')",
+  );
+  const plain = await outcome(
+    'SELECT f = 0.1::float8 + 0.2::float8, i = $$-1 day 2:03$$::interval, at = $$2025-02-03 04:05:06.789+00$$::timestamptz FROM exact',
+  );
+  await db.query(
+    'CREATE OR REPLACE FUNCTION exact() RETURNS SETOF exact LANGUAGE sql STABLE AS $$SELECT * FROM exact$$',
+  );
+  expect(
+    await outcome(
+      'SELECT f = 0.1::float8 + 0.2::float8, i = $$-1 day 2:03$$::interval, at = $$2025-02-03 04:05:06.789+00$$::timestamptz FROM exact()',
+    ),
+  ).toBe(plain);
+  await db.query('RESET ALL; DROP TABLE exact CASCADE');
+});
+
+test('many rows come through, in a cursor loop that changes them', async () => {
+  await db.query("INSERT INTO orders SELECT i, 77, i, repeat('x', 100) FROM generate_series(1000, 26000) i");
+  expect(await outcome('SELECT total_of(77)')).toBe(String(((1000 + 26000) * 25001) / 2));
+  expect(await outcome('SELECT raise_total(7)')).toBe('10');
+});
+
+test.each([
+  ['ALTER TABLE orders ADD COLUMN extra int DEFAULT 7; SELECT 1', 'SELECT sum(extra) FROM of_customer(3)', '70'],
+  ['ALTER TABLE orders DROP COLUMN extra; SELECT 1', 'SELECT total_of(3)', '480'],
+  [
+    'ALTER TABLE orders RENAME COLUMN note TO remark; ALTER TABLE orders RENAME COLUMN remark TO note',
+    'SELECT raise_total(3)',
+    '10',
+  ],
+  ['ALTER TABLE orders RENAME TO x; ALTER TABLE x RENAME TO orders', "SELECT dynamic('orders')", '100'],
+])('after %s functions go on', async (ddl, sql, expected) => {
+  for (const statement of ddl.split('; ')) await db.query(statement);
+  expect(await outcome(sql)).toBe(expected);
+});
+
+test.each([
+  ['TABLESAMPLE', 'PERFORM count(*) FROM orders TABLESAMPLE bernoulli (1)', /PH001/],
+  ['xmin', 'PERFORM xmin FROM orders', /PH001/],
+  ['MERGE', 'MERGE INTO orders o USING (VALUES (1)) v(i) ON o.id = v.i WHEN MATCHED THEN DELETE', /^0A000/],
+  ['a condition on ctid', "PERFORM FROM orders WHERE ctid = '(0,1)'", /PH007/],
+  ['a table without a primary key', 'UPDATE keyless SET b = 1 WHERE a < now()::text::date - current_date', /PH052/],
+  ['the end of a transaction', 'INSERT INTO deferring VALUES (1)', /PH051/],
+])('%s in a function raises', async (_, statement, expected) => {
+  await db.query(`CREATE TABLE IF NOT EXISTS keyless (a int, b int); CREATE TABLE IF NOT EXISTS deferring (a int);
+    CREATE OR REPLACE FUNCTION at_end() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM count(*) FROM orders; RETURN NULL; END';
+    DROP TRIGGER IF EXISTS e ON deferring;
+    CREATE CONSTRAINT TRIGGER e AFTER INSERT ON deferring DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION at_end()`);
+  await db.query("SELECT create_distributed_table('keyless', 'a')");
+  expect(await outcome(`DO $$BEGIN ${statement}; END$$`)).toMatch(expected);
+  expect(await outcome('SELECT count(*) FROM orders')).toBe('100');
+  expect(await outcome('SELECT count(*) FROM deferring')).toBe('0');
+});
+
+test('rows are compared by their addresses as on one server', async () => {
+  await db.query(`DO $$BEGIN
+    DELETE FROM lines a USING lines b WHERE a.order_id = b.order_id AND a.order_id < 4 AND a.ctid < b.ctid; END$$`);
+  expect(await outcome('SELECT order_id, count(*) FROM lines WHERE order_id < 5 GROUP BY 1 ORDER BY 1')).toBe(
+    '1|1, 2|1, 3|1, 4|3',
+  );
+});
+
+test('global unique indexes and changed keys follow what functions write', async () => {
+  await db.query('CREATE TABLE people (id int PRIMARY KEY, email text UNIQUE)');
+  await db.query("SELECT create_distributed_table('people', 'id')");
+  await db.query("INSERT INTO people SELECT i, 'p' || i FROM generate_series(1, 20) i");
+  await db.query("DO $$BEGIN UPDATE people SET email = 'q' || id WHERE id < 5; END$$");
+  expect(await outcome("INSERT INTO people VALUES (50, 'q3')")).toMatch(/^23505/);
+  expect(await outcome("INSERT INTO people VALUES (51, 'p3')")).toBe('');
+  expect(await outcome("DO $$BEGIN UPDATE people SET email = 'p9' WHERE id = 1; END$$")).toMatch(/^23505/);
+  await db.query('DROP TABLE people');
+});
+
+test('ANALYZE and VACUUM look at no rows of nodes through the coordinator', async () => {
+  await db.query('ANALYZE orders');
+  await db.query('VACUUM ANALYZE orders');
+  await db.query('VACUUM');
+  expect(await outcome('SELECT total_of(3)')).toBe('480');
+});
+
+test('who connects to the coordinator itself gets no rows, and no empty table', async () => {
+  const direct = new pg.Client({ ...herd.coordinator, user: 'postgres', database: 'postgres' });
+  await direct.connect();
+  expect(await outcome('SELECT * FROM orders', direct)).toMatch(/^08001/);
+  expect(await outcome('SELECT total_of(3)', direct)).toMatch(/^08001/);
+  await direct.end();
+  const posing = new pg.Client({
+    ...{ host: '127.0.0.1', port: herd.port, user: 'pgherd_loop', password: 'x', database: 'postgres' },
+    application_name: 'pgherd_loop 1',
+  });
+  posing.on('error', () => {});
+  expect(
+    await posing.connect().then(
+      () => 'in',
+      (error: pg.DatabaseError) => error.code,
+    ),
+  ).toBe('28P01');
+});
+
+test('an ordinary role uses its functions with its own privileges', async () => {
+  await db.query('CREATE ROLE app LOGIN; CREATE ROLE stranger LOGIN');
+  await db.query('GRANT SELECT, UPDATE ON orders TO app');
+  const app = await login('app');
+  const stranger = await login('stranger');
+  expect(await outcome('SELECT total_of(3)', app)).toBe('480');
+  expect(await outcome('SELECT raise_total(3)', app)).toBe('10');
+  expect(await outcome('SELECT remove(3)', app)).toMatch(/^42501/);
+  expect(await outcome('SELECT total_of(3)', stranger)).toMatch(/^42501/);
+  await db.query('SET ROLE stranger');
+  expect(await outcome('SELECT total_of(3)')).toMatch(/^42501/);
+  await db.query('RESET ROLE');
+  await db.query('ALTER TABLE orders ENABLE ROW LEVEL SECURITY; CREATE POLICY own ON orders USING (id < 50)');
+  expect(await outcome('SELECT total_of(3)', app)).toMatch(/^0A000 .*PH051/);
+  await db.query('DROP POLICY own ON orders; ALTER TABLE orders DISABLE ROW LEVEL SECURITY');
+  await app.end();
+  await stranger.end();
+});
+
+test('the owner of a table that is no superuser changes it, and its functions follow', async () => {
+  await db.query('CREATE ROLE builder LOGIN; GRANT CREATE ON SCHEMA public TO builder');
+  const builder = await login('builder');
+  await builder.query('CREATE TABLE mine (id int PRIMARY KEY, a int)');
+  await builder.query("SELECT create_distributed_table('mine', 'id')");
+  await builder.query('INSERT INTO mine SELECT i, i FROM generate_series(1, 10) i');
+  await builder.query('ALTER TABLE mine ADD COLUMN b int DEFAULT 2');
+  await builder.query('CREATE FUNCTION mine() RETURNS bigint LANGUAGE sql AS $$SELECT sum(a * b) FROM mine$$');
+  expect(await outcome('SELECT mine()', builder)).toBe('110');
+  await builder.query("SELECT undistribute_table('mine')");
+  expect(await outcome('SELECT mine()', builder)).toBe('110');
+  await builder.query('DROP TABLE mine');
+  await builder.end();
+});
