@@ -37,7 +37,7 @@ export function isKnownKeyType(typeOid: number): boolean {
   return keyTypeOf(typeOid) !== undefined;
 }
 
-function compileGroupRouter(group: ColocationGroup, keys: readonly KeyColumn[]): Router {
+export function compileGroupRouter(group: ColocationGroup, keys: readonly KeyColumn[]): Router {
   switch (group.method) {
     case 'hash':
       return hashRouter(group, keys);

@@ -11,6 +11,7 @@ import { acceptClient } from '../session/accept.ts';
 import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
+import { AnswerCache } from '../session/plan-answers.ts';
 import { PlanCache } from '../session/plan-cache.ts';
 import type { LogStatement, LoopServices, RouterServices } from '../session/services.ts';
 import { ExportedSnapshots } from '../session/snapshot-commands.ts';
@@ -177,6 +178,7 @@ function routerServices(
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
+    answers: new AnswerCache(),
     cancels: new CancelRegistry(),
     snapshots: new ExportedSnapshots(),
     sessions: new Set(),

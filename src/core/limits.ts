@@ -29,6 +29,8 @@ export const limits = {
   maxShippedBytes: 67_108_864,
   /** Rows that one transaction's functions may change one by one. */
   maxLoopAddresses: 1_000_000,
+  /** Rows of one step that the router holds until they go on to nodes; beyond, the statement is gathered on the coordinator. */
+  maxStagedBytes: 536_870_912,
   /** Unread output a client may pile up before the servers feeding it are paused. */
   clientHighWaterBytes: 1_048_576,
   /** Bytes that a COPY into the herd may have in flight to one node. */

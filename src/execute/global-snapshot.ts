@@ -82,6 +82,7 @@ function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutpu
   };
   for (const motion of motions) {
     if (motion.kind === 'virtual') continue;
+    if (motion.kind === 'stage') return null;
     if (motion.locksRows || usesMotions(motion.sql) || motion.sites.includes('coordinator')) return null;
     add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false });
   }

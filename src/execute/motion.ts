@@ -149,7 +149,7 @@ async function isReadOnly(connection: ServerConnection): Promise<boolean> {
   return rows[0]?.[0] === 'on';
 }
 
-function createTableSql(spill: SpillTable): string {
+export function createTableSql(spill: Pick<SpillTable, 'name' | 'columns' | 'primaryKey'>): string {
   const columns = spill.columns.map((column) => {
     const type = column.viaText ? 'text' : column.typeName;
     return `${quoteIdentifier(column.name)} ${type}`;
@@ -159,22 +159,24 @@ function createTableSql(spill: SpillTable): string {
   return `CREATE TEMPORARY TABLE ${spill.name} (${[...columns, ...key].join(', ')}) ON COMMIT DROP`;
 }
 
+type CopiedTable = Pick<SpillTable, 'name' | 'lookupColumns'>;
+
 /** A binary COPY into a table, in an exchange of its own. */
-class TableCopy {
+export class TableCopy {
   readonly connection: ServerConnection;
   #error: PgError | null = null;
   #done: Promise<void>;
-  readonly #spill: SpillTable;
+  readonly #spill: CopiedTable;
   #pending: Buffer[] = [];
   #pendingBytes = 0;
 
-  private constructor(connection: ServerConnection, spill: SpillTable, done: Promise<void>) {
+  private constructor(connection: ServerConnection, spill: CopiedTable, done: Promise<void>) {
     this.connection = connection;
     this.#spill = spill;
     this.#done = done;
   }
 
-  static open(connection: ServerConnection, spill: SpillTable): Promise<TableCopy> {
+  static open(connection: ServerConnection, spill: CopiedTable): Promise<TableCopy> {
     return new Promise((resolve, reject) => {
       let finish: () => void = () => {};
       const copy = new TableCopy(

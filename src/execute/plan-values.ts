@@ -1,16 +1,16 @@
 import { collectResult } from '../backend/collect-result.ts';
+import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
 import { changedRows } from '../plan/change-first.ts';
 import type { StepName } from '../plan/explain.ts';
-import type { GatherMotion, Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
+import type { Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
-import type { AnswerSource } from './exchange.ts';
-import { watchedExchange } from './instruments.ts';
 import { gatherRows, type MotionRows } from './motion.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { shippedRows, type TypedColumn } from './shipped-rows.ts';
-import { joinAll, sourcesOf } from './sources.ts';
+import { sourcesOf } from './sources.ts';
+import { type StagedRows, stageRows } from './stage-rows.ts';
 import { type BoundValue, encodeRendered } from './statement-bytes.ts';
 import { textTuples } from './text-tuples.ts';
 
@@ -26,7 +26,7 @@ export class PlanValues implements TemplateValues {
   readonly constantTypes: readonly PlanConstant[];
   readonly #texts: (string | null)[] = [];
   readonly #motions: readonly Motion[];
-  readonly #rows: MotionRows[] = [];
+  readonly #rows: (MotionRows | StagedRows)[] = [];
   #changed: ChangedRows | null = null;
 
   constructor(constants: readonly PlanConstant[], motions: readonly Motion[], parameters: readonly BoundValue[]) {
@@ -44,20 +44,25 @@ export class PlanValues implements TemplateValues {
     this.#changed = changed;
   }
 
-  motion(index: number, firstPlaceholder: number): RowsItem {
+  motion(index: number, firstPlaceholder: number, site?: Site): RowsItem {
     if (index === changedRows) {
       assert(this.#changed !== null, 'the change goes before what uses its rows');
       return shippedRows(this.#changed.rows, [], this.#changed.columns, 'pgherd_changed', firstPlaceholder);
     }
-    return motionItem(this.#rows[index]!, this.#motions[index]!.columns, index, firstPlaceholder);
+    const rows = this.#rows[index]!;
+    const here = rows.kind === 'staged' ? rows.at(site) : rows;
+    return motionItem(here, this.#motions[index]!.columns, index, firstPlaceholder);
   }
 
-  /** Evaluates in one statement on the coordinator those constants that need no motion's rows, or those that do. */
-  async evaluate(when: 'before motions' | 'after motions', context: ExecutionContext): Promise<void> {
-    const places = [...this.constantTypes.keys()].filter(
-      (index) => needsMotions(this.constantTypes[index]!) === (when === 'after motions'),
-    );
+  /** Evaluates in one statement on the coordinator those of these constants that are not known yet. */
+  async evaluate(constants: readonly number[], context: ExecutionContext): Promise<void> {
+    const places = constants.filter((index) => this.#texts[index] === undefined);
     if (places.length === 0) return;
+    // A value that is computed from other values comes after them.
+    await this.evaluate(
+      places.flatMap((index) => constantsIn(this.constantTypes[index]!.sql)),
+      context,
+    );
     const template: SqlTemplate = places.flatMap((index, i) => {
       const constant = this.constantTypes[index]!;
       return [i === 0 ? 'SELECT (' : ', (', ...constant.sql, `)::${constant.typeName}::text`];
@@ -76,18 +81,28 @@ export class PlanValues implements TemplateValues {
     this.#rows[index] = rows;
   }
 
-  /** The temporary tables that were made, quoted and qualified. */
+  /** The temporary tables that were made on the coordinator, quoted and qualified. */
   get tables(): readonly string[] {
     return this.#rows.flatMap((rows) => (rows.kind === 'table' ? [rows.table] : []));
   }
 
-  async #move(motion: Motion, step: StepName, context: ExecutionContext, tables: boolean): Promise<MotionRows> {
+  async #move(
+    motion: Motion,
+    step: StepName,
+    context: ExecutionContext,
+    tables: boolean,
+  ): Promise<MotionRows | StagedRows> {
     const { transaction, signal } = context;
     if (motion.kind === 'virtual') {
       return { kind: 'inline', rows: textTuples(await context.liveRows(motion.relation)) };
     }
+    await this.evaluate(constantsIn(motion.sql), context);
+    if (motion.kind === 'stage') {
+      const sources = await sourcesOf(step, motion.sites, motion.sql, this, binaryRows, context);
+      return stageRows(sources, motion, context);
+    }
     if (motion.locksRows) transaction.ensureBlock();
-    const sources = await this.#sources(motion, step, context);
+    const sources = await sourcesOf(step, motion.sites, motion.sql, this, binaryRows, context);
     if (motion.locksRows) for (const site of motion.sites) transaction.markWritten(site);
     return gatherRows(sources, {
       name: `pg_temp.${transaction.newTableName()}`,
@@ -102,28 +117,13 @@ export class PlanValues implements TemplateValues {
       },
     });
   }
-
-  async #sources(motion: GatherMotion, step: StepName, context: ExecutionContext): Promise<readonly AnswerSource[]> {
-    if (!asksForSite(motion.sql)) {
-      const fragment = { rendered: renderTemplate(motion.sql, this), resultFormats: [1], describe: false };
-      return sourcesOf(step, motion.sites, fragment, context);
-    }
-    const connections = await joinAll(motion.sites, context);
-    return motion.sites.map((site, i) => {
-      const rendered = renderTemplate(motion.sql, this, site);
-      const bytes = encodeRendered(rendered, [1], false);
-      return watchedExchange(context, step, connections[i]!, { rendered, bytes });
-    });
-  }
 }
 
-function asksForSite(template: SqlTemplate): boolean {
-  return template.some((part) => typeof part === 'object' && 'site' in part);
+function constantsIn(template: SqlTemplate): number[] {
+  return template.flatMap((part) => (typeof part === 'object' && 'constant' in part ? [part.constant] : []));
 }
 
-function needsMotions(constant: PlanConstant): boolean {
-  return constant.sql.some((part) => typeof part === 'object' && 'motion' in part);
-}
+const binaryRows = { resultFormats: [1], describe: false } as const;
 
 function motionItem(
   rows: MotionRows,

@@ -11,8 +11,8 @@ export interface TemplateValues {
   /** Text of each plan constant; null is NULL. */
   readonly constants: readonly (string | null)[];
   readonly constantTypes: readonly PlanConstant[];
-  /** The rows of a motion as a FROM item whose placeholders start where told. */
-  motion(index: number, firstPlaceholder: number): RowsItem;
+  /** The rows of a motion as a FROM item whose placeholders start where told, as they stand on that site. */
+  motion(index: number, firstPlaceholder: number, site?: Site): RowsItem;
 }
 
 /** The hole for a step's own rows, beside the plan's motions, which count from 0. */
@@ -24,8 +24,8 @@ export function withOwnRows(values: TemplateValues, rows: (firstPlaceholder: num
     parameters: values.parameters,
     constants: values.constants,
     constantTypes: values.constantTypes,
-    motion: (index, firstPlaceholder) =>
-      index === ownRows ? rows(firstPlaceholder) : values.motion(index, firstPlaceholder),
+    motion: (index, firstPlaceholder, site) =>
+      index === ownRows ? rows(firstPlaceholder) : values.motion(index, firstPlaceholder, site),
   };
 }
 
@@ -48,7 +48,7 @@ export function renderTemplate(template: SqlTemplate, values: TemplateValues, si
       sql += `$${placeholder}`;
     } else if ('constant' in part) sql += constantLiteral(values, part.constant);
     else if ('motion' in part) {
-      const item = values.motion(part.motion, bound.length + 1);
+      const item = values.motion(part.motion, bound.length + 1, site);
       bound.push(...item.values);
       sql += item.sql;
     } else if ('site' in part) {

@@ -24,13 +24,15 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
   if (plan.writes && !context.transaction.inBlock) await passOpenings(context.fence);
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
   if (plan.change) context.transaction.ensureBlock();
-  await values.evaluate('before motions', context);
-  const opened = context.globalSnapshot ? await openSnapshots(plan, values, context, output) : null;
+  if (plan.rung === 'staged') await context.transaction.openSnapshotBlock(context.signal);
+  await values.evaluate(earlyConstants(plan), context);
+  const opened =
+    context.globalSnapshot && plan.rung !== 'staged' ? await openSnapshots(plan, values, context, output) : null;
   try {
     const opening = opened === null ? context : { ...context, opened };
     const tables = needsTables(plan.final);
     for (const index of plan.motions.keys()) await values.move(index, opening, tables);
-    await values.evaluate('after motions', context);
+    await values.evaluate([...plan.constants.keys()], context);
     if (plan.change) values.setChanged(await runChangeFirst(plan.change, values, context, output));
     await runFinal(plan, values, opening, output);
     await dropTables(plan, values, context);
@@ -38,6 +40,13 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     if (opened !== null) await Promise.all([...opened.values()].map((exchange) => exchange.abandon()));
     throw error;
   }
+}
+
+/** Constants that need no motion's rows: one round trip for all, before anything moves. */
+function earlyConstants({ constants }: Plan): number[] {
+  return constants.flatMap(({ sql }, index) =>
+    sql.some((part) => typeof part === 'object' && ('motion' in part || 'constant' in part)) ? [] : [index],
+  );
 }
 
 /** The change in WITH, in the transaction of the whole; its rows are kept for the final step. */
@@ -83,7 +92,7 @@ async function runFinal(
       const site: Site = final.kind === 'pass' ? final.site : 'coordinator';
       const connection = await transaction.join(site, signal);
       if (plan.writes) transaction.markWritten(site);
-      const rendered = renderTemplate(final.sql, values);
+      const rendered = renderTemplate(final.sql, values, site);
       if (context.instruments?.answerIsDiscarded) {
         return output.complete(await context.instruments.explain('final', connection, rendered));
       }

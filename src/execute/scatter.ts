@@ -3,7 +3,7 @@ import type { FinalStep } from '../plan/plan.ts';
 import { type ClientOutput, PassingOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { type AnswerSource, passToClient } from './exchange.ts';
-import { renderTemplate, type TemplateValues } from './render-template.ts';
+import type { TemplateValues } from './render-template.ts';
 import { sourcesOf } from './sources.ts';
 
 /** The same SQL on several nodes in parallel; rows go to the client as they come, at most as many as the plan allows. */
@@ -13,12 +13,8 @@ export async function scatterToClient(
   context: ExecutionContext,
   output: ClientOutput,
 ): Promise<void> {
-  const fragment = {
-    rendered: renderTemplate(final.sql, values),
-    resultFormats: output.resultFormats,
-    describe: output.wantsDescription,
-  };
-  const sources = await sourcesOf('final', final.sites, fragment, context);
+  const answer = { resultFormats: output.resultFormats, describe: output.wantsDescription };
+  const sources = await sourcesOf('final', final.sites, final.sql, values, answer, context);
   const window = new RowWindow(output, final.offsetRows, final.limitRows);
   await runOnAll(sources, window);
   output.complete(`SELECT ${window.passed}`);

@@ -2,10 +2,12 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
 import type { StepName } from '../plan/explain.ts';
+import type { SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
 import { type AnswerSource, exchangeSource } from './exchange.ts';
 import { watched } from './instruments.ts';
 import type { Fragment } from './opened-exchange.ts';
+import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { encodeRendered } from './statement-bytes.ts';
 
 /** Connections to all sites, acquired in parallel. */
@@ -22,14 +24,25 @@ export function plainSources(connections: readonly ServerConnection[], bytes: Bu
 export async function sourcesOf(
   step: StepName,
   sites: readonly Site[],
-  fragment: Fragment,
+  template: SqlTemplate,
+  values: TemplateValues,
+  answer: Pick<Fragment, 'resultFormats' | 'describe'>,
   context: ExecutionContext,
 ): Promise<readonly AnswerSource[]> {
   const { opened } = context;
-  const { rendered, resultFormats, describe } = fragment;
-  const sources =
-    opened === null
-      ? plainSources(await joinAll(sites, context), encodeRendered(rendered, resultFormats, describe))
-      : sites.map((site) => opened.get(site)!);
-  return sources.map((source) => watched(context, step, source, rendered));
+  const connections = opened === null ? await joinAll(sites, context) : null;
+  const { resultFormats, describe } = answer;
+  const shared = differsBySite(template) ? null : renderTemplate(template, values);
+  return sites.map((site, i) => {
+    const rendered = shared ?? renderTemplate(template, values, site);
+    const source = connections
+      ? exchangeSource(connections[i]!, encodeRendered(rendered, resultFormats, describe))
+      : opened!.get(site)!;
+    return watched(context, step, source, rendered);
+  });
+}
+
+/** Rows that stand on nodes are not the same on each of them. */
+function differsBySite(template: SqlTemplate): boolean {
+  return template.some((part) => typeof part === 'object' && ('site' in part || 'motion' in part));
 }

@@ -13,6 +13,8 @@ interface Partial {
 /** How an aggregate is computed in two phases. */
 export interface SplitAggregate {
   readonly partials: readonly Partial[];
+  /** The nodes group by the partials too, which so come once each (count(DISTINCT)). */
+  readonly grouped?: true;
   /** The whole, of the partials' columns; of the very type and digits that PostgreSQL gives. */
   combine(columns: readonly Node[]): Node;
 }
@@ -29,7 +31,9 @@ export function splitAggregate(call: FuncCall, block: Block, scope: Scope, locus
   if (call.agg_order || call.agg_within_group || call.func_variadic) return null;
   const [argument, ...more] = call.args ?? [];
   if (more.length > 0) return null;
-  if (call.agg_distinct) return name === 'count' && isKey(argument, block, locus) ? total(call) : null;
+  if (call.agg_distinct) {
+    return name === 'count' && isKey(argument, block, locus) ? total(call) : distinctValues(call, argument, scope);
+  }
   if (name === 'count') return total(call);
   if (!argument) return null;
   const input = inferType(argument, scope);
@@ -46,6 +50,24 @@ export function splitAggregate(call: FuncCall, block: Block, scope: Scope, locus
     default:
       return null;
   }
+}
+
+/** The nodes send each value once, and the whole aggregate is computed of these. */
+function distinctValues(call: FuncCall, argument: Node | undefined, scope: Scope): SplitAggregate | null {
+  if (!argument || !['count', 'sum', 'avg', 'min', 'max'].includes(nameParts(call.funcname).at(-1) ?? '')) return null;
+  const { agg_filter: filter, ...rest } = call;
+  const type = inferType(argument, scope);
+  if (!type) return null;
+  const partials = [
+    { expression: argument, type },
+    ...(filter ? [{ expression: filter, type: { typeOid: 16, typeName: 'boolean', collation: null } }] : []),
+  ];
+  return {
+    ...{ partials, grouped: true },
+    combine: ([column, passed]) => ({
+      FuncCall: { ...rest, args: [column!], ...(passed ? { agg_filter: passed } : {}) },
+    }),
+  };
 }
 
 /** count(distinct key) adds up too: rows of one key are on one node. */

@@ -55,7 +55,7 @@ export function pieceOf({ model, context, constants, extent, edits, besides = []
     { start: extent.end, end: source.bytes.length, parts: [] },
   ];
   const all = [...besides, ...[...edits, ...cuts].map((edit): SourceEdit => ({ source, edit }))];
-  const place = replace ?? ((item: RelationItem) => placeOnNode(item, null));
+  const place = replace ?? ((item: RelationItem) => placeOnNode(item, null, context));
   return rewriteStatement({ model, context, replace: place, constants, edits: all, within: extent });
 }
 

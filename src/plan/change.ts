@@ -222,7 +222,7 @@ function changeShards(change: Change, sites: readonly number[]): ChangeStep {
 /** The statement with tables as nodes know them, constants in the place of evaluated subqueries, and rows that are sent along. */
 function onServers({ model, context, constants, evaluated, moved }: Change): SqlTemplate {
   const own = evaluated.map(({ edit }) => edit).map((edit) => ({ source: model.source, edit }));
-  const replace = (item: RelationItem) => moved.replacements.get(item) ?? placeOnNode(item, null);
+  const replace = (item: RelationItem) => moved.replacements.get(item) ?? placeOnNode(item, null, context);
   return rewriteStatement({ model, context, replace, constants, edits: [...own, ...moved.edits] });
 }
 

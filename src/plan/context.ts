@@ -1,4 +1,6 @@
-import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
+import type { PlanAnswers } from './questions.ts';
+import type { Steps } from './steps.ts';
 
 /** All that planning depends on besides the statement: a plan is a pure function of both. */
 export interface PlanContext {
@@ -14,12 +16,48 @@ export interface PlanContext {
   /** In an explicit transaction block: its now() is the coordinator's, not the node's. */
   readonly inTransaction: boolean;
   /** Set by tests (`pgherd.force_rung`). */
-  readonly force: 'gather' | null;
+  readonly force: ForcedRung | null;
+  /** Whether rows may be staged on nodes between steps, which needs one snapshot for all of a statement's steps. */
+  readonly staging: 'tables' | 'inline' | 'none';
+  /** What servers have answered to the planner's questions. */
+  readonly answers: PlanAnswers;
+  /** Relations that earlier steps of the plan make, by the entry under which the statement knows them. */
+  readonly staged: ReadonlyMap<RelationEntry, StagedRelation>;
+  /** Values that earlier steps of the plan compute; parameters from `firstLateParameter` on. */
+  readonly late: readonly LateParameter[];
+  /** null: a plan of its own; otherwise its steps come behind these. */
+  readonly steps: Steps | null;
 }
+
+/** `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. */
+export type ForcedRung = 'gather' | 'broadcast' | 'redistribute';
+
+/** Rows of a motion, standing as a relation in the statement. */
+export interface StagedRelation {
+  readonly motion: number;
+  /** Estimated. */
+  readonly rows: number;
+}
+
+/** A plan's constant that stands in the statement as a parameter. */
+export interface LateParameter {
+  readonly constant: number;
+  readonly typeOid: number;
+  readonly typeName: string;
+}
+
+/** Far beyond what clients use, and still a number that the parser takes (65535 is its last). */
+export const firstLateParameter = 60_001;
 
 export interface PlannedParameter {
   readonly typeOid: number;
   readonly typeName: string;
   /** null is NULL; undefined: not bound yet. */
   readonly value: { readonly format: 0 | 1; readonly bytes: Buffer } | null | undefined;
+}
+
+/** What is known of `$number`. */
+export function parameterOf(number: number, context: PlanContext): PlannedParameter | undefined {
+  const late = context.late[number - firstLateParameter];
+  return late ? { ...late, value: undefined } : context.parameters?.[number - 1];
 }

@@ -1,3 +1,4 @@
+import type { ColocationGroup } from '../catalog/snapshot.ts';
 import { unreachable } from '../core/assert.ts';
 import type { FinalStep, Motion, Plan, Site, SqlTemplate } from './plan.ts';
 
@@ -62,9 +63,21 @@ function motionStep(motion: Motion, number: number): ExplainedStep {
       const title = `Motion ${number}: ${motion.label}${motion.locksRows ? ', rows locked' : ''}`;
       return step(name, title, { sites: motion.sites, sql: motion.sql, motion: gatherFrom(motion.sites) });
     }
+    case 'stage': {
+      const { sites, sql, to } = motion;
+      const shape: MotionShape =
+        to.kind === 'broadcast'
+          ? { kind: 'Broadcast Motion', senders: sites.length, receivers: to.nodes.length }
+          : { kind: 'Redistribute Motion', senders: sites.length, receivers: nodeCount(to.group) };
+      return step(name, `Motion ${number}: ${motion.label}`, { sites, sql, motion: shape });
+    }
     default:
       return unreachable(motion);
   }
+}
+
+function nodeCount({ shards }: ColocationGroup): number {
+  return new Set(shards.map(({ nodeId }) => nodeId)).size;
 }
 
 function finalSteps(final: FinalStep): ExplainedStep[] {

@@ -2,6 +2,7 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import { nameParts, walk } from '../sql/walk.ts';
 import {
   type Block,
+  type Child,
   type FromItem,
   type JoinItem,
   type LeafItem,
@@ -21,9 +22,13 @@ export interface Fact {
   readonly columns: ReadonlyMap<ColumnRef, Bound | null>;
   /** The condition holds a subquery: it can't be evaluated elsewhere. */
   readonly nested: boolean;
+  /** What `x IN (SELECT k …)` says of the rows of its subquery: others have no part in the result. */
+  readonly semiJoin?: true;
   /** It isn't true of a row in which these are null-extended. */
   readonly strictOn: ReadonlySet<LeafItem>;
 }
+
+type SublinkChild = Extract<Child, { via: 'sublink' }>;
 
 export type FactsByRelation = ReadonlyMap<RelationItem, readonly Fact[]>;
 
@@ -42,8 +47,40 @@ function visitBlock(block: Block, outer: readonly Fact[], found: Map<RelationIte
   for (const child of block.children) {
     // Subqueries of FROM have been reached by flow(); one in ON is evaluated for rows that the facts don't hold of.
     if (child.via === 'from') continue;
-    visitBlock(child.block, child.via === 'sublink' && child.clause === 'other' ? facts : [], found);
+    const seen =
+      child.via === 'sublink' && child.clause === 'other' ? [...facts, ...semiJoinFacts(child, own, block)] : [];
+    visitBlock(child.block, seen, found);
   }
+}
+
+/**
+ * WHERE demands `x IN (SELECT k …)`: of the subquery's rows only those with k = x matter, if k is a column of what it reads whose
+ * groups, if it has any, it makes. An IN elsewhere may also be told apart from NULL.
+ */
+function semiJoinFacts({ link, block: inner }: SublinkChild, demanded: readonly Fact[], outer: Block): Fact[] {
+  if (link?.subLinkType !== 'ANY_SUBLINK' || !link.testexpr || !('ColumnRef' in link.testexpr)) return [];
+  const isDemanded = demanded.some(({ expression }) => 'SubLink' in expression && expression.SubLink === link);
+  if (!isDemanded || (link.operName && nameParts(link.operName).join('.') !== '=')) return [];
+  const output = inner.kind === 'select' && inner.node.targetList?.length === 1 ? inner.node.targetList[0] : undefined;
+  const value = output && 'ResTarget' in output ? output.ResTarget.val : undefined;
+  if (inner.kind !== 'select' || !value || !('ColumnRef' in value)) return [];
+  const { limitCount, limitOffset, distinctClause = [], groupClause, havingClause } = inner.node;
+  const isDistinctOn = distinctClause.some((node) => Object.keys(node).length > 0);
+  if (limitCount || limitOffset || isDistinctOn || inner.functions.some((call) => call.over !== undefined)) return [];
+  const [bound, own] = [bind(link.testexpr.ColumnRef, outer), bind(value.ColumnRef, inner)];
+  const same = (node: Node) => {
+    const grouped = 'ColumnRef' in node ? bind(node.ColumnRef, inner) : null;
+    return grouped?.item === own?.item && grouped?.column === own?.column;
+  };
+  if (!bound || !own || (groupClause ? !groupClause.some(same) : havingClause !== undefined)) return [];
+  const expression: Node = {
+    A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '=' } }], lexpr: link.testexpr, rexpr: value },
+  };
+  const columns = new Map([
+    [link.testexpr.ColumnRef, bound],
+    [value.ColumnRef, own],
+  ]);
+  return [{ expression, columns, nested: false, semiJoin: true, strictOn: new Set([bound.item, own.item]) }];
 }
 
 /** Unmatched rows count too, so the join condition restricts neither side unless only matched rows are acted on. */

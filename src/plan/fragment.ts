@@ -1,5 +1,5 @@
-import type { ColumnRef, Node } from '@pgsql/types';
-import { deparseExpression, fillHoles, holeNode } from '../sql/deparse.ts';
+import type { ColumnRef, Node, RangeVar } from '@pgsql/types';
+import { deparseExpression, fillHoles, holeName, holeNode } from '../sql/deparse.ts';
 import { mapNodes, nameParts, walk } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import {
@@ -34,6 +34,8 @@ export interface FragmentNames {
   readonly constants: ConstantPool;
   /** What a column reference is called in the fragment; null: as it is. */
   column(ref: ColumnRef): Node | null;
+  /** What stands in a relation's place in FROM; null, or left out: its name. */
+  rows?(range: RangeVar): SqlTemplate | null;
 }
 
 /** An expression of the statement as text of a fragment: columns renamed, parameters and constants as holes. */
@@ -49,8 +51,15 @@ export function withHoles<T>(tree: T, names: FragmentNames): { tree: T; holes: S
   const hole = (parts: SqlPart[]): Node => holeNode(holes.push(parts) - 1);
   const constant = (node: Node, typeName: string) =>
     hole(['(', { constant: constants.add([deparseExpression(node)], typeName) }, ')']);
+  const rangeHole = (range: RangeVar): Node | undefined => {
+    const parts = names.rows?.(range);
+    if (!parts) return undefined;
+    const alias = range.alias ?? { aliasname: range.relname ?? '' };
+    return { RangeVar: { relname: holeName(holes.push([...parts]) - 1), inh: true, relpersistence: 'p', alias } };
+  };
   const mapped = mapNodes(tree, (kind, fields: never) => {
     if (kind === 'ColumnRef') return names.column(fields) ?? undefined;
+    if (kind === 'RangeVar') return rangeHole(fields);
     if (kind === 'ParamRef') return hole(parameterParts((fields as { number?: number }).number ?? 0, context));
     if (kind === 'SQLValueFunction') return constant({ SQLValueFunction: fields }, sessionValueType(fields));
     if (kind === 'FuncCall' && placementOf(fields, context) === 'constant') {

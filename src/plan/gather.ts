@@ -244,7 +244,8 @@ const travellingSegment: MotionColumn = {
 
 /** The columns that equal one of a query around, by the names they travel under. */
 function lookupColumns({ item, facts, context }: Movement, columns: ReturnType<typeof travelling>): string[] {
-  const pairs = facts.map((fact) => columnPair(fact, context)).filter((pair) => pair !== null);
+  const correlated = facts.filter(({ semiJoin }) => !semiJoin);
+  const pairs = correlated.map((fact) => columnPair(fact, context)).filter((pair) => pair !== null);
   const sides = pairs.flatMap(([a, b]) => [
     [a, b],
     [b, a],

@@ -72,7 +72,14 @@ function tailOf(
   const start = clauseDropped ? returningStart(model, text.tailStart) : text.tailStart;
   const edits = [{ source: model.source, edit: { start: 0, end: start, parts: [] } }];
   const within = { start, end };
-  return rewriteStatement({ model, context, replace: (item) => placeOnNode(item, null), constants, edits, within });
+  return rewriteStatement({
+    model,
+    context,
+    replace: (item) => placeOnNode(item, null, context),
+    constants,
+    edits,
+    within,
+  });
 }
 
 /** Where RETURNING stands after ON CONFLICT … DO NOTHING; the end without one. */

@@ -1,6 +1,6 @@
 import type { A_Const, Node, TypeName } from '@pgsql/types';
 import { nameParts } from '../sql/walk.ts';
-import type { PlanContext } from './context.ts';
+import { type PlanContext, parameterOf } from './context.ts';
 
 /** A value of the distribution column's type, as the client wrote it; null is NULL. */
 export type KeyValue = { readonly format: 0 | 1; readonly bytes: Buffer } | null;
@@ -22,7 +22,7 @@ export function comparedValue(node: Node, typeOid: number, context: PlanContext)
     // `$1::int`, as drivers write it, says no more than what the parameter is anyway.
     const castTo = builtinTypeOid(node.TypeCast.typeName);
     const number = node.TypeCast.arg.ParamRef.number ?? 0;
-    return castTo === context.parameters?.[number - 1]?.typeOid ? parameterValue(number, typeOid, context) : null;
+    return castTo === parameterOf(number, context)?.typeOid ? parameterValue(number, typeOid, context) : null;
   }
   const text = constantText(node, typeOid);
   return text === null ? null : { value: { format: 0, bytes: Buffer.from(text) }, fromParameter: false };
@@ -50,8 +50,8 @@ export function sameFamily(a: number, b: number): boolean {
   return a === b || (integerBytes.has(a) && integerBytes.has(b)) || (stringTypes.has(a) && stringTypes.has(b));
 }
 
-function parameterValue(number: number, typeOid: number, { parameters }: PlanContext): ComparedValue | null {
-  const parameter = parameters?.[number - 1];
+function parameterValue(number: number, typeOid: number, context: PlanContext): ComparedValue | null {
+  const parameter = parameterOf(number, context);
   if (!parameter?.value || !sameFamily(parameter.typeOid, typeOid)) return null;
   const { format, bytes } = parameter.value;
   const known = (value: KeyValue): ComparedValue => ({ value, fromParameter: true });

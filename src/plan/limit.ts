@@ -1,7 +1,7 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import type { SqlSource } from '../sql/source.ts';
 import { positionOf } from '../sql/source.ts';
-import type { PlanContext } from './context.ts';
+import { type PlanContext, parameterOf } from './context.ts';
 import { type PlanEdit, tokenAt } from './edits.ts';
 
 /** LIMIT and OFFSET as numbers. */
@@ -31,7 +31,7 @@ function rowCount(node: Node | undefined, context: PlanContext): number | null |
     return count !== undefined && count >= 0 ? count : undefined;
   }
   if (!('ParamRef' in node)) return undefined;
-  const value = context.parameters?.[(node.ParamRef.number ?? 0) - 1]?.value;
+  const value = parameterOf(node.ParamRef.number ?? 0, context)?.value;
   if (value === null) return null;
   const text =
     value?.format === 0

@@ -88,13 +88,13 @@ function isReplicatedOnly(block: Block, { model }: LocusQuestion): boolean {
   return !model.relations.some((item) => item.role === 'distributed' && isInside(item.block, block));
 }
 
-function listLocus(items: readonly FromItem[], question: LocusQuestion): Locus {
+export function listLocus(items: readonly FromItem[], question: LocusQuestion): Locus {
   const [first, ...rest] = items;
   if (!first) return { kind: 'replicated' };
   return rest.reduce((locus, item) => innerLocus(locus, locusOf(item, question), question), locusOf(first, question));
 }
 
-function locusOf(item: FromItem, question: LocusQuestion): Locus {
+export function locusOf(item: FromItem, question: LocusQuestion): Locus {
   switch (item.kind) {
     case 'relation':
       if (item.role === 'distributed') return { kind: 'hashed', anchor: item, solid: [item], members: [item] };
@@ -125,7 +125,7 @@ function queryLocus(block: Block, question: LocusQuestion): Locus {
   return fine ? locus : { kind: 'elsewhere', reason: 'a subquery in FROM combines rows of several nodes' };
 }
 
-function innerLocus(left: Locus, right: Locus, question: LocusQuestion): Locus {
+export function innerLocus(left: Locus, right: Locus, question: LocusQuestion): Locus {
   if (left.kind === 'elsewhere' || right.kind === 'replicated') return left;
   if (right.kind === 'elsewhere' || left.kind === 'replicated') return right;
   const members = [...left.members, ...right.members];

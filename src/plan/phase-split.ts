@@ -1,6 +1,9 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { figureColumnName } from '../sql/column-name.ts';
+import { restate } from '../sql/restate.ts';
 import { columnRef, fingerprint, mapNodes, nameParts } from '../sql/walk.ts';
+import { analyze } from './analyze.ts';
+import { askedTypes } from './asked-types.ts';
 import type { PlanContext } from './context.ts';
 import type { Hashed } from './locus.ts';
 import type { Model, SelectBlock } from './model.ts';
@@ -35,12 +38,27 @@ export function identityOf(expression: Node, { block }: PhaseQuestion): string {
   return fingerprint(resolved);
 }
 
-function typeOf(expression: Node, { scope }: PhaseQuestion): InferredType {
+function typeOf(expression: Node, question: PhaseQuestion): InferredType {
+  const { scope } = question;
   // A literal that nothing gives another type to is text.
   if ('A_Const' in expression && expression.A_Const.sval) return { typeOid: 25, typeName: 'text', collation: null };
-  const type = inferType(expression, scope);
+  const type = inferType(expression, scope) ?? askedType(expression, question);
   if (!type) throw new NotSplit(`the type of "${figureColumnName(expression)}" is not known beforehand`);
   return type;
+}
+
+/** What the coordinator says of an expression over the block's FROM. Collations it doesn't tell, so none may be around. */
+export function askedType(expression: Node, { block, model, context }: PhaseQuestion): InferredType | null {
+  if (model.relations.some(({ relation }) => relation?.columns.some(({ collation }) => collation !== null)))
+    return null;
+  const statement = restate({
+    SelectStmt: {
+      ...{ targetList: [{ ResTarget: { name: 'c', val: expression } }], fromClause: block.node.fromClause ?? [] },
+      ...{ limitOption: 'LIMIT_OPTION_DEFAULT', op: 'SETOP_NONE' },
+    },
+  });
+  const [type] = askedTypes(analyze(statement.node, statement, context), context) ?? [];
+  return type ? { typeOid: type.typeOid, typeName: type.typeName, collation: null } : null;
 }
 
 export function columnFor(expression: Node, question: PhaseQuestion): Node {

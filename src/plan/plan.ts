@@ -1,5 +1,5 @@
 import type { Site } from '../catalog/site.ts';
-import type { DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import type { ColocationGroup, DistributedTable, KeyColumn, NodeId } from '../catalog/snapshot.ts';
 
 /**
  * A plan is a short list of SQL steps: motions bring rows to the coordinator (each a fragment of SQL, the servers it runs on,
@@ -36,7 +36,7 @@ export interface MotionColumn {
   readonly viaText: boolean;
 }
 
-export type Motion = GatherMotion | VirtualMotion;
+export type Motion = GatherMotion | StageMotion | VirtualMotion;
 
 export interface GatherMotion {
   readonly kind: 'gather';
@@ -58,6 +58,28 @@ export interface GatherMotion {
   /** Said by EXPLAIN: `Gather orders: filter pushed down`. */
   readonly label: string;
 }
+
+/** Rows that go to nodes, where later steps read them as a relation. */
+export interface StageMotion {
+  readonly kind: 'stage';
+  readonly sites: readonly Site[];
+  /** Runs on each site; may use parameters, constants and motions before it. */
+  readonly sql: SqlTemplate;
+  readonly columns: readonly MotionColumn[];
+  readonly to: StageTarget;
+  readonly label: string;
+}
+
+export type StageTarget =
+  /** All rows on each of these nodes. */
+  | { readonly kind: 'broadcast'; readonly nodes: readonly NodeId[] }
+  /** Each row on the node of the shard that its keys route to; `keys` are places among the motion's columns. */
+  | {
+      readonly kind: 'redistribute';
+      readonly group: ColocationGroup;
+      readonly keyColumns: readonly KeyColumn[];
+      readonly keys: readonly number[];
+    };
 
 /** Rows that only the router can tell. */
 export interface VirtualMotion {
@@ -214,7 +236,15 @@ export interface RowMove {
   readonly insertSql: SqlTemplate;
 }
 
-export type Rung = 'local' | 'single shard' | 'scatter' | 'two phases' | 'gather' | 'rows to shards' | 'all copies';
+export type Rung =
+  | 'local'
+  | 'single shard'
+  | 'scatter'
+  | 'two phases'
+  | 'staged'
+  | 'gather'
+  | 'rows to shards'
+  | 'all copies';
 
 export interface Plan {
   readonly rung: Rung;

@@ -17,6 +17,7 @@ import type { Plan } from './plan.ts';
 import { createConstantPool } from './rewrite.ts';
 import { planScatter } from './scatter.ts';
 import { type NotOneShard, planSingleShard } from './single-shard.ts';
+import { planStaged } from './stage/plan-staged.ts';
 import { explainedStart } from './statement-text.ts';
 import { touchedShards } from './touched-shards.ts';
 import { planTwoPhases } from './two-phases.ts';
@@ -141,7 +142,9 @@ function planQuery(model: Model, facts: FactsByRelation, context: PlanContext): 
   if ('rung' in scatter) return scatter;
   const phases = planTwoPhases(model, facts, context);
   if ('rung' in phases) return phases;
-  const reasons = [...new Set([single.reason, scatter.reason, phases.reason])];
+  const staged = planStaged({ SelectStmt: model.root.node } as Node, model, context);
+  if ('rung' in staged) return staged;
+  const reasons = [...new Set([single.reason, scatter.reason, phases.reason, staged.reason])];
   const plan = planGather(model, facts, context, { reason: reasons.join('; '), isUtility: false });
   return { ...plan, valueIndependent: plan.valueIndependent && !single.dependsOnParameters };
 }

@@ -2,7 +2,7 @@ import type { FuncCall, Node, ResTarget, SQLValueFunction } from '@pgsql/types';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { positionOf, type SqlSource, splice, textBetween } from '../sql/source.ts';
 import { nameParts, walk } from '../sql/walk.ts';
-import type { PlanContext } from './context.ts';
+import { firstLateParameter, type PlanContext, parameterOf } from './context.ts';
 import {
   callExtent,
   type Extent,
@@ -135,7 +135,7 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
   const edits: PlanEdit[] = [];
   const changed = new Set<unknown>();
   for (const parameter of block.parameters) {
-    const known = context.parameters?.[(parameter.number ?? 0) - 1];
+    const known = parameterOf(parameter.number ?? 0, context);
     if (known) changed.add(parameter);
     edits.push({
       ...parameterExtent(source, parameter.location),
@@ -167,8 +167,10 @@ function isWanted(extent: Extent, source: SqlSource, { within, model }: Rewritin
 }
 
 /** A parameter with its type around it. */
-export function parameterParts(number: number, { parameters }: PlanContext): SqlPart[] {
-  const known = parameters?.[number - 1];
+export function parameterParts(number: number, context: PlanContext): SqlPart[] {
+  const late = context.late[number - firstLateParameter];
+  if (late) return ['(', { constant: late.constant }, ')'];
+  const known = context.parameters?.[number - 1];
   const hole = { parameter: number - 1 };
   return known ? ['(', hole, `::${castName(known.typeOid, known.typeName)})`] : [hole];
 }

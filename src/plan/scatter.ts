@@ -8,9 +8,10 @@ import { containsKey, groupsStayWhole, type Hashed, sourceLocus, windowsStayWhol
 import type { Block, Model } from './model.ts';
 import type { Plan } from './plan.ts';
 import { blockOutputs } from './resolve.ts';
-import { createConstantPool, rewriteStatement } from './rewrite.ts';
+import { rewriteStatement } from './rewrite.ts';
 import { nodesOf, type ShardSet, shardsOf } from './shards.ts';
 import { placeOnNode } from './single-shard.ts';
+import { stepsOf } from './steps.ts';
 
 /** The statement as written goes to every node that may hold rows; the answers are concatenated. */
 export function planScatter(
@@ -31,12 +32,18 @@ export function planScatter(
   const windowed = window && windowEdits(node, window, model.source);
   if (!window || !windowed) return { reason: 'LIMIT is not a number known beforehand' };
   const shards = locusShards(locus, facts, context);
-  const constants = createConstantPool();
+  const { motions, constants } = stepsOf(context);
   const edits = windowed.map((edit) => ({ source: model.source, edit }));
-  const sql = rewriteStatement({ model, context, replace: (item) => placeOnNode(item, null), constants, edits });
+  const sql = rewriteStatement({
+    model,
+    context,
+    replace: (item) => placeOnNode(item, null, context),
+    constants,
+    edits,
+  });
   const sites = nodesOf(locus.anchor.table!, shards.indexes);
   return {
-    ...{ rung: 'scatter', reason: 'each row is answered where it is', constants: constants.list, motions: [] },
+    ...{ rung: 'scatter', reason: 'each row is answered where it is', constants: constants.list, motions },
     final: { kind: 'scatter', sites, sql, limitRows: window.limit, offsetRows: window.offset },
     writes: model.relations.some((item) => item.lock !== null),
     returnsRows: true,

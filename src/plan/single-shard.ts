@@ -8,6 +8,7 @@ import type { Model, RelationItem } from './model.ts';
 import type { SqlTemplate } from './plan.ts';
 import { createConstantPool, type Replacement, rewriteStatement } from './rewrite.ts';
 import { type ShardSet, shardsOf } from './shards.ts';
+import { stagedParts } from './staged-rows.ts';
 
 export interface ShardStatement {
   readonly nodeId: number;
@@ -43,7 +44,7 @@ export function planSingleShard(
   if (obstacle) return refused(obstacle);
   // Outside a transaction block the node's now() is as good as the coordinator's, and saves a round trip.
   const constants = context.inTransaction ? createConstantPool() : null;
-  const replace = (item: RelationItem) => placeOnNode(item, pinned.shard);
+  const replace = (item: RelationItem) => placeOnNode(item, pinned.shard, context);
   return {
     ...pinned,
     sql: rewriteStatement({ model, context, replace, constants }),
@@ -53,7 +54,9 @@ export function planSingleShard(
 }
 
 /** A relation as a node knows it: the leaf of one shard, or the table itself. */
-export function placeOnNode(item: RelationItem, shard: number | null): Replacement | null {
+export function placeOnNode(item: RelationItem, shard: number | null, context: PlanContext): Replacement | null {
+  const staged = stagedParts(item.relation, context);
+  if (staged) return { parts: staged, needsAlias: true };
   const { table } = item;
   if (!table) return null;
   const schema = shard !== null && item.role === 'distributed' ? shardSchema(table, shard) : table.schema;

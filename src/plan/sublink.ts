@@ -90,7 +90,7 @@ function shapeOf(link: SubLink, block: Block, context: PlanContext): Shape | nul
 }
 
 /** Every name in it means something inside it. */
-function isUncorrelated(block: Block): boolean {
+export function isUncorrelated(block: Block): boolean {
   return allBlocks(block).every((each) =>
     each.columnRefs.every((ref) => {
       if (ref.fields?.some((field) => 'A_Star' in field)) return true;

@@ -1,9 +1,9 @@
 import type { ColumnRef, FuncCall, Node } from '@pgsql/types';
 import { nameParts } from '../sql/walk.ts';
-import type { PlanContext } from './context.ts';
+import { type PlanContext, parameterOf } from './context.ts';
 import { candidates } from './functions.ts';
-import type { Block } from './model.ts';
-import { type Bound, bind, columnEntry } from './resolve.ts';
+import type { Block, QueryItem } from './model.ts';
+import { type Bound, bind, columnEntry, outputColumns } from './resolve.ts';
 import { segmentReference } from './segments.ts';
 import { baseTypeName, castName } from './type-name.ts';
 
@@ -71,7 +71,7 @@ export function inferType(node: Node, scope: Scope): InferredType | null {
   if ('ColumnRef' in node) return columnType(node.ColumnRef, scope);
   if ('A_Const' in node) return constantType(node);
   if ('ParamRef' in node) {
-    const parameter = scope.context.parameters?.[(node.ParamRef.number ?? 0) - 1];
+    const parameter = parameterOf(node.ParamRef.number ?? 0, scope.context);
     return parameter
       ? { typeOid: parameter.typeOid, typeName: castName(parameter.typeOid, parameter.typeName), collation: null }
       : null;
@@ -92,7 +92,7 @@ function columnType(ref: ColumnRef, scope: Scope): InferredType | null {
   const bound = scope.bind(ref);
   if (bound?.item.kind === 'query') {
     const { block } = bound.item;
-    const output = bound.item.aliasColumns.length === 0 ? outputExpression(block, bound.column) : null;
+    const output = outputExpression(bound.item, bound.column);
     return output ? inferType(output, { context: scope.context, bind: (each) => bind(each, block) }) : null;
   }
   const column = bound ? columnEntry(bound) : null;
@@ -100,15 +100,14 @@ function columnType(ref: ColumnRef, scope: Scope): InferredType | null {
   return { typeOid: column.typeOid, typeName: castName(column.typeOid, column.typeName), collation: column.collation };
 }
 
-function outputExpression(block: Block, name: string): Node | null {
-  if (block.kind !== 'select') return null;
-  for (const target of block.node.targetList ?? []) {
-    if (!('ResTarget' in target) || !target.ResTarget.val) continue;
-    const { val } = target.ResTarget;
-    const own = target.ResTarget.name ?? ('ColumnRef' in val ? nameParts(val.ColumnRef.fields).at(-1) : undefined);
-    if (own === name) return val;
-  }
-  return null;
+/** What a column of a subquery in FROM stands for; also under an alias's own names. */
+function outputExpression(item: QueryItem, name: string): Node | null {
+  const { block } = item;
+  const { targetList = [] } = block.kind === 'select' ? block.node : {};
+  const outputs = outputColumns(item);
+  if (outputs?.length !== targetList.length) return null;
+  const target = targetList[outputs.findIndex((output) => output.name === name)];
+  return (target && 'ResTarget' in target ? target.ResTarget.val : undefined) ?? null;
 }
 
 function constantType(

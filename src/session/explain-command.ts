@@ -40,7 +40,7 @@ export async function runExplain(session: SessionState, run: StatementRun, outpu
   const bound = await explainedRun(session, run, explain, textBetween(source, start, source.bytes.length));
   const asked = options.genericPlan ? await withoutValues(session, bound) : bound;
   const startedAtMs = performance.now();
-  const plan = await planFor(session, asked, options.genericPlan);
+  const plan = await planFor(session, asked, { unbound: options.genericPlan });
   const planningMs = performance.now() - startedAtMs;
   if (plan.rung === 'local') {
     return isPrepared(explain)
@@ -70,6 +70,7 @@ async function explainPlanned(
   session: SessionState,
   { run, plan, options, output }: Explained,
 ): Promise<{ reports: StepReports; executionMs: number | null }> {
+  if (plan.rung === 'staged') await session.transaction.openSnapshotBlock(session.signal);
   session.transaction.ensureBlock();
   const context = executionContext(session, run.parameters);
   const allServers = session.transaction.settings.values.get('citus.explain_all_tasks') === 'on';

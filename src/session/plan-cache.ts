@@ -11,6 +11,7 @@ interface Circumstances {
   readonly names: string;
   readonly inTransaction: boolean;
   readonly force: PlanContext['force'];
+  readonly staging: PlanContext['staging'];
   readonly plan: Plan;
 }
 
@@ -30,14 +31,15 @@ export class PlanCache {
       known.snapshot === context.snapshot &&
       known.names === names &&
       known.inTransaction === context.inTransaction &&
-      known.force === context.force
+      known.force === context.force &&
+      known.staging === context.staging
     ) {
       return known.plan;
     }
     const plan = planStatement(statement, context);
     if (plan.valueIndependent) {
-      const { snapshot, inTransaction, force } = context;
-      this.#plans.set(statement.node, { snapshot, names, inTransaction, force, plan });
+      const { snapshot, inTransaction, force, staging } = context;
+      this.#plans.set(statement.node, { snapshot, names, inTransaction, force, staging, plan });
     }
     return plan;
   }

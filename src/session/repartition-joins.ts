@@ -17,7 +17,7 @@ export async function checkRepartitioning(session: SessionState, plan: Plan): Pr
 function joinsByMoving({ rung, touches = [], motions }: Plan): boolean {
   if (new Set(touches.map((touched) => touched.relation)).size < 2) return false;
   if (rung === 'two phases') return motions.some((motion) => motion.kind === 'gather' && motion.toNodes === true);
-  return motions.some((motion) => motion.kind === 'gather');
+  return motions.some((motion) => motion.kind === (rung === 'staged' ? 'stage' : 'gather'));
 }
 
 async function isAllowed(session: SessionState): Promise<boolean> {

@@ -5,9 +5,11 @@ import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource, passToClient } from '../execute/exchange.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
+import { NotStageable } from '../execute/stage-rows.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
+import { Unanswered } from '../plan/questions.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
@@ -20,6 +22,7 @@ import { runExplain } from './explain-command.ts';
 import { openForFilling, openForFunctions } from './function-calls.ts';
 import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
+import { answer, answersFor } from './plan-answers.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
 import { checkRepartitioning } from './repartition-joins.ts';
@@ -148,7 +151,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   const startMs = performance.now();
   if (plan.touchesKeys || plan.checks) session.transaction.ensureBlock();
   try {
-    await runPlan(plan, executionContext(session, run.parameters, run.extended), described);
+    await runPlanOrGather(session, run, plan, described);
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;
     session.services.times.note(run.statement, plan, { role, ms: performance.now() - startMs });
   } catch (error) {
@@ -167,6 +170,22 @@ export async function finishPlanned(session: SessionState, statement: ParsedStat
   await afterLocalStatement(session, statement);
 }
 
+/** Rows that turn out not to fit on their way between nodes go to the coordinator; nothing has been answered by then. */
+async function runPlanOrGather(
+  session: SessionState,
+  run: StatementRun,
+  plan: Plan,
+  output: ClientOutput,
+): Promise<void> {
+  const context = () => executionContext(session, run.parameters, run.extended);
+  try {
+    await runPlan(plan, context(), output);
+  } catch (error) {
+    if (!(error instanceof NotStageable)) throw error;
+    await runPlan(await planFor(session, run, { force: 'gather' }), context(), output);
+  }
+}
+
 /** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */
 async function describedOutput(session: SessionState, run: StatementRun, output: ClientOutput): Promise<ClientOutput> {
   if (!output.wantsDescription || !givesRows(run.statement)) return output;
@@ -180,24 +199,54 @@ function givesRows({ kind, node }: ParsedStatement): boolean {
   return statement.returningList !== undefined || statement.returningClause !== undefined;
 }
 
-/** `unbound`: the plan is to hold for any values of the parameters. */
-export async function planFor(session: SessionState, run: StatementRun, unbound = false): Promise<Plan> {
+export interface PlanWishes {
+  /** The plan is to hold for any values of the parameters. */
+  readonly unbound?: boolean;
+  readonly force?: PlanContext['force'];
+}
+
+export async function planFor(session: SessionState, run: StatementRun, wishes: PlanWishes = {}): Promise<Plan> {
+  const { unbound = false, force = forcedRung(session) } = wishes;
   const planned = await plannedParameters(session, run.parameters);
   const parameters = unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned;
-  return session.services.plans.plan(run.statement, await planContext(session, parameters));
+  const context = await planContext(session, parameters, force);
+  for (;;) {
+    try {
+      return session.services.plans.plan(run.statement, context);
+    } catch (error) {
+      if (!(error instanceof Unanswered)) throw error;
+      await answer(session, error.question, run.parameters, context.searchPath);
+    }
+  }
 }
 
 export async function planContext(
   session: SessionState,
   parameters: readonly PlannedParameter[],
+  force: PlanContext['force'] = forcedRung(session),
 ): Promise<PlanContext> {
   const searchPath = await session.searchPath();
   return {
     ...withTemporaryViews(session, searchPath),
     parameters,
     inTransaction: session.transaction.inBlock,
-    force: session.transaction.settings.values.get('pgherd.force_rung') === 'gather' ? 'gather' : null,
+    force,
+    staging: stagingIn(session),
+    answers: answersFor(session, searchPath),
+    ...{ staged: new Map(), late: [], steps: null },
   };
+}
+
+function forcedRung(session: SessionState): PlanContext['force'] {
+  const asked = session.transaction.settings.values.get('pgherd.force_rung');
+  return asked === 'gather' || asked === 'broadcast' || asked === 'redistribute' ? asked : null;
+}
+
+/** A statement that reads in several steps needs one snapshot for all of them. */
+function stagingIn(session: SessionState): PlanContext['staging'] {
+  const { transaction } = session;
+  if (!transaction.inBlock) return 'tables';
+  return transaction.explicit && !session.takesGlobalSnapshots ? 'inline' : 'none';
 }
 
 export function executionContext(

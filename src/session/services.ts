@@ -9,6 +9,7 @@ import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
+import type { AnswerCache } from './plan-answers.ts';
 import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
 import type { ExportedSnapshots } from './snapshot-commands.ts';
@@ -27,6 +28,7 @@ export interface RouterServices extends CommitHost {
   readonly statements: Pick<StatementCache, 'parse'>;
   readonly descriptions: DescriptionCache;
   readonly plans: PlanCache;
+  readonly answers: AnswerCache;
   readonly cancels: CancelRegistry;
   readonly snapshots: ExportedSnapshots;
   readonly sessions: Set<SessionState>;

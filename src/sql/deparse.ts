@@ -42,7 +42,12 @@ const holePattern = /"pgherd hole (\d+)"/;
 
 /** A node that stands for a hole in the text: an identifier that nobody uses. */
 export function holeNode(index: number): Node {
-  return { ColumnRef: { fields: [{ String: { sval: `pgherd hole ${index}` } }] } };
+  return { ColumnRef: { fields: [{ String: { sval: holeName(index) } }] } };
+}
+
+/** The identifier itself, for a hole in the place of a relation. */
+export function holeName(index: number): string {
+  return `pgherd hole ${index}`;
 }
 
 /** The text with its hole nodes as parts again. Text of the user's own that looks like a hole is refused. */

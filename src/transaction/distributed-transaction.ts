@@ -1,10 +1,14 @@
 import type { ServerConnection, TransactionStatus } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
-import { pgError, unsupported } from '../core/errors.ts';
+import { PgError, pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
+import { conditions } from '../core/sqlstate.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
+
+/** Openings of one statement that come between two commits. */
+const maxSnapshotAttempts = 20;
 
 /** What a session's transaction needs from the rest of the router. */
 export interface TransactionHost extends CommitHost {
@@ -171,8 +175,23 @@ export class DistributedTransaction {
     if (this.#block.kind === 'none') this.#open('implicit', begin);
   }
 
-  #open(kind: 'implicit' | 'explicit', begin: string): void {
-    this.#block = {
+  /** For a statement that reads in several steps: a block that the router ends itself, all of its snapshots of one moment. */
+  async openSnapshotBlock(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; this.#block.kind === 'none'; attempt++) {
+      const block = this.#open('implicit', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+      block.snapshots = this.#takeSnapshots(block, signal);
+      try {
+        await block.snapshots;
+      } catch (error) {
+        const again = error instanceof PgError && error.code === conditions.serializationFailure;
+        if (!again || attempt === maxSnapshotAttempts) throw error;
+        await this.rollback();
+      }
+    }
+  }
+
+  #open(kind: 'implicit' | 'explicit', begin: string): OpenBlock {
+    const block: OpenBlock = {
       kind,
       begin,
       startedAtMs: Date.now(),
@@ -184,6 +203,8 @@ export class DistributedTransaction {
       imported: null,
       failed: false,
     };
+    this.#block = block;
+    return block;
   }
 
   /** After an error: only ROLLBACK, or ROLLBACK TO, leads on. */

@@ -10,6 +10,7 @@ import type {
 } from '../../src/catalog/snapshot.ts';
 
 import type { PlanContext } from '../../src/plan/context.ts';
+import { noAnswers } from '../../src/plan/questions.ts';
 
 /*
  * A small herd by hand: two nodes, four shards to a group.
@@ -235,6 +236,7 @@ export const herd: CatalogSnapshot = {
 export function planContext(changes: Partial<PlanContext> = {}): PlanContext {
   return {
     ...{ snapshot: herd, searchPath: ['pg_catalog', 'public'], temporaryNames: new Set(['scratch']) },
-    ...{ parameters: null, inTransaction: false, force: null, ...changes },
+    ...{ parameters: null, inTransaction: false, force: null, staging: 'tables', answers: noAnswers },
+    ...{ staged: new Map(), late: [], steps: null, ...changes },
   };
 }

@@ -1,0 +1,286 @@
+import { isKnownKeyType } from '../../catalog/route.ts';
+import type { ColocationGroup } from '../../catalog/snapshot.ts';
+import { conjuncts, type Fact, usingFacts } from '../facts.ts';
+import { innerLocus, type Locus, listLocus, locusOf } from '../locus.ts';
+import { type Block, type FromItem, type JoinItem, joinsOf, leavesOf, type SelectBlock } from '../model.ts';
+import type { Bound } from '../resolve.ts';
+import { boundType, equalPairs, keyPartners } from './pairs.ts';
+import { activeNodes, type Destination, stageQuery } from './query.ts';
+import type { StageQuestion, Stepped } from './question.ts';
+import { sizeOf } from './size.ts';
+import { fromNodes } from './tree.ts';
+import { createUnit, placeUnit, type Side, type Unit } from './unit.ts';
+
+/** Sides that are on the same nodes already. */
+interface Cluster {
+  readonly sides: readonly Side[];
+  /** elsewhere: it can be moved, and nothing can be moved to it. */
+  readonly locus: Exclude<Locus, { kind: 'replicated' }>;
+  /** Its rows are kept without a match: copies of them on several nodes would be kept several times. */
+  readonly preserved: boolean;
+}
+
+/**
+ * Brings what a block's FROM reads to the same nodes: innermost outer joins first, then the list. Everything that is not where the
+ * largest part is moves to it, at the lowest cost. `atRoot`: with nothing on nodes, the rows go to the coordinator.
+ */
+export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot: boolean): Stepped {
+  const nodes = fromNodes(block);
+  const side = (item: FromItem): Side => ({ item, node: nodes.get(item)! });
+  for (const join of joinsOf(block.from).reverse()) {
+    if (!isApart(locusOf(join, question), [join])) continue;
+    const sides = [side(join.left), side(join.right)] as const;
+    const [left, right] = sides.map(({ item }) => locusOf(item, question));
+    if (left?.kind === 'replicated' && right?.kind === 'hashed')
+      return { reason: 'a reference table is kept whole in an outer join' };
+    if (right?.kind === 'replicated' && left?.kind === 'hashed')
+      return { reason: 'a reference table is kept whole in an outer join' };
+    const preserved = [keeps(join, 'left'), keeps(join, 'right')];
+    const clusters = sides.map((each, i) => clusterOf(each, question, preserved[i]!));
+    return moveTogether(clusters, block, { isList: false, join, atRoot: false }, question);
+  }
+  const locus = listLocus(block.from, question);
+  if (!isApart(locus, block.from)) return null;
+  const clusters: Cluster[] = [];
+  for (const item of block.from) {
+    const own = locusOf(item, question);
+    if (own.kind === 'replicated' && !hasLocal(item)) continue;
+    const added = clusterOf(side(item), question, false);
+    const home = clusters.findIndex((each) => innerLocus(each.locus, added.locus, question).kind === 'hashed');
+    const known = clusters[home];
+    if (!known || added.locus.kind === 'elsewhere') clusters.push(added);
+    else {
+      const joined = innerLocus(known.locus, added.locus, question);
+      clusters[home] = { ...known, sides: [...known.sides, ...added.sides], locus: joined as Cluster['locus'] };
+    }
+  }
+  return moveTogether(clusters, block, { isList: true, join: null, atRoot }, question);
+}
+
+/** A subquery over the coordinator's own tables looks replicated to the algebra, and is not on the nodes. */
+function isApart(locus: Locus, items: readonly FromItem[]): boolean {
+  return locus.kind === 'elsewhere' || items.some((item) => locus.kind === 'hashed' && hasLocal(item));
+}
+
+function hasLocal(item: FromItem): boolean {
+  return leavesOf(item).some((leaf) => {
+    if (leaf.kind === 'relation') return leaf.role === 'local';
+    return leaf.kind === 'query' && blockHasLocal(leaf.block);
+  });
+}
+
+function blockHasLocal(block: Block): boolean {
+  return block.from.some(hasLocal) || block.children.some((child) => blockHasLocal(child.block));
+}
+
+function keeps(join: JoinItem, side: 'left' | 'right'): boolean {
+  return join.type === side || join.type === 'full';
+}
+
+function clusterOf(side: Side, question: StageQuestion, preserved: boolean): Cluster {
+  const locus = locusOf(side.item, question);
+  const movable = locus.kind === 'replicated' || hasLocal(side.item);
+  return { sides: [side], preserved, locus: movable ? { kind: 'elsewhere', reason: 'on the coordinator' } : locus };
+}
+
+interface Place {
+  readonly isList: boolean;
+  readonly join: JoinItem | null;
+  readonly atRoot: boolean;
+}
+
+interface Move {
+  readonly unit: Unit;
+  readonly destination: Destination;
+  readonly cost: number;
+  readonly rows: number;
+}
+
+function moveTogether(
+  clusters: readonly Cluster[],
+  block: SelectBlock,
+  place: Place,
+  question: StageQuestion,
+): Stepped {
+  const anchors = clusters.filter(({ locus }) => locus.kind === 'hashed');
+  if (anchors.length === 0) return place.atRoot ? toCoordinator(clusters, block, question) : null;
+  let best: { moves: readonly Move[]; cost: number } | null = null;
+  let refusal = 'no way to bring the rows together';
+  for (const anchor of anchors) {
+    const others = clusters.filter((each) => each !== anchor);
+    const moves: Move[] = [];
+    for (const unit of others.flatMap((each) => unitsOf(each, block, place, question))) {
+      const move =
+        'reason' in unit.unit ? unit.unit : cheapestMove(unit.unit, unit.preserved, anchor, block, place, question);
+      if ('reason' in move) {
+        refusal = move.reason;
+        break;
+      }
+      moves.push(move);
+    }
+    const isWhole =
+      moves.length > 0 &&
+      moves.flatMap(({ unit }) => unit.sides).length === others.flatMap(({ sides }) => sides).length;
+    const cost = moves.reduce((sum, move) => sum + move.cost, 0);
+    if (isWhole && (best === null || cost < best.cost)) best = { moves, cost };
+  }
+  if (best === null) return redistributeFirst(clusters, block, place, question) ?? { reason: refusal };
+  return carryOut(best.moves[0]!, block, question);
+}
+
+/** The conditions that rows of a cluster must meet to have a part in the result. */
+function conditionsOn(cluster: Cluster, block: SelectBlock, { isList, join }: Place): readonly Fact[] {
+  if (isList) return conjuncts(block.where, block);
+  return join && !cluster.preserved ? conjuncts(join.on, join) : [];
+}
+
+/** The members of a cluster as one query where they are joined among themselves; else one by one. */
+function unitsOf(cluster: Cluster, block: SelectBlock, place: Place, question: StageQuestion) {
+  const together = createUnit(cluster.sides, block, conditionsOn(cluster, block, place), question);
+  const { preserved } = cluster;
+  if (cluster.sides.length === 1 || !('reason' in together)) return [{ unit: together, preserved }];
+  return cluster.sides.map((side) => ({
+    unit: createUnit([side], block, conditionsOn(cluster, block, place), question),
+    preserved,
+  }));
+}
+
+function cheapestMove(
+  unit: Unit,
+  preserved: boolean,
+  anchor: Cluster,
+  block: SelectBlock,
+  place: Place,
+  question: StageQuestion,
+): Move | { readonly reason: string } {
+  const { context } = question;
+  const { force } = context;
+  const { rows, rowBytes } = sizeOf(unit.query, context);
+  const bytes = rows * (rowBytes + rowOverheadBytes);
+  const keyed = keyDestination(unit, anchor, block, place, question);
+  const moves: Move[] = [];
+  if (keyed && force !== 'broadcast') moves.push({ unit, rows, destination: keyed, cost: bytes });
+  const canBroadcast = !preserved && (force !== 'redistribute' || moves.length === 0);
+  if (canBroadcast)
+    moves.push({ unit, rows, destination: { kind: 'broadcast' }, cost: bytes * activeNodes(context).length });
+  const [cheapest] = moves.sort((a, b) => a.cost - b.cost);
+  return cheapest ?? { reason: 'rows that are kept without a match are on other nodes than their matches' };
+}
+
+/** What a row costs on its way besides its values. */
+const rowOverheadBytes = 12;
+
+/** To where the anchor's rows of the same key are; null: they are not joined by it. */
+function keyDestination(
+  unit: Unit,
+  anchor: Cluster,
+  block: SelectBlock,
+  { join, isList }: Place,
+  { facts, context }: StageQuestion,
+): Destination | null {
+  if (anchor.locus.kind !== 'hashed') return null;
+  const on = join ? [...conjuncts(join.on, join), ...usingFacts(join)] : [];
+  const where = isList ? conjuncts(block.where, block) : [];
+  for (const member of anchor.locus.solid) {
+    const distribution = member.table?.distribution;
+    if (distribution?.kind !== 'distributed' || !isRoutable(distribution.group, distribution.keys)) continue;
+    const partners = keyPartners(
+      member,
+      unit.leaves,
+      [...on, ...where, ...(join ? [] : (facts.get(member) ?? []))],
+      context,
+    );
+    const keys = partners && placesOf(partners, unit);
+    if (keys) return { kind: 'redistribute', group: distribution.group, keys };
+  }
+  return null;
+}
+
+/** Rows of the group's key types can be routed without asking a server. */
+function isRoutable({ method }: ColocationGroup, keys: readonly { readonly typeOid: number }[]): boolean {
+  const integers = new Set([20, 21, 23, 1082]);
+  return keys.every(({ typeOid }) => isKnownKeyType(typeOid) && (method === 'hash' || integers.has(typeOid)));
+}
+
+function placesOf(partners: readonly Bound[], unit: Unit): number[] | null {
+  const places = partners.map(({ item, column }) =>
+    unit.outputs.findIndex(({ bound }) => bound.item === item && bound.column === column),
+  );
+  return places.includes(-1) ? null : places;
+}
+
+/** Neither side is distributed by what they are joined on: one goes to nodes by that, and the other will follow. */
+function redistributeFirst(
+  clusters: readonly Cluster[],
+  block: SelectBlock,
+  place: Place,
+  question: StageQuestion,
+): Stepped {
+  const { context } = question;
+  const facts = place.join
+    ? [...conjuncts(place.join.on, place.join), ...usingFacts(place.join)]
+    : conjuncts(block.where, block);
+  const pairs = equalPairs(facts, context);
+  for (const cluster of clusters) {
+    const unit = createUnit(cluster.sides, block, conditionsOn(cluster, block, place), question);
+    if ('reason' in unit) continue;
+    for (const pair of pairs) {
+      const [own, other] = unit.leaves.has(pair[0].item) ? pair : [pair[1], pair[0]];
+      if (!unit.leaves.has(own.item) || unit.leaves.has(other.item)) continue;
+      const type = boundType(own, context);
+      const keys = placesOf([own], unit);
+      if (!type || !keys || !isKnownKeyType(type.typeOid)) continue;
+      const group = groupByKey(type.typeOid, activeNodes(context));
+      const { rows } = sizeOf(unit.query, context);
+      return carryOut({ unit, rows, destination: { kind: 'redistribute', group, keys }, cost: 0 }, block, question);
+    }
+  }
+  return null;
+}
+
+/** A group that exists for one statement: one shard on each node. All types of a hash family share it. */
+function groupByKey(typeOid: number, nodes: readonly number[]): ColocationGroup {
+  const families = [typeOid === 20 || typeOid === 21 || typeOid === 23 ? 'integer' : `type ${typeOid}`];
+  const shards = nodes.map((nodeId, index) => ({
+    ...{ index, nodeId },
+    bounds: { kind: 'hash', modulus: nodes.length, remainder: index } as const,
+  }));
+  return { id: stagedGroupId, method: 'hash', families, shards };
+}
+
+const stagedGroupId = -1;
+
+function toCoordinator(clusters: readonly Cluster[], block: SelectBlock, question: StageQuestion): Stepped {
+  for (const { sides } of clusters) {
+    for (const side of sides) {
+      if (isOnCoordinator(side.item)) continue;
+      const unit = createUnit([side], block, conjuncts(block.where, block), question);
+      if ('reason' in unit) return unit;
+      const { rows } = sizeOf(unit.query, question.context);
+      return carryOut({ unit, rows, destination: { kind: 'coordinator' }, cost: 0 }, block, question);
+    }
+  }
+  return null;
+}
+
+function isOnCoordinator(item: FromItem): boolean {
+  return leavesOf(item).every((leaf) => {
+    if (leaf.kind === 'relation') return leaf.role === 'local' || leaf.role === 'reference';
+    return leaf.kind !== 'query' || blockIsLocal(leaf.block);
+  });
+}
+
+function blockIsLocal(block: Block): boolean {
+  return block.from.every(isOnCoordinator) && block.children.every((child) => blockIsLocal(child.block));
+}
+
+function carryOut(move: Move, block: SelectBlock, question: StageQuestion): Stepped {
+  const { unit, destination, rows } = move;
+  const { staging, planQuery } = question;
+  const label = `${verbs[destination.kind]} ${[...unit.leaves].map(({ name }) => name).join(', ')}`;
+  const staged = stageQuery(unit.query, unit.names, destination, { staging, label, rows, planQuery });
+  if ('reason' in staged) return staged;
+  return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
+}
+
+const verbs = { coordinator: 'Gather', broadcast: 'Broadcast', redistribute: 'Redistribute' } as const;

@@ -1,0 +1,86 @@
+import type { ColumnEntry, Distribution, RelationEntry } from '../../catalog/snapshot.ts';
+import { firstLateParameter, type LateParameter, type PlanContext } from '../context.ts';
+import type { Motion, MotionColumn, SqlTemplate } from '../plan.ts';
+import { createSteps, type Steps } from '../steps.ts';
+
+/** The schema under which a statement names the rows of an earlier step. Clients can't: no snapshot of the catalog has it. */
+export const stagedSchema = 'pgherd_staged';
+
+/** The steps of a plan as they are found, and the statement's view of them. Subqueries that become steps share it. */
+export interface Staging {
+  /** With the steps so far, and the relations and values that they make. */
+  readonly context: PlanContext & { readonly steps: Steps };
+  /** Rows of a motion become a relation. `distribution` null: they are on the coordinator. Gives the relation's name. */
+  addRelation(motion: Motion, names: readonly string[], distribution: Distribution | null, rows: number): string;
+  /** A value computed beforehand becomes a parameter. Gives its number. */
+  addValue(sql: SqlTemplate, type: { readonly typeOid: number; readonly typeName: string }): number;
+  /** A name that nothing else in the statement has. */
+  newName(): string;
+}
+
+export function createStaging(context: PlanContext): Staging {
+  const steps = createSteps();
+  let current = { ...context, steps };
+  let named = 0;
+  let relationsMade = 0;
+  return {
+    get context() {
+      return current;
+    },
+    addRelation(motion, names, distribution, rows) {
+      const index = placeOf(motion, steps.motions);
+      relationsMade += 1;
+      const entry = stagedEntry(`s${relationsMade}`, motion.columns, names, distribution);
+      const staged = new Map([...(current.snapshot.relations.get(stagedSchema) ?? []), [entry.name, entry]]);
+      const relations = new Map([...current.snapshot.relations, [stagedSchema, staged]]);
+      current = {
+        ...current,
+        snapshot: { ...current.snapshot, relations },
+        staged: new Map([...current.staged, [entry, { motion: index, rows }]]),
+      };
+      return entry.name;
+    },
+    addValue(sql, { typeOid, typeName }) {
+      const late: LateParameter = { constant: steps.constants.add(sql, typeName), typeOid, typeName };
+      current = { ...current, late: [...current.late, late] };
+      return firstLateParameter + current.late.length - 1;
+    },
+    newName() {
+      named += 1;
+      return `pgherd_u${named}`;
+    },
+  };
+}
+
+/** The same rows in the same place are brought there once. */
+function placeOf(motion: Motion, motions: Motion[]): number {
+  const identity = (each: Motion) => JSON.stringify({ ...each, label: '' });
+  const known = motions.findIndex((each) => identity(each) === identity(motion));
+  return known >= 0 ? known : motions.push(motion) - 1;
+}
+
+function stagedEntry(
+  name: string,
+  columns: readonly MotionColumn[],
+  names: readonly string[],
+  distribution: Distribution | null,
+): RelationEntry {
+  const entries = columns.map(
+    ({ typeOid, typeName, collation }, i): ColumnEntry => ({
+      name: names[i]!,
+      attnum: i + 1,
+      typeOid,
+      typmod: -1,
+      typeName,
+      collation,
+      notNull: false,
+      default: { kind: 'none' },
+    }),
+  );
+  const head = { oid: 0, schema: stagedSchema, name, columns: entries };
+  const distributed =
+    distribution === null
+      ? null
+      : { ...head, primaryKey: [], distribution, hasRowTriggers: false, hasRowSecurity: false, estimatedRows: -1 };
+  return { ...head, kind: 'table', distributed, viewDefinition: null };
+}

@@ -1,0 +1,164 @@
+import type { Node, SubLink } from '@pgsql/types';
+import { isAligned } from '../alignment.ts';
+import { conjuncts } from '../facts.ts';
+import { isAggregate } from '../functions.ts';
+import { listLocus } from '../locus.ts';
+import { type Block, type Child, isInside, type LeafItem, type SelectBlock } from '../model.ts';
+import { allBlocks, isUncorrelated } from '../sublink.ts';
+import { decorrelate } from './decorrelate.ts';
+import { keyPartners } from './pairs.ts';
+import { type Destination, outputsOf, selectStaged, stageQuery, stageValue } from './query.ts';
+import type { StageQuestion, Stepped } from './question.ts';
+import { sizeOf } from './size.ts';
+import { changeTree, fromNodes, integerConstant, leavesIn, selectOf, target } from './tree.ts';
+import { createUnit, placeUnit } from './unit.ts';
+
+type SublinkChild = Extract<Child, { via: 'sublink' }>;
+
+/** Makes the next subquery in an expression something that can be answered where the rows around it are. */
+export function stageSublink(question: StageQuestion): Stepped {
+  for (const { child, owner } of sublinks(question.model.root)) {
+    if (!child.link || isAnswerable(child.block, question)) continue;
+    return stageOne(child, child.link, owner, question);
+  }
+  return null;
+}
+
+/** Outermost first, those in FROM's subqueries included. */
+function sublinks(block: Block): { child: SublinkChild; owner: Block }[] {
+  return block.children.flatMap((child) =>
+    child.via === 'sublink' ? [{ child, owner: block }, ...sublinks(child.block)] : sublinks(child.block),
+  );
+}
+
+/** The rows that it reads are where those around it are, or there is a copy of them. */
+function isAnswerable(block: Block, { model, facts, context }: StageQuestion): boolean {
+  const { root } = model;
+  const locus = root.kind === 'select' ? listLocus(root.from, { model, facts, context }) : null;
+  const reads = model.relations.filter((item) => isInside(item.block, block));
+  if (locus?.kind !== 'hashed') return reads.every(({ role }) => role === 'local' || role === 'reference');
+  return reads.every(
+    (item) =>
+      item.role === 'reference' ||
+      locus.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context)),
+  );
+}
+
+function stageOne(child: SublinkChild, link: SubLink, owner: Block, question: StageQuestion): Stepped {
+  const { block } = child;
+  const { tree, staging, planQuery } = question;
+  if (block.kind !== 'select' && block.kind !== 'set operation') return { reason: 'an odd subquery' };
+  const query: Node = { SelectStmt: block.node };
+  if (!isUncorrelated(block)) return stageCorrelated(child, link, owner, question);
+  if (link.subLinkType === 'EXPR_SUBLINK' && yieldsOneRow(block, question)) {
+    const value = stageValue(query, staging, planQuery);
+    if ('reason' in value) return value;
+    return { tree: changeTree(tree, { nodes: new Map([[link, { ParamRef: { number: value.number } }]]) }) };
+  }
+  if (link.subLinkType === 'ARRAY_SUBLINK') return { reason: 'ARRAY of a subquery' };
+  const isExists = link.subLinkType === 'EXISTS_SUBLINK';
+  const whole = isExists ? firstRow(query) : query;
+  const outputs = outputsOf(whole, staging.context);
+  if ('reason' in outputs) return outputs;
+  const names = outputs.map(({ name }) => name);
+  const { rows } = sizeOf(whole, staging.context);
+  const label = `${onNodes(question) ? 'Broadcast' : 'Gather'} the rows of a subquery`;
+  const destination: Destination = { kind: onNodes(question) ? 'broadcast' : 'coordinator' };
+  const once = link.subLinkType === 'ANY_SUBLINK';
+  const staged = stageQuery(whole, names, destination, { staging, label, rows, planQuery, once });
+  if ('reason' in staged) return staged;
+  const subselect = selectStaged(staged, staging.newName());
+  return { tree: changeTree(tree, { nodes: new Map([[link, { SubLink: { ...link, subselect } }]]) }) };
+}
+
+function onNodes({ model, facts, context }: StageQuestion): boolean {
+  return model.root.kind === 'select' && listLocus(model.root.from, { model, facts, context }).kind === 'hashed';
+}
+
+function firstRow(subquery: Node): Node {
+  return selectOf({
+    targetList: [target('found', integerConstant(1))],
+    fromClause: [{ RangeSubselect: { subquery: subquery as never, alias: { aliasname: 'pgherd_any' } } }],
+    limitCount: integerConstant(1),
+    limitOption: 'LIMIT_OPTION_COUNT',
+  });
+}
+
+/** Aggregates over all its rows: one row, whatever there is. */
+function yieldsOneRow(block: Block, { context }: StageQuestion): boolean {
+  if (block.kind !== 'select') return false;
+  const { groupClause, distinctClause, limitOffset, limitCount, targetList = [], havingClause } = block.node;
+  if (groupClause ?? distinctClause ?? limitOffset ?? limitCount ?? havingClause) return false;
+  return targetList.length === 1 && block.functions.some((call) => isAggregate(call, context));
+}
+
+/** A subquery that looks at the rows around it: as a join with its groups, or its own rows are brought to those. */
+function stageCorrelated(child: SublinkChild, link: SubLink, owner: Block, question: StageQuestion): Stepped {
+  const { block } = child;
+  if (block.kind !== 'select') return { reason: 'a correlated set operation' };
+  if (!onNodes(question)) return { reason: 'a correlated subquery over rows of the coordinator' };
+  const joined = owner.kind === 'select' && decorrelate(block, link, owner, question);
+  if (joined) return joined;
+  return moveInnerRows(block, link, question);
+}
+
+function moveInnerRows(block: SelectBlock, link: SubLink, question: StageQuestion): Stepped {
+  const { model, context, staging, planQuery } = question;
+  const inner = allBlocks(block).slice(1);
+  const nested = inner.some((each) => each.scopeParent === null || !isUncorrelated(each));
+  const fromQueries = block.from.some((item) =>
+    leavesIn([item]).some((leaf) => leaf.kind === 'query' && !isUncorrelated(leaf.block)),
+  );
+  if (nested && fromQueries) return { reason: 'a correlated subquery in FROM' };
+  const nodes = fromNodes(block);
+  const sides = block.from.map((item) => ({ item, node: nodes.get(item)! }));
+  if (sides.length === 0) return { reason: 'a subquery without FROM' };
+  const unit = createUnit(sides, block, conjuncts(block.where, block), question);
+  if ('reason' in unit) return unit;
+  const root = model.root;
+  const locus = root.kind === 'select' ? listLocus(root.from, question) : null;
+  if (locus?.kind !== 'hashed') return { reason: 'rows that are elsewhere' };
+  const keys = keyPlaces(locus.solid, unit.leaves, block, question, unit.outputs);
+  const isSemi = link.subLinkType === 'EXISTS_SUBLINK' || link.subLinkType === 'ANY_SUBLINK';
+  const { query } = unit;
+  const once = isSemi && countsOnce(block, question);
+  const { rows } = sizeOf(query, context);
+  const few = rows <= fewRows && context.force !== 'redistribute';
+  const destination: Destination =
+    keys && !few && context.force !== 'broadcast' ? { kind: 'redistribute', ...keys } : { kind: 'broadcast' };
+  const names = [...unit.leaves].map(({ name }) => name).join(', ');
+  const label = `${destination.kind === 'broadcast' ? 'Broadcast' : 'Redistribute'} ${names} of a subquery`;
+  const staged = stageQuery(query, unit.names, destination, { staging, label, rows, planQuery, once });
+  if ('reason' in staged) return staged;
+  return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
+}
+
+/** So few that each node may have them all. */
+const fewRows = 1_000;
+
+/** Whether there is a row matters, not how many: no grouping, window or limit that would count them. */
+function countsOnce(block: SelectBlock, { context }: StageQuestion): boolean {
+  const { groupClause, havingClause, distinctClause, limitCount, limitOffset } = block.node;
+  const counted = groupClause ?? havingClause ?? distinctClause ?? limitCount ?? limitOffset;
+  return !counted && !block.functions.some((call) => call.over !== undefined || isAggregate(call, context));
+}
+
+function keyPlaces(
+  members: readonly Extract<LeafItem, { kind: 'relation' }>[],
+  leaves: ReadonlySet<LeafItem>,
+  block: SelectBlock,
+  { facts, context }: StageQuestion,
+  outputs: readonly { readonly bound: { readonly item: LeafItem; readonly column: string } }[],
+) {
+  for (const member of members) {
+    const distribution = member.table?.distribution;
+    if (distribution?.kind !== 'distributed' || distribution.method !== 'hash') continue;
+    const known = [...conjuncts(block.where, block), ...(facts.get(member) ?? [])];
+    const partners = keyPartners(member, leaves, known, context);
+    const keys = partners?.map(({ item, column }) =>
+      outputs.findIndex(({ bound }) => bound.item === item && bound.column === column),
+    );
+    if (keys && !keys.includes(-1)) return { group: distribution.group, keys };
+  }
+  return null;
+}
