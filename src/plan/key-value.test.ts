@@ -14,7 +14,7 @@ function textOf(expression: string, typeOid: number, parameters: readonly Planne
   const { node } = parseStatements(`SELECT ${expression}`)[0]!;
   const [target] = 'SelectStmt' in node ? (node.SelectStmt.targetList ?? []) : [];
   const value = target && 'ResTarget' in target ? target.ResTarget.val : undefined;
-  const compared = comparedValue(value as Node, typeOid, { parameters } as PlanContext);
+  const compared = comparedValue(value as Node, typeOid, { parameters, late: [] as const } as unknown as PlanContext);
   return compared?.value ? compared.value.bytes.toString() : null;
 }
 

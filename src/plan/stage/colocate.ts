@@ -254,7 +254,8 @@ function toCoordinator(clusters: readonly Cluster[], block: SelectBlock, questio
   for (const { sides } of clusters) {
     for (const side of sides) {
       if (isOnCoordinator(side.item)) continue;
-      const unit = createUnit([side], block, conjuncts(block.where, block), question);
+      // Its conditions stay behind: with them it would be the very query that is being planned.
+      const unit = createUnit([side], block, [], question);
       if ('reason' in unit) return unit;
       const { rows } = sizeOf(unit.query, question.context);
       return carryOut({ unit, rows, destination: { kind: 'coordinator' }, cost: 0 }, block, question);

@@ -19,7 +19,7 @@ import { expandViews, flattenJoins, nameOutputs, nextCte } from './normalise.ts'
 import { outputsOf, type PlanQuery, selectStaged, stagedRange, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { sizeOf } from './size.ts';
-import { createStaging } from './staging.ts';
+import { createStaging, type Staging } from './staging.ts';
 import { stageSublink } from './sublinks.ts';
 import { changeTree } from './tree.ts';
 
@@ -55,7 +55,10 @@ function stageObstacle({ relations, blocks, edits, readsBefore }: Model, context
   return spreadObstacle(blocks, context);
 }
 
-const planQuery: PlanQuery = (query, staging) => {
+const planQuery: PlanQuery = (query, staging) =>
+  staging.nest(() => planInRounds(query, staging)) ?? { reason: 'queries nested too deeply' };
+
+function planInRounds(query: Node, staging: Staging): Plan | { readonly reason: string } {
   let tree = flattenJoins(query);
   for (let round = 0; round < maxRounds; round++) {
     const { context } = staging;
@@ -71,7 +74,7 @@ const planQuery: PlanQuery = (query, staging) => {
     tree = next.tree;
   }
   return { reason: 'too many steps' };
-};
+}
 
 function planAsItStands(model: Model, facts: FactsByRelation, context: PlanContext): Plan | null {
   if (isAtCoordinator(model, context)) return planCombine(model, context);

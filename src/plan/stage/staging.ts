@@ -16,12 +16,15 @@ export interface Staging {
   addValue(sql: SqlTemplate, type: { readonly typeOid: number; readonly typeName: string }): number;
   /** A name that nothing else in the statement has. */
   newName(): string;
+  /** Runs work on a query inside the one that is being planned; null: they are nested too deeply. */
+  nest<T>(work: () => T): T | null;
 }
 
 export function createStaging(context: PlanContext): Staging {
   const steps = createSteps();
   let current = { ...context, steps };
   let named = 0;
+  let depth = 0;
   let relationsMade = 0;
   return {
     get context() {
@@ -49,8 +52,20 @@ export function createStaging(context: PlanContext): Staging {
       named += 1;
       return `pgherd_u${named}`;
     },
+    nest(work) {
+      if (depth === maxDepth) return null;
+      depth += 1;
+      try {
+        return work();
+      } finally {
+        depth -= 1;
+      }
+    },
   };
 }
+
+/** Queries inside queries that are planned by themselves. */
+const maxDepth = 12;
 
 /** The same rows in the same place are brought there once. */
 function placeOf(motion: Motion, motions: Motion[]): number {
