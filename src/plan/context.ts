@@ -1,4 +1,5 @@
 import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
+import type { SqlTemplate } from './plan.ts';
 import type { PlanAnswers } from './questions.ts';
 import type { Steps } from './steps.ts';
 
@@ -32,12 +33,11 @@ export interface PlanContext {
 /** `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. */
 export type ForcedRung = 'gather' | 'broadcast' | 'redistribute';
 
-/** Rows of a motion, standing as a relation in the statement. */
-export interface StagedRelation {
-  readonly motion: number;
-  /** Estimated. */
-  readonly rows: number;
-}
+/** Rows of an earlier step, standing as a relation in the statement. `rows`: estimated. */
+export type StagedRelation =
+  | { readonly kind: 'motion'; readonly motion: number; readonly rows: number }
+  /** What the coordinator computes stays there as a subquery; its columns are in the relation's order. */
+  | { readonly kind: 'query'; readonly sql: SqlTemplate; readonly rows: number };
 
 /** A plan's constant that stands in the statement as a parameter. */
 export interface LateParameter {

@@ -146,7 +146,7 @@ function stepCte(question: StageQuestion): Stepped {
     query,
     names,
     { kind: 'coordinator' },
-    { staging, label: `Gather ${cte.name}`, rows, planQuery },
+    { staging, label: `Gather ${cte.name}`, rows, planQuery, shared: true },
   );
   if ('reason' in staged) return staged;
   return {

@@ -41,6 +41,8 @@ export interface StageRequest {
   readonly planQuery: PlanQuery;
   /** Equal rows may be left out: each server sends one of them. */
   readonly once?: boolean;
+  /** The rows are read in several places. */
+  readonly shared?: boolean;
 }
 
 /** Plans a query by itself and stages its rows under the given names. */
@@ -56,6 +58,11 @@ export function stageQuery(
   const plan = planQuery(query, staging);
   if (!('rung' in plan)) return plan;
   const source = sourceOf(plan, columns, staging);
+  if (destination.kind === 'coordinator' && source.sites.length === 1 && source.sites[0] === 'coordinator') {
+    // What is pushed into a query that is used twice might change which of equal rows it takes.
+    const sql = request.shared ? ['SELECT * FROM (', ...source.sql, ') AS pgherd_s OFFSET 0'] : source.sql;
+    return { relation: staging.addQuery(sql, columns, names, rows), names };
+  }
   const motion = motionOf(source, columns, label, targetOf(destination, columns, names, staging.context), once);
   const distribution = distributionOf(destination, columns, names, staging.context);
   return { relation: staging.addRelation(motion, names, distribution, rows), names };

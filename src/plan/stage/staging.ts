@@ -1,5 +1,5 @@
 import type { ColumnEntry, Distribution, RelationEntry } from '../../catalog/snapshot.ts';
-import { firstLateParameter, type LateParameter, type PlanContext } from '../context.ts';
+import { firstLateParameter, type LateParameter, type PlanContext, type StagedRelation } from '../context.ts';
 import type { Motion, MotionColumn, SqlTemplate } from '../plan.ts';
 import { createSteps, type Steps } from '../steps.ts';
 
@@ -12,6 +12,8 @@ export interface Staging {
   readonly context: PlanContext & { readonly steps: Steps };
   /** Rows of a motion become a relation. `distribution` null: they are on the coordinator. Gives the relation's name. */
   addRelation(motion: Motion, names: readonly string[], distribution: Distribution | null, rows: number): string;
+  /** The same for what the coordinator computes, which stays there. */
+  addQuery(sql: SqlTemplate, columns: readonly MotionColumn[], names: readonly string[], rows: number): string;
   /** A value computed beforehand becomes a parameter. Gives its number. */
   addValue(sql: SqlTemplate, type: { readonly typeOid: number; readonly typeName: string }): number;
   /** A name that nothing else in the statement has. */
@@ -26,22 +28,27 @@ export function createStaging(context: PlanContext): Staging {
   let named = 0;
   let depth = 0;
   let relationsMade = 0;
+  const nextName = () => {
+    relationsMade += 1;
+    return `s${relationsMade}`;
+  };
+  const add = (entry: RelationEntry, relation: StagedRelation) => {
+    const known = new Map([...(current.snapshot.relations.get(stagedSchema) ?? []), [entry.name, entry]]);
+    const relations = new Map([...current.snapshot.relations, [stagedSchema, known]]);
+    const snapshot = { ...current.snapshot, relations };
+    current = { ...current, snapshot, staged: new Map([...current.staged, [entry, relation]]) };
+    return entry.name;
+  };
   return {
     get context() {
       return current;
     },
     addRelation(motion, names, distribution, rows) {
       const index = placeOf(motion, steps.motions);
-      relationsMade += 1;
-      const entry = stagedEntry(`s${relationsMade}`, motion.columns, names, distribution);
-      const staged = new Map([...(current.snapshot.relations.get(stagedSchema) ?? []), [entry.name, entry]]);
-      const relations = new Map([...current.snapshot.relations, [stagedSchema, staged]]);
-      current = {
-        ...current,
-        snapshot: { ...current.snapshot, relations },
-        staged: new Map([...current.staged, [entry, { motion: index, rows }]]),
-      };
-      return entry.name;
+      return add(stagedEntry(nextName(), motion.columns, names, distribution), { kind: 'motion', motion: index, rows });
+    },
+    addQuery(sql, columns, names, rows) {
+      return add(stagedEntry(nextName(), columns, names, null), { kind: 'query', sql, rows });
     },
     addValue(sql, { typeOid, typeName }) {
       const late: LateParameter = { constant: steps.constants.add(sql, typeName), typeOid, typeName };
