@@ -63,7 +63,8 @@ export function keyPartners(
   context: PlanContext,
 ): Bound[] | null {
   const distribution = member.table?.distribution;
-  if (distribution?.kind !== 'distributed') return null;
+  // Rows that are spread at random have no key that others could follow.
+  if (distribution?.kind !== 'distributed' || distribution.keys.length === 0) return null;
   const pairs = equalPairs(facts, context);
   const partners = distribution.keys.map((key: KeyColumn) =>
     equalTo({ item: member, column: visible(member, key.name) }, pairs).find(({ item }) => leaves.has(item)),

@@ -136,7 +136,7 @@ function ownNames(fact: Fact, name: string): Node {
 function impliedEqualities(items: readonly FromItem[], { facts, context }: StageQuestion): Node[] {
   const relations = items.flatMap((item) => (item.kind === 'relation' && item.table ? [item] : []));
   const [first, ...rest] = relations;
-  if (!first?.table || first.table.distribution.kind !== 'distributed') return [];
+  if (first?.table?.distribution.kind !== 'distributed') return [];
   const { keys, group } = first.table.distribution;
   return rest.flatMap((item) => {
     const own = item.table?.distribution;
