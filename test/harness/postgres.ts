@@ -25,6 +25,9 @@ export const defaultVersion: PostgresVersion = process.env['PGHERD_TEST_POSTGRES
 export interface TestServer {
   readonly host: string;
   readonly port: number;
+  /** Ends at once, as after a kill -9; `restart` recovers it on its port. */
+  crash(): Promise<void>;
+  restart(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -50,6 +53,8 @@ export interface HerdServersOptions {
 export interface HerdServers {
   readonly coordinator: { readonly host: string; readonly port: number };
   readonly nodes: readonly { readonly name: string; readonly host: string; readonly port: number }[];
+  /** By name; `coordinator` is one. */
+  readonly byName: ReadonlyMap<string, TestServer>;
   stop(): Promise<void>;
 }
 
@@ -69,7 +74,8 @@ export async function startHerdServers(options: HerdServersOptions = {}): Promis
     throw failed.reason;
   }
   const [coordinator, ...nodes] = servers.map(({ host, port }, i) => ({ name: names[i]!, host, port }));
-  return { coordinator: { host: coordinator!.host, port: coordinator!.port }, nodes, stop };
+  const byName = new Map(names.map((name, i) => [name, servers[i]!]));
+  return { coordinator: { host: coordinator!.host, port: coordinator!.port }, nodes, byName, stop };
 }
 
 /** Test data may be lost with the machine: no fsync. */
@@ -150,15 +156,20 @@ async function launch({ site, dir, name, settings }: Launch): Promise<TestServer
   await copyServer(site.account, site.template, dataDir, settings);
   const { binaries, account } = site;
   const spec = { name, binaries, account, dataDir, socketDir: dir, logFile: join(dir, 'log') };
-  const server = await startOnSomePort(spec);
+  let server = await startOnSomePort(spec);
   running.set(dir, server);
+  const crash = () => server.stop('immediate');
+  const restart = async () => {
+    server = await startServer(server.spec);
+    running.set(dir, server);
+  };
   const stop = async () => {
     await server.stop('immediate');
     running.delete(dir);
     await rm(dir, { recursive: true, force: true });
     workDirs.delete(dir);
   };
-  return { host: '127.0.0.1', port: server.spec.port, stop };
+  return { host: '127.0.0.1', port: server.spec.port, crash, restart, stop };
 }
 
 const maxPortTries = 10;
