@@ -104,7 +104,7 @@ export const unsupportedCodes = {
     hint: 'docs/sql.md says which are taken, and how.',
   },
   PH041: {
-    title: 'a unique or exclusion key, a foreign key or a MERGE that a table spread at random can not have',
+    title: 'a unique or exclusion key, or a foreign key that a table spread at random can not have',
     hint: 'Distribute the table by a column: ALTER TABLE … SET DISTRIBUTED BY (…).',
   },
   PH045: {

@@ -8,6 +8,7 @@ import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from '../plan/plan.t
 import { describedColumns } from './captured-rows.ts';
 import type { ExecutionContext } from './context.ts';
 import { insertedRows, insertTemplate } from './insert-rows.ts';
+import { numberColumn, placingColumns } from './merge-rows.ts';
 import { rowsOf, sampleOn } from './server-explain.ts';
 import { shippedRows, travellingRows, typedColumns } from './shipped-rows.ts';
 import { StandIns } from './stand-in.ts';
@@ -130,19 +131,27 @@ async function changeRowsSteps(
 }
 
 async function mergeRowsSteps(
-  { rows, keys, columns, sql, alias, sites }: Extract<ChangeStep, { kind: 'merge rows' }>,
+  step: Extract<ChangeStep, { kind: 'merge rows' }>,
   standIns: StandIns,
   context: ExecutionContext,
 ): Promise<RenderedStep[]> {
   const coordinator = await context.transaction.join('coordinator', context.signal);
+  const { rows, columns, sql, alias, sites, probe } = step;
   const yielded = (index: number) => `pgherd_x${index}`;
   const typed = await typedColumns(coordinator, standIns.filled(rows), columns, yielded, standIns);
-  const leading = keys.map((key, i): MotionColumn => ({ ...key, name: `pgherd_k${i}` }));
   return [
     {
       ...{ name: 'rows', sites: ['coordinator'] },
-      rendered: travellingRows(standIns.filled(rows), leading, typed, yielded, standIns),
+      rendered: travellingRows(standIns.filled(rows), placingColumns(step), typed, yielded, standIns),
     },
+    ...(probe === null
+      ? []
+      : [
+          {
+            ...{ name: 'probe' as const, sites },
+            rendered: standIns.render(probe, (first) => shippedRows([], [numberColumn], typed, alias, first)),
+          },
+        ]),
     {
       ...{ name: 'final', sites },
       rendered: standIns.render(sql, (first) => shippedRows([], [], typed, alias, first)),

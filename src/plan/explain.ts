@@ -3,10 +3,10 @@ import { unreachable } from '../core/assert.ts';
 import type { FinalStep, Motion, Plan, Site, SqlTemplate } from './plan.ts';
 
 /**
- * The steps of a plan: its motions, counted from 1; the rows that a change computes, or finds, first; of rows that move, where they leave
+ * The steps of a plan: its motions, counted from 1; the rows that a change computes, or finds, first; which of them have a match; of rows that move, where they leave
  * and where they arrive; and the last one.
  */
-export type StepName = `motion ${number}` | 'rows' | 'moved away' | 'moved in' | 'final';
+export type StepName = `motion ${number}` | 'rows' | 'probe' | 'moved away' | 'moved in' | 'final';
 
 /** A plan as EXPLAIN tells it: the rung and why, then the steps in the order they run. */
 export interface ExplainedPlan {
@@ -109,10 +109,11 @@ function finalSteps(final: FinalStep): ExplainedStep[] {
       ];
     }
     case 'merge rows': {
-      const { sites, sql, keys } = final;
+      const { sites, sql, keys, probe } = final;
       const toAll: MotionShape = { kind: 'Broadcast Motion', senders: 1, receivers: sites.length };
       return [
         step('rows', 'Compute source rows', { sites: ['coordinator'], sql: final.rows }),
+        ...(probe === null ? [] : [step('probe', 'Find matches', { sites, sql: probe, motion: toAll })]),
         keys.length > 0
           ? byShard('final', 'MERGE rows', sql)
           : step('final', 'MERGE rows', { sites, sql, motion: toAll }),

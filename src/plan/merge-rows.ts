@@ -10,17 +10,18 @@ import { hasDefaults, type MergeAction, mergeActions } from './change-checks.ts'
 import { nodePartObstacle, partOfBlock, pieceOf, withoutChanges } from './change-pieces.ts';
 import type { ChangeQuestion } from './change-question.ts';
 import { neededColumns } from './columns.ts';
-import { closing, type Extent, relationExtent } from './edits.ts';
+import { closing, type Extent, type PlanEdit, relationExtent } from './edits.ts';
 import { conjuncts } from './facts.ts';
 import { systemColumnsOf } from './functions.ts';
 import { gather } from './gather.ts';
-import { isChange, isInside, type LeafItem, leavesOf, type RelationItem } from './model.ts';
+import { probeSql, unmatchedRows } from './merge-probe.ts';
+import { type Block, isChange, isInside, type LeafItem, leavesOf, type RelationItem } from './model.ts';
 import type { Motion, MotionColumn, Plan, ShippedColumn, SqlTemplate } from './plan.ts';
 import { bind, blockOutputs, columnEntry, columnsOf } from './resolve.ts';
 import { createConstantPool } from './rewrite.ts';
 import { segmentItems } from './segments.ts';
 import { equalitySides, nodesOf, shardsOf } from './shards.ts';
-import { allBlocks } from './sublink.ts';
+import { allBlocks, evaluateSublink } from './sublink.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
 
 /**
@@ -39,13 +40,11 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
   const actions = mergeActions(root.node.mergeWhenClauses);
   const inserts = actions.filter(({ commandType }) => commandType === 'CMD_INSERT');
   if (inserts.some((action) => !hasDefaults(action, table))) throw refusal(question, 'defaults that nodes do not have');
-  // Every node would insert what it has no match for.
-  if (inserts.length > 0 && !isKeyed(table.distribution)) {
-    throw unsupported('PH041', `MERGE that inserts into ${target.name}, whose rows are spread at random`);
-  }
   const columns = sourceColumns(source, question);
   const keys = inserts.length === 0 ? [] : keyValues(inserts, question);
   const constants = createConstantPool();
+  // Nothing in ON says where a row without a match belongs.
+  const unmatched = keys === null ? unmatchedRows(question, constants) : null;
   const motions: Motion[] = [];
   const request = { model, facts, context, constants, motions };
   const piece = (extent: Extent): SqlTemplate => {
@@ -58,12 +57,13 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
   const alias = quoteIdentifier(source.name);
   const before = text.before.end > 0 ? piece(text.before) : [];
   const from: SqlTemplate = [' FROM ', ...piece(text.source)];
-  const keySql = keys.map(({ extent, column }, i) => ({
+  const keySql = (keys ?? []).map(({ extent, column }, i) => ({
     source: piece(extent),
     typed: ['((', ...piece(extent), `)::${column.typeName})::text AS pgherd_k${i}`] as SqlTemplate,
   }));
   const list = columns.map(({ name, shipped }) => [`${alias}.${quoteIdentifier(name)} AS ${shipped.name}`]);
-  const items = [...keySql.map(({ typed }) => typed), ...list];
+  const placing = unmatched ? [...unmatched.keySql, unmatched.insertsSql] : keySql.map(({ typed }) => typed);
+  const items = [...placing, ...list];
   const rows: SqlTemplate = [...before, 'SELECT ', ...commaList(items), ...from];
   const keySources: SqlTemplate = [
     ...before,
@@ -72,7 +72,9 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
     ...from,
   ];
   const head = `MERGE INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} USING `;
-  const rest = pieceOf({ model, context, constants, extent: text.rest, edits: [] });
+  const evaluated = laterConstants(question, text, request);
+  const ownPiece = (extent: Extent) => pieceOf({ model, context, constants, extent, edits: evaluated });
+  const rest = ownPiece(text.rest);
   const shards = shardsOf(target, facts.get(target) ?? [], context);
   const bySource = root.node.mergeWhenClauses?.some(
     (node) => 'MergeWhenClause' in node && node.MergeWhenClause.matchKind === 'MERGE_WHEN_NOT_MATCHED_BY_SOURCE',
@@ -80,9 +82,10 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
   return {
     ...{ rung: 'rows to shards', reason: `${reason}; ${obstacle}`, constants: constants.list, motions },
     final: {
-      ...{ kind: 'merge rows', table, rows, keySources, alias: source.name },
-      sites: nodesOf(table, keys.length > 0 ? null : shards.indexes),
-      keys: keys.map(({ column }) => column),
+      ...{ kind: 'merge rows', table, rows, alias: source.name, keySources: unmatched ? null : keySources },
+      sites: nodesOf(table, inserts.length > 0 ? null : shards.indexes),
+      keys: unmatched?.keys ?? keySql.map((_, i) => keys![i]!.column),
+      probe: unmatched && probeSql(question, source.name, ownPiece(text.on)),
       columns: columns.map(({ name, shipped }) => ({ ...shipped, name })),
       sql: [head, { motion: -1 }, ' ', ...rest],
       bySource: bySource ?? false,
@@ -105,6 +108,8 @@ interface MergeText {
   readonly source: Extent;
   /** ON … to the end. */
   readonly rest: Extent;
+  /** ON alone. */
+  readonly on: Extent;
 }
 
 function mergeText({ target }: ChangeQuestion): MergeText {
@@ -125,6 +130,7 @@ function mergeText({ target }: ChangeQuestion): MergeText {
     before: { start: 0, end: tokens[verb]!.start },
     source: { start: tokens[using]!.end, end: tokens[on - 1]!.end },
     rest: { start: tokens[on]!.start, end: tokens.at(-1)!.end },
+    on: { start: tokens[on]!.start, end: tokens[when - 1]!.end },
   };
 }
 
@@ -141,23 +147,47 @@ function wordAt(tokens: readonly Token[], word: string, from: number): number {
 /** What runs on the nodes may read reference tables, and call what nodes may call. */
 function checkForm(question: ChangeQuestion, text: MergeText, obstacle: string): void {
   const { model, context } = question;
-  const { root, source } = model;
+  const { root } = model;
   if (model.blocks.some((block) => block !== root && isChange(block))) throw refusal(question, 'a data-modifying CTE');
-  const isLater = (location: number | undefined) => positionOf(source, location) >= text.rest.start;
-  const later = root.children.filter((child) => child.via === 'sublink' && child.link && isLater(child.link.location));
-  const blocks = later.flatMap((child) => allBlocks(child.block));
-  const stranger = model.relations.find(
-    (item) => item.role !== 'reference' && later.some((child) => isInside(item.block, child.block)),
-  );
-  const cte = blocks.some((block) =>
-    block.from.flatMap(leavesOf).some((leaf) => leaf.kind === 'other' && leaf.what === 'cte'),
-  );
-  if (stranger || cte) throw refusal(question, 'subqueries on other tables in ON or WHEN');
+  const near = laterSublinks(question, text).filter((child) => !readsElsewhere(child.block, question));
+  const blocks = near.flatMap((child) => allBlocks(child.block));
   const obstacleThere = nodePartObstacle([partOfBlock(root, text.rest), ...blocks], context);
   if (obstacleThere) throw unsupported('PH002', `${obstacle}, and ${obstacleThere}`);
   if (segmentItems(model).size > 0) throw refusal(question, 'gp_segment_id');
   const [address] = systemColumnsOf(root);
   if (address) throw unsupported('PH007', `${address} in a change over several nodes`);
+}
+
+/** Subqueries in ON and behind it. */
+function laterSublinks({ model }: ChangeQuestion, text: MergeText) {
+  const isLater = (location: number | undefined) => positionOf(model.source, location) >= text.rest.start;
+  return model.root.children.flatMap((child) =>
+    child.via === 'sublink' && child.link && isLater(child.link.location) ? [child] : [],
+  );
+}
+
+function readsElsewhere(query: Block, { model }: ChangeQuestion): boolean {
+  return usesCte(query) || model.relations.some((item) => item.role !== 'reference' && isInside(item.block, query));
+}
+
+function usesCte(query: Block): boolean {
+  return allBlocks(query).some((block) =>
+    block.from.flatMap(leavesOf).some((leaf) => leaf.kind === 'other' && leaf.what === 'cte'),
+  );
+}
+
+/** Those that read what nodes don't have are evaluated beforehand. */
+function laterConstants(
+  question: ChangeQuestion,
+  text: MergeText,
+  request: Parameters<typeof evaluateSublink>[1],
+): PlanEdit[] {
+  const far = laterSublinks(question, text).filter((child) => readsElsewhere(child.block, question));
+  return far.map((child) => {
+    const evaluated = usesCte(child.block) ? null : evaluateSublink(child, request);
+    if (!evaluated) throw refusal(question, 'subqueries on other tables in ON or WHEN that depend on its rows');
+    return evaluated.edit;
+  });
 }
 
 interface SourceColumn {
@@ -203,16 +233,17 @@ interface KeyValue {
   readonly extent: Extent;
 }
 
-/** Where the rows that may be inserted have their keys: the same expressions of the source that ON compares the keys with. */
-function keyValues(inserts: readonly MergeAction[], question: ChangeQuestion): KeyValue[] {
+/** Where the rows that may be inserted have their keys: the same expressions of the source that ON compares the keys with; null: others. */
+function keyValues(inserts: readonly MergeAction[], question: ChangeQuestion): KeyValue[] | null {
   const { model, table, target, context } = question;
   const { root } = model;
-  if (root.kind !== 'merge' || table.distribution.kind !== 'distributed') return [];
+  if (root.kind !== 'merge' || table.distribution.kind !== 'distributed' || !isKeyed(table.distribution)) return null;
   const joined = conjuncts(root.node.joinCondition ?? null, root).flatMap((fact) => {
     const sides = equalitySides(fact.expression, context);
     return sides ? [sides, [sides[1], sides[0]] as [Node, Node]] : [];
   });
-  return table.distribution.keys.map((key) => {
+  const found: KeyValue[] = [];
+  for (const key of table.distribution.keys) {
     const entry = table.columns.find(({ name }) => name === key.name);
     const values = inserts.map((action) => insertedValue(action, key.name, question));
     const [value] = values;
@@ -221,19 +252,16 @@ function keyValues(inserts: readonly MergeAction[], question: ChangeQuestion): K
       const bound = 'ColumnRef' in own ? bind(own.ColumnRef, root) : null;
       return bound?.item === target && bound.column === key.name && same && fingerprint(other) === fingerprint(value);
     });
-    if (!entry || !compared || !('ColumnRef' in value!) || entry.typmod >= 0) {
-      throw refusal(question, `rows to insert whose ${key.name} is not what ON compares it with`);
-    }
-    const bound = bind(value.ColumnRef, root);
-    const isTarget = bound?.item === target;
-    if (isTarget) throw refusal(question, `rows to insert whose ${key.name} is the target's own`);
+    if (!entry || !compared || !('ColumnRef' in value!) || entry.typmod >= 0) return null;
+    if (bind(value.ColumnRef, root)?.item === target) return null;
     const start = positionOf(model.source, value.ColumnRef.location);
     const width = nameParts(value.ColumnRef.fields).length;
     const tokens = model.source.tokens();
     const first = tokens.findIndex((token) => token.start === start);
     const column = { ...motionColumn(key.name, entry), typeName: baseTypeName(entry), viaText: true };
-    return { column, extent: { start, end: tokens[first + 2 * (width - 1)]!.end } };
-  });
+    found.push({ column, extent: { start, end: tokens[first + 2 * (width - 1)]!.end } });
+  }
+  return found;
 }
 
 function insertedValue(action: MergeAction, name: string, { table }: ChangeQuestion): Node | undefined {

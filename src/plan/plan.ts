@@ -186,8 +186,13 @@ export type ChangeStep =
       readonly rows: SqlTemplate;
       /** By which a source row is sent to one node; empty: all rows go to all nodes. */
       readonly keys: readonly MotionColumn[];
-      /** The routing expressions over the source, whose types must be comparable with the keys. */
-      readonly keySources: SqlTemplate;
+      /** The routing expressions over the source, whose types must be comparable with the keys; null: they have the keys' types. */
+      readonly keySources: SqlTemplate | null;
+      /**
+       * Source rows go to where they match: this yields the numbers (`pgherd_n`) of rows that do. After their keys the rows have a column
+       * that says whether a row without a match is inserted: then it goes where its keys belong.
+       */
+      readonly probe: SqlTemplate | null;
       readonly columns: readonly ShippedColumn[];
       readonly sql: SqlTemplate;
       readonly alias: string;

@@ -64,6 +64,8 @@ describe('EXPLAIN of statements over distributed tables', () => {
     'DELETE FROM orders WHERE id IN (SELECT order_id FROM items WHERE quantity < 4)',
     'DELETE FROM users WHERE email LIKE $$x%$$',
     'MERGE INTO orders o USING items i ON o.id = i.order_id WHEN MATCHED AND i.quantity < 5 THEN DELETE',
+    `MERGE INTO orders o USING items i ON o.id = i.order_id WHEN MATCHED AND i.quantity < 5 THEN DELETE
+       WHEN NOT MATCHED THEN INSERT (customer, id, total) VALUES (i.customer, i.order_id + 5000, 1)`,
     `MERGE INTO orders o USING notes n ON o.customer = n.id WHEN MATCHED THEN UPDATE SET total = 0
        WHEN NOT MATCHED THEN INSERT (customer, id) VALUES (n.id, 1)`,
     'UPDATE nation SET name = name || id',
