@@ -38,7 +38,9 @@ export class OpenedExchange implements FrameSink {
   readonly #portals: readonly string[];
   #state: State = { kind: 'bound' };
   #next = 0;
-  #onReady: (() => void) | null = null;
+  /** The one Sync that ends the exchange: a second one would be answered within whatever follows it. */
+  #syncSent = false;
+  #onReady: (() => void)[] = [];
   #isReady = false;
 
   constructor(connection: ServerConnection, fragments: readonly Fragment[]) {
@@ -98,6 +100,7 @@ export class OpenedExchange implements FrameSink {
       const portal = this.#portals[index]!;
       const describe = fragment.describe ? [encodeDescribe('P', portal)] : [];
       const end = last ? syncMessage : flushMessage;
+      this.#syncSent = last;
       // In a transaction block a portal would live on to its end, and hold its snapshot.
       this.connection.write(Buffer.concat([...describe, encodeExecute(portal, 0), encodeClose('P', portal), end]));
     });
@@ -106,7 +109,7 @@ export class OpenedExchange implements FrameSink {
   /** Ends the exchange early: what has not run will not. */
   abandon(): Promise<void> {
     if (this.#isReady) return Promise.resolve();
-    if (this.#state.kind !== 'failed' && this.#next < this.#fragments.length) this.connection.write(syncMessage);
+    this.#sync();
     return this.#ended();
   }
 
@@ -141,28 +144,33 @@ export class OpenedExchange implements FrameSink {
 
   onReady(): void {
     this.#isReady = true;
-    this.#onReady?.();
+    for (const tell of this.#onReady.splice(0)) tell();
   }
 
   onLost(error: PgError): void {
-    this.#isReady = true;
-    this.#fail(error, true);
-    this.#onReady?.();
+    this.#syncSent = true;
+    this.#fail(error);
+    this.onReady();
   }
 
-  /** After an error the server skips to the Sync; the one of the last fragment may not have been sent yet. */
-  #fail(error: PgError, lost = false): void {
+  /** After an error the server skips to the Sync. */
+  #fail(error: PgError): void {
     const state = this.#state;
-    const syncSent = this.#next === this.#fragments.length && state.kind === 'running';
     this.#state = { kind: 'failed', error };
-    if (!lost && !syncSent && state.kind !== 'failed') this.connection.write(syncMessage);
+    this.#sync();
     if (state.kind === 'binding' || state.kind === 'running') state.done(error);
+  }
+
+  #sync(): void {
+    if (this.#syncSent) return;
+    this.#syncSent = true;
+    this.connection.write(syncMessage);
   }
 
   #ended(): Promise<void> {
     if (this.#isReady) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#onReady = resolve;
+      this.#onReady.push(resolve);
     });
   }
 }

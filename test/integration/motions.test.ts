@@ -26,3 +26,13 @@ test('rows that the coordinator sends to itself may be too many to carry inline'
   );
   expect(rows).toEqual([{ rows: '4000', chars: '4000000', gone: '2' }]);
 }, 30_000);
+
+test('an error that all nodes report while a statement opens is told each time', async () => {
+  await client.query('CREATE TABLE t (id int, v text)');
+  await client.query("SELECT create_distributed_table('t', 'id')");
+  for (let time = 0; time < 150; time++) {
+    await expect(client.query({ text: "SELECT * FROM t WHERE v ~ '('", values: [] })).rejects.toMatchObject({
+      code: '2201B',
+    });
+  }
+}, 60_000);
