@@ -11,7 +11,7 @@ import {
 } from './statistics-views.ts';
 
 /** Raised whenever the SQL of these views changes: only then are they made anew. */
-const statisticsVersion = 1;
+const statisticsVersion = 2;
 
 /** Where the extension goes on a server that has not got it yet. */
 const extensionSchema = 'pgherd_statistics';
@@ -93,6 +93,7 @@ function statisticsSql(columns: Columns, schema: CompatibilitySchema): string {
     liveGuardSql,
     ...[...live, ...known].map(ifItFits),
     ...allow('on'),
+    ...processFunctions(schema),
     ...named.map(ifItFits),
     ...grants,
     ...(inSystem ? [initialPrivilegesSql(bodies.map(([name]) => name))] : []),
@@ -128,6 +129,32 @@ export const liveRelations: Readonly<Record<string, readonly StatisticsColumn[]>
 
 /** How Citus numbers processes over all servers. */
 const globalPid = (node: string, pid: string) => `(${node}::bigint * 10000000000 + ${pid})`;
+
+/** Global process ids, and who has them, as plain functions. The coordinator is node 0. */
+function processFunctions(schema: CompatibilitySchema): string[] {
+  const define = (signature: string, type: string, body: string, volatility = 'IMMUTABLE') =>
+    `CREATE OR REPLACE FUNCTION ${schema}.${signature} RETURNS ${type} LANGUAGE sql ${volatility} STRICT AS $$ SELECT ${body} $$`;
+  return [
+    define('citus_calculate_gpid(nodeid integer, pid integer)', 'bigint', globalPid('$1', '$2')),
+    define('citus_nodeid_for_gpid(global_pid bigint)', 'integer', '($1 / 10000000000)::integer'),
+    define('citus_pid_for_gpid(global_pid bigint)', 'integer', '($1 % 10000000000)::integer'),
+    define('citus_backend_gpid()', 'bigint', 'pg_catalog.pg_backend_pid()::bigint', 'STABLE'),
+    define('citus_coordinator_nodeid()', 'integer', '0'),
+    define('citus_is_coordinator()', 'boolean', 'true'),
+    define(
+      'citus_nodename_for_nodeid(nodeid integer)',
+      'text',
+      'n.name FROM pgherd.node n WHERE n.node_id = $1',
+      'STABLE',
+    ),
+    define(
+      'citus_nodeport_for_nodeid(nodeid integer)',
+      'integer',
+      'n.port FROM pgherd.node n WHERE n.node_id = $1',
+      'STABLE',
+    ),
+  ];
+}
 
 function citusViews(columns: Columns): Record<string, string> {
   const activity = (columns.get('pg_stat_activity') ?? []).map(({ name }) => quoteName(name));

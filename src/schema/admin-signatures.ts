@@ -125,6 +125,68 @@ export const adminSignatures = {
       { name: 'result', type: 'text' },
     ],
   },
+  run_command_on_coordinator: {
+    parameters: [command, { name: 'give_warning_for_connection_errors', type: 'boolean', default: 'false' }],
+    returns: [
+      { name: 'nodeid', type: 'integer' },
+      { name: 'success', type: 'boolean' },
+      { name: 'result', type: 'text' },
+    ],
+  },
+  run_command_on_shards: {
+    parameters: [table, command, parallel],
+    returns: [
+      { name: 'shardid', type: 'bigint' },
+      { name: 'success', type: 'boolean' },
+      { name: 'result', type: 'text' },
+    ],
+  },
+  run_command_on_placements: {
+    parameters: [table, command, parallel],
+    returns: [
+      { name: 'nodename', type: 'text' },
+      { name: 'nodeport', type: 'integer' },
+      { name: 'shardid', type: 'bigint' },
+      { name: 'success', type: 'boolean' },
+      { name: 'result', type: 'text' },
+    ],
+  },
+  run_command_on_colocated_placements: {
+    parameters: [
+      { name: 'table_name1', type: 'regclass' },
+      { name: 'table_name2', type: 'regclass' },
+      command,
+      parallel,
+    ],
+    returns: [
+      { name: 'nodename', type: 'text' },
+      { name: 'nodeport', type: 'integer' },
+      { name: 'shardid1', type: 'bigint' },
+      { name: 'shardid2', type: 'bigint' },
+      { name: 'success', type: 'boolean' },
+      { name: 'result', type: 'text' },
+    ],
+  },
+  update_distributed_table_colocation: {
+    parameters: [table, { name: 'colocate_with', type: 'text' }],
+    returns: 'void',
+  },
+  citus_add_local_table_to_metadata: {
+    parameters: [table, { name: 'cascade_via_foreign_keys', type: 'boolean', default: 'false' }],
+    returns: 'void',
+  },
+  remove_local_tables_from_metadata: { parameters: [], returns: 'void' },
+  citus_check_cluster_node_health: {
+    parameters: [],
+    returns: [
+      { name: 'from_nodename', type: 'text' },
+      { name: 'from_nodeport', type: 'integer' },
+      { name: 'to_nodename', type: 'text' },
+      { name: 'to_nodeport', type: 'integer' },
+      { name: 'result', type: 'boolean' },
+    ],
+  },
+  citus_stat_statements_reset: { parameters: [], returns: 'void' },
   pgherd_alter_system: {
     parameters: [
       { name: 'name', type: 'text' },

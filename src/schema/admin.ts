@@ -7,12 +7,13 @@ import { type AdminName, adminSignature } from './admin-signatures.ts';
 import { distributedSize, type SizeFunction, shardIdForValue } from './admin-sizes.ts';
 import { alterDistributedTable } from './alter-distribution.ts';
 import { alterSystem, settingsOfServers } from './alter-system.ts';
+import { updateColocation } from './change-colocation.ts';
 import { createDistributedTable, notice } from './distribute.ts';
 import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
 import { resumeIndexJob } from './online-index.ts';
 import { createReferenceTable } from './reference.ts';
-import { runOnCoordinator, runOnNodes } from './run-command.ts';
+import { reachable, runOnCoordinator, runOnNodes, runOnShards } from './run-command.ts';
 import { undistributeTable } from './undistribute.ts';
 
 export { argumentsSql, matchAdminCall };
@@ -126,6 +127,40 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
     const outcomes = [await runOnCoordinator(tx, sql), ...(await runOnNodes(tx, sql))];
     return outcomes.map(({ node, success, result }) => [String(node?.id ?? 0), success ? 't' : 'f', result]);
   },
+  run_command_on_coordinator: async (tx, [command]) => {
+    const { success, result } = await runOnCoordinator(tx, text(command, 'command'));
+    return [['0', success ? 't' : 'f', result]];
+  },
+  run_command_on_shards: async (tx, [table, command]) => {
+    const outcomes = await runOnShards(tx, [text(table, 'table_name')], text(command, 'command'));
+    // Of a reference table, the first copy speaks for the shard.
+    const seen = new Set<number>();
+    const first = outcomes.filter(({ shardIds: [id] }) => !seen.has(id!) && seen.add(id!));
+    return first.map(({ shardIds, success, result }) => [String(shardIds[0]), success ? 't' : 'f', result]);
+  },
+  run_command_on_placements: (tx, [table, command]) => onPlacements(tx, [text(table, 'table_name')], command),
+  run_command_on_colocated_placements: (tx, [first, second, command]) =>
+    onPlacements(tx, [text(first, 'table_name1'), text(second, 'table_name2')], command),
+  update_distributed_table_colocation: async (tx, [table, colocateWith]) => {
+    await updateColocation(tx, text(table, 'table_name'), text(colocateWith, 'colocate_with'));
+    return nothing;
+  },
+  citus_add_local_table_to_metadata: async (tx) => {
+    notice(tx, 'local tables are joined with all others as they are; the call changes nothing');
+    return nothing;
+  },
+  remove_local_tables_from_metadata: async (tx) => {
+    notice(tx, 'no local table is in any metadata; the call changes nothing');
+    return nothing;
+  },
+  citus_check_cluster_node_health: async (tx) => {
+    const found = await reachable(tx);
+    return found.map(({ node, up }) => ['router', null, node.name, String(node.port), up ? 't' : 'f']);
+  },
+  citus_stat_statements_reset: async (tx) => {
+    await tx.resetStatistics();
+    return nothing;
+  },
   pgherd_alter_system: async (tx, [name, value, coordinatorValue, coordinatorOnly, skipValidation]) => {
     const found = await alterSystem(tx, {
       name: text(name, 'name'),
@@ -157,6 +192,18 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   citus_total_relation_size: (tx, args) => size(tx, args, 'pg_total_relation_size'),
   citus_version: async () => [['pgherd, with the SQL surface of Citus 13']],
 };
+
+async function onPlacements(
+  tx: HerdTransaction,
+  tables: readonly string[],
+  command: string | null | undefined,
+): Promise<Rows> {
+  const outcomes = await runOnShards(tx, tables, text(command, 'command'));
+  return outcomes.map(({ node, shardIds, success, result }) => [
+    ...[node.name, String(node.port), ...shardIds.map(String)],
+    ...[success ? 't' : 'f', result],
+  ]);
+}
 
 /** A group of 0 is how users of Citus name the coordinator. */
 async function add(tx: HerdTransaction, [name, port, group]: Arguments): Promise<Rows> {

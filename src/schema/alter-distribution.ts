@@ -29,6 +29,7 @@ export async function alterDistributedTable(tx: HerdTransaction, args: AlterArgu
   if (table?.distribution.kind !== 'distributed') {
     throw pgError('invalidTableDefinition', `table "${args.table}" is not a distributed table`);
   }
+  checkAsksForChange(table, args);
   const others = await tablesAlong(tx, snapshot, table, args);
   await undistributeAll(
     tx,
@@ -47,6 +48,20 @@ export async function alterDistributedTable(tx: HerdTransaction, args: AlterArgu
   for (const { wish } of await referencedFirst(tx, all)) await createDistributedTable(tx, wish);
 }
 
+/** Moving all rows for nothing is a mistake. */
+function checkAsksForChange(
+  { name, distribution }: DistributedTable,
+  { column, shardCount, colocateWith }: AlterArguments,
+): void {
+  if (distribution.kind !== 'distributed' || colocateWith !== null) return;
+  const sameCount = shardCount === null || shardCount === distribution.group.shards.length;
+  const keys = distribution.keys.map((key) => key.name);
+  const sameColumn = column === null || (keys.length === 1 && column === keys[0]);
+  if (!sameCount || !sameColumn) return;
+  const what = shardCount === null ? `is already distributed by "${column}"` : `has ${shardCount} shards already`;
+  throw pgError('invalidParameterValue', `table "${name}" ${what}`);
+}
+
 async function tablesAlong(
   tx: HerdTransaction,
   snapshot: CatalogSnapshot,
@@ -63,6 +78,12 @@ async function tablesAlong(
       ? [relation.distributed]
       : [],
   );
+  if (args.shardCount !== null && args.cascadeToColocated === null && tied.length === 0 && group.length > 0) {
+    throw pgError('invalidParameterValue', 'cascade_to_colocated parameter is necessary', {
+      detail: `Table "${table.name}" is co-located with ${group.map((other) => other.name).join(', ')}.`,
+      hint: 'cascade_to_colocated := false breaks the co-location, cascade_to_colocated := true alters them all.',
+    });
+  }
   if (args.cascadeToColocated !== true) {
     if (tied.length === 0) return [];
     throw pgError('objectNotInPrerequisiteState', `foreign keys tie table "${table.name}" to co-located tables`, {

@@ -27,6 +27,8 @@ export interface HerdTransaction {
   node(id: NodeId): Promise<SqlRunner>;
   /** Lends a connection outside of this transaction, in none of its own: for what runs in no transaction block. */
   beside<T>(site: 'coordinator' | NodeId, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
+  /** Forgets what the router has measured. Superusers only. */
+  resetStatistics(): Promise<void>;
   /** Read again inside this transaction. */
   snapshot(): Promise<CatalogSnapshot>;
   /** The catalog changed: its version is bumped and all routers refresh before the statement returns. */

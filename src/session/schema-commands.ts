@@ -91,6 +91,12 @@ async function schemaTransaction(
       session.transaction.markWritten(id);
       return services.withOwner(node, id);
     },
+    async resetStatistics() {
+      if (connection.parameters.get('is_superuser') !== 'on') {
+        throw pgError('insufficientPrivilege', 'permission denied for function citus_stat_statements_reset');
+      }
+      services.times.reset();
+    },
     beside: (site, work) => session.beside((own) => cancellable(session, own, site, work), site),
     snapshot: () => services.loadCatalog(coordinator),
     changed: () => {

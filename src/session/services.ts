@@ -87,6 +87,7 @@ export interface NoticeFields {
 export interface SchemaTransaction {
   readonly coordinator: SqlRunner;
   node(id: NodeId): Promise<SqlRunner>;
+  resetStatistics(): Promise<void>;
   /** Lends a connection outside of the transaction. */
   beside<T>(site: Site, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
   snapshot(): Promise<CatalogSnapshot>;

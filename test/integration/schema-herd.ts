@@ -140,6 +140,10 @@ class TestTransaction implements HerdTransaction {
     return client;
   }
 
+  resetStatistics(): never {
+    throw new Error('this herd has no router');
+  }
+
   beside(): never {
     throw new Error('this herd has no connections beside its transaction');
   }
