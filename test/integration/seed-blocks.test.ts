@@ -117,17 +117,17 @@ describe.skipIf(folder === undefined)("the source document's SQL runs as it stan
     const [, coordinator, node] = readFileSync(join(folder!, '07-xl-configuration.sql'), 'utf8').split(
       /^-- (?:配置协调节点|配置数据节点)$/m,
     );
-    const valueOf = (part: string, name: string) => new RegExp(`^${name} = '?([^'\\n]*)'?$`, 'm').exec(part)![1]!;
+    const settingIn = (part: string, name: string) => new RegExp(`^${name} = '?([^'\\n]*)'?$`, 'm').exec(part)![1]!;
     const listen = {
-      host: valueOf(coordinator!, 'listen_addresses').replace('*', '0.0.0.0'),
-      port: valueOf(coordinator!, 'port'),
+      host: settingIn(coordinator!, 'listen_addresses').replace('*', '0.0.0.0'),
+      port: settingIn(coordinator!, 'port'),
     };
-    const yaml = `listen: { host: ${listen.host}, port: ${listen.port} }\ncoordinator: { host: c }\nnodes: [{ name: n, host: h, port: ${valueOf(node!, 'port')} }]\n`;
+    const yaml = `listen: { host: ${listen.host}, port: ${listen.port} }\ncoordinator: { host: c }\nnodes: [{ name: n, host: h, port: ${settingIn(node!, 'port')} }]\n`;
     const config = checkConfig(parseYaml('pgherd.yaml', yaml));
     expect(config).toMatchObject({ listen: { host: '0.0.0.0', port: 5432 }, nodes: [{ port: 5433 }] });
     const connections = {
-      value: valueOf(node!, 'max_connections'),
-      mastervalue: valueOf(coordinator!, 'max_connections'),
+      value: settingIn(node!, 'max_connections'),
+      mastervalue: settingIn(coordinator!, 'max_connections'),
     };
     await gpconfig({ data: '', url: herd.url, change: 'max_connections', ...connections }, () => {});
     const written = await query("SELECT file_value FROM pgherd_settings('max_connections') ORDER BY nodeid");
