@@ -1,6 +1,6 @@
 import type { VariableSetStmt } from '@pgsql/types';
 import { pgError, unsupported } from '../core/errors.ts';
-import { constantText } from '../sql/constant.ts';
+import { settingValue } from './setting-value.ts';
 
 /*
  * The settings of Citus that users set. Each acts here, or is the same already, or says in a notice that it is ignored; another name
@@ -142,7 +142,7 @@ export function checkCitusSetting(name: string, { kind, args }: VariableSetStmt)
     });
   }
   if (kind !== 'VAR_SET_VALUE') return null;
-  const value = normalized(name, setting, valueText(args?.[0]));
+  const value = normalized(name, setting, settingValue(args?.[0]));
   if (name === 'citus.shard_replication_factor' && value !== '1') {
     throw unsupported('PH013', `${name} = ${value}`, { hint: 'There is one copy of each shard: leave it at 1.' });
   }
@@ -157,21 +157,16 @@ export function citusDefault(name: string): string | undefined {
   return known.get(name)?.default;
 }
 
-function valueText(node: NonNullable<VariableSetStmt['args']>[number] | undefined): string {
-  const text = constantText(node);
-  if (text !== null || !node || !('A_Const' in node)) return text ?? '';
-  const { ival, fval, boolval } = node.A_Const;
-  if (boolval) return boolval.boolval ? 'on' : 'off';
-  return fval?.fval ?? String(ival?.ival ?? 0);
-}
-
-function normalized(name: string, { type }: CitusSetting, value: string): string {
+function normalized(
+  name: string,
+  { type }: CitusSetting,
+  { text: value, asBoolean }: ReturnType<typeof settingValue>,
+): string {
   const refuse = (hint?: string) =>
     pgError('invalidParameterValue', `invalid value for parameter "${name}": "${value}"`, hint ? { hint } : {});
   if (type === 'boolean') {
-    const read = booleans.get(value.toLowerCase());
-    if (read === undefined) throw pgError('invalidParameterValue', `parameter "${name}" requires a Boolean value`);
-    return read;
+    if (asBoolean === null) throw pgError('invalidParameterValue', `parameter "${name}" requires a Boolean value`);
+    return asBoolean;
   }
   if (type === 'integer' && !/^-?\d+$/.test(value)) throw refuse();
   if (type === 'real' && !Number.isFinite(Number(value || 'x'))) throw refuse();
@@ -180,8 +175,3 @@ function normalized(name: string, { type }: CitusSetting, value: string): string
   }
   return type === 'text' ? value : value.toLowerCase();
 }
-
-const booleans: ReadonlyMap<string, 'on' | 'off'> = new Map([
-  ...['on', 'true', 't', 'yes', 'y', '1'].map((word) => [word, 'on'] as const),
-  ...['off', 'false', 'f', 'no', 'n', '0'].map((word) => [word, 'off'] as const),
-]);

@@ -7,6 +7,7 @@ import { quoteLiteral } from '../sql/quote.ts';
 import { routerSettings, type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
 import { shownApplicationName } from './application-name.ts';
 import { checkCitusSetting, citusDefault } from './citus-settings.ts';
+import { readGreenplumSet, shownGreenplumSetting } from './greenplum-settings.ts';
 import { shownTimeout } from './idle-timeouts.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
@@ -16,13 +17,19 @@ import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
 /** SET, RESET, SET LOCAL, SET TRANSACTION, SET CONSTRAINTS' kin: the coordinator judges, the session remembers, the nodes follow. */
-export async function runSet(session: SessionState, statement: ParsedStatement, output: ClientOutput): Promise<void> {
+export async function runSet(session: SessionState, asked: ParsedStatement, output: ClientOutput): Promise<void> {
+  const foreign = readGreenplumSet(
+    session,
+    asked,
+    (asked.node as { VariableSetStmt: VariableSetStmt }).VariableSetStmt,
+  );
+  const statement = foreign?.statement ?? asked;
   const command = (statement.node as { VariableSetStmt: VariableSetStmt }).VariableSetStmt;
   const name = (command.name ?? '').toLowerCase();
   refuseReserved(name);
   if (name === 'client_encoding') requireUtf8(encodingOf(command));
   if (name === 'transaction snapshot') return runSnapshotImport(session, command, output);
-  const ignored = name.startsWith('citus.') ? checkCitusSetting(name, command) : null;
+  const ignored = name.startsWith('citus.') ? checkCitusSetting(name, command) : (foreign?.notice ?? null);
   const { transaction } = session;
   const connection = await session.coordinator('setting');
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
@@ -163,7 +170,7 @@ async function shownByRouter(session: SessionState, name: string): Promise<strin
   if (routerSettings.has(name)) return shownTimeout(session, name);
   if (name.startsWith('citus.')) return shownCitusSetting(session, name);
   if (name === causalityToken) return session.services.causalityToken();
-  if (name !== 'application_name') return null;
+  if (name !== 'application_name') return shownGreenplumSetting(session, name);
   const { parameters } = await session.coordinator();
   return shownApplicationName(session.transaction.settings, parameters.get(name) ?? '');
 }

@@ -48,6 +48,25 @@ test('a setting that changes nothing says why, unless it asks for what is so alr
   expect(notices.filter((notice) => /is ignored: /.test(notice))).toHaveLength(3);
 });
 
+test("Greenplum's planner settings are accepted, shown, and say when they are ignored", async () => {
+  notices.length = 0;
+  await client.query('SET enable_groupagg = on');
+  expect(notices).toEqual([]);
+  expect(await rows('SHOW enable_groupagg')).toEqual([['on']]);
+  await client.query('SET enable_groupagg TO off');
+  expect(notices).toEqual([expect.stringContaining('"enable_groupagg" is ignored')]);
+  expect(await rows('SHOW enable_groupagg')).toEqual([['off']]);
+  await client.query('RESET enable_groupagg');
+  expect(await rows('SHOW enable_groupagg')).toEqual([['on']]);
+  await client.query('BEGIN');
+  await client.query("SET LOCAL statement_mem = '500MB'");
+  expect(await rows('SHOW statement_mem')).toEqual([['500MB']]);
+  await client.query('ROLLBACK');
+  expect(await rows('SHOW statement_mem')).toEqual([['125MB']]);
+  await expect(client.query('SET enable_groupagg = sometimes')).rejects.toMatchObject({ code: '22023' });
+  await expect(client.query('SET enable_nonsense = on')).rejects.toMatchObject({ code: '42704' });
+});
+
 test('names and values that there are not are errors', async () => {
   await expect(client.query('SET citus.shard_cuont = 8')).rejects.toMatchObject({
     code: '42602',

@@ -113,6 +113,56 @@ describe.skipIf(folder === undefined)("the source document's SQL runs as it stan
     }
   });
 
+  test('05: DISTRIBUTED BY, DISTRIBUTED RANDOMLY, and where the rows are', async () => {
+    const [, , , empty] = await run('05-greenplum-distribution.sql');
+    expect(empty!.fields.map((field) => field.name)).toEqual(['gp_segment_id', 'count']);
+    expect(empty!.rows).toEqual([]);
+    await client.query(`INSERT INTO sales_data (product_id, customer_id, sale_amount, sale_date)
+      SELECT g % 7, g % 90, g, '2023-07-01'::date + g FROM generate_series(1, 450) g`);
+    const bySegment = (await client.query(statements('05-greenplum-distribution.sql').at(-1)!)).rows;
+    expect(bySegment.map((row) => row.gp_segment_id)).toEqual([0, 1, 2]);
+    expect(bySegment.reduce((total, row) => total + Number(row.count), 0)).toBe(450);
+    const tables = await query(
+      "SELECT table_name::text, distribution_column FROM citus_tables WHERE table_name::text IN ('sales_data', 'temp_data', 'user_sessions') ORDER BY 1",
+    );
+    expect(tables.map((row) => [row.table_name, row.distribution_column])).toEqual([
+      ['sales_data', 'customer_id'],
+      ['temp_data', '<none>'],
+      ['user_sessions', 'user_id'],
+    ]);
+    await client.query("INSERT INTO temp_data (data) SELECT 'd' || g FROM generate_series(1, 30) g");
+    const spread = await query('SELECT gp_segment_id, count(*)::int AS n FROM temp_data GROUP BY 1 ORDER BY 1');
+    expect(spread.map((row) => row.n)).toEqual([10, 10, 10]);
+  });
+
+  test('06: planner settings reach the nodes, and the plan shows steps and what they did', async () => {
+    const results = await run('06-greenplum-parallel-query.sql');
+    const lines = results.at(-1)!.rows.map((row) => row['QUERY PLAN'] as string);
+    expect(lines.join('\n')).toMatch(/Rung: scatter/);
+    expect(lines.join('\n')).toMatch(/GROUP BY customer_id/);
+    const nodes = await query("SELECT result FROM run_command_on_workers('SHOW enable_nestloop')");
+    expect(nodes.map((row) => row.result)).toEqual(['off', 'off', 'off']);
+    const select = statements('06-greenplum-parallel-query.sql')
+      .at(-1)!
+      .replace(/^EXPLAIN \([^)]*\)/, '');
+    const found = (await client.query(select)).rows;
+    const expected = new Map<number, { sum: number; count: number }>();
+    for (let g = 184; g <= 450; g++) {
+      const own = expected.get(g % 90) ?? { sum: 0, count: 0 };
+      expected.set(g % 90, { sum: own.sum + g, count: own.count + 1 });
+    }
+    const large = [...expected].filter(([, { sum }]) => sum > 1000);
+    expect(found).toHaveLength(large.length);
+    for (const [customer, { sum, count }] of large) {
+      expect(found).toContainEqual({
+        customer_id: customer,
+        total_sales: `${sum}.00`,
+        transaction_count: String(count),
+      });
+    }
+    await client.query('RESET ALL');
+  });
+
   test('07: there is no GTM to configure; addresses and connections have their places', async () => {
     const [, coordinator, node] = readFileSync(join(folder!, '07-xl-configuration.sql'), 'utf8').split(
       /^-- (?:配置协调节点|配置数据节点)$/m,
