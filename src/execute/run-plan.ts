@@ -24,10 +24,12 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
   if (plan.writes && !context.transaction.inBlock) await passOpenings(context.fence);
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
   if (plan.change) context.transaction.ensureBlock();
-  if (plan.rung === 'staged') await context.transaction.openSnapshotBlock(context.signal);
+  if (needsSnapshotBlock(plan, context)) await context.transaction.openSnapshotBlock(context.signal);
   await values.evaluate(earlyConstants(plan), context);
   const opened =
-    context.globalSnapshot && plan.rung !== 'staged' ? await openSnapshots(plan, values, context, output) : null;
+    context.globalSnapshot && !context.transaction.snapshotsAreTaken
+      ? await openSnapshots(plan, values, context, output)
+      : null;
   try {
     const opening = opened === null ? context : { ...context, opened };
     const tables = needsTables(plan.final);
@@ -40,6 +42,12 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     if (opened !== null) await Promise.all([...opened.values()].map((exchange) => exchange.abandon()));
     throw error;
   }
+}
+
+/** Several steps on one server, or steps on nodes and then the coordinator's own tables: all are to see one moment. */
+function needsSnapshotBlock({ rung, final, writes }: Plan, context: ExecutionContext): boolean {
+  if (rung === 'staged') return true;
+  return context.globalSnapshot && final.kind === 'combine' && final.readsHere === true && !final.utility && !writes;
 }
 
 /** Constants that need no motion's rows: one round trip for all, before anything moves. */

@@ -112,6 +112,8 @@ export type FinalStep =
       readonly utility: boolean;
       /** But DECLARE CURSOR takes them, and needs no table that a read-only transaction could not make. */
       readonly cursor?: true;
+      /** It reads tables of the coordinator too: their snapshot is to be of the same moment as the motions'. */
+      readonly readsHere?: true;
     }
   /** The same SQL on several nodes; rows are concatenated as they come; command tags' counts are added. */
   | {

@@ -215,11 +215,15 @@ function planGather(
   const gathered = gather({ model, facts, context, constants });
   return {
     ...{ rung: 'gather', reason, constants: constants.list, motions: gathered.motions },
-    final: { kind: 'combine', sql: gathered.sql, utility: isUtility },
+    final: { kind: 'combine', sql: gathered.sql, utility: isUtility, ...(readsHere(model) ? { readsHere: true } : {}) },
     writes: model.blocks.some(isChange) || locksRows(model),
     returnsRows: !isUtility && returnsRows(model),
     valueIndependent: !gathered.dependsOnParameters,
   };
+}
+
+function readsHere({ relations }: Model): boolean {
+  return relations.some(({ role }) => role === 'local' || role === 'reference');
 }
 
 function locksRows(model: Model): boolean {

@@ -121,6 +121,11 @@ export class DistributedTransaction {
     return this.#block.isolation;
   }
 
+  /** All servers have theirs, for as long as the block lasts. */
+  get snapshotsAreTaken(): boolean {
+    return this.#block.kind !== 'none' && this.#block.snapshots !== null;
+  }
+
   get explicit(): boolean {
     return this.#block.kind === 'explicit';
   }

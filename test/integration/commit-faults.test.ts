@@ -194,3 +194,22 @@ test('while one node is told late, readers of both wait and see all of it', asyn
   expect(reads).toBeGreaterThan(1);
   for (const pair of seen) expect(new Set(pair.split(',')).size).toBe(1);
 });
+
+test('a statement that combines rows of nodes with a table of the coordinator sees both at one moment', async () => {
+  const reader = await connect(herd.url);
+  await reader.query('SET pgherd.force_rung = gather');
+  // The coordinator's part of the statement, with the nodes' rows in it, comes late.
+  herd.proxies.get('coordinator')!.fateOf = ({ text }) =>
+    text.includes('v_and_l') && text.includes('unnest') ? { kind: 'delay', ms: 500 } : { kind: 'pass' };
+  const sql = 'SELECT t.v AS v_and_l, l.v AS l FROM t, l WHERE t.id = $1';
+  const reading = reader.query(sql, [ids[0]]);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  for (let turn = 0; turn < 3; turn++) {
+    value += 1;
+    expect(await commit(value, true)).toBe('committed');
+  }
+  const { rows } = await reading;
+  expect(rows[0].v_and_l).toBe(rows[0].l);
+  herd.proxies.get('coordinator')!.fateOf = () => ({ kind: 'pass' });
+  await reader.end();
+});
