@@ -111,6 +111,10 @@ export const unsupportedCodes = {
     title: 'a join that moves rows between servers, while citus.enable_repartition_joins is off',
     hint: 'SET citus.enable_repartition_joins = on, or join on the distribution columns.',
   },
+  PH043: {
+    title: 'EXECUTE DIRECT of what is not a query',
+    hint: 'Send changes and DDL to the router, which keeps all nodes in step.',
+  },
   PH042: {
     title: 'gp_segment_id where a row and what is known of it part ways',
     hint: 'Name the columns instead of * and whole rows, or ask in a subquery: SELECT … FROM (SELECT gp_segment_id, … FROM t) AS t.',

@@ -219,6 +219,7 @@ export const adminSignatures = {
   citus_relation_size: sizeOf,
   citus_total_relation_size: sizeOf,
   citus_version: { parameters: [], returns: 'text' },
+  pgxc_pool_reload: { parameters: [], returns: 'boolean' },
 } as const satisfies Record<string, AdminSignature>;
 
 export type AdminName = keyof typeof adminSignatures;

@@ -190,6 +190,10 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   citus_table_size: (tx, args) => size(tx, args, 'pg_table_size'),
   citus_relation_size: (tx, args) => size(tx, args, 'pg_relation_size'),
   citus_total_relation_size: (tx, args) => size(tx, args, 'pg_total_relation_size'),
+  pgxc_pool_reload: async (tx) => {
+    tx.changed();
+    return [['t']];
+  },
   citus_version: async () => [['pgherd, with the SQL surface of Citus 13']],
 };
 

@@ -1,6 +1,6 @@
 import type { Node, RangeVar } from '@pgsql/types';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
-import { assert } from '../core/assert.ts';
+import { assert, unreachable } from '../core/assert.ts';
 import { dialectStatementKind } from '../sql/dialect.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { nameParts, unwrap } from '../sql/walk.ts';
@@ -125,8 +125,16 @@ function dialectStatement(_: object, { statement: { dialect } }: Context): DdlKi
   switch (dialect.kind) {
     case 'alter distribution':
       return { kind: 'redistribute', wish: dialect };
+    case 'create node':
+    case 'alter node':
+    case 'drop node':
+      return { kind: 'node', statement: dialect };
+    case 'distribution':
+    case 'execute direct':
+      // The one stands beside another statement, the other is the session's.
+      return local;
     default:
-      return { kind: 'refuse', code: 'PH040', what: dialect.kind.toUpperCase() };
+      return unreachable(dialect);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { UnsupportedCode } from '../core/unsupported.ts';
-import type { Dialect, DistributionClause, QualifiedName } from '../sql/dialect.ts';
+import type { Dialect, DistributionClause, NodeStatement, QualifiedName } from '../sql/dialect.ts';
 
 /** What a utility statement needs. Closed: whoever runs one must know all kinds. */
 export type DdlAction = DdlKind & {
@@ -60,6 +60,7 @@ export type DdlKind =
     }
   /** CREATE TABLE AS with such a clause, once the table is there with its rows. */
   | { readonly kind: 'distribute created'; readonly table: QualifiedName; readonly clause: DistributionClause }
+  | { readonly kind: 'node'; readonly statement: NodeStatement }
   | { readonly kind: 'redistribute'; readonly wish: Extract<Dialect, { kind: 'alter distribution' }> }
   | { readonly kind: 'notice'; readonly message: string; readonly tag: string }
   | { readonly kind: 'refuse'; readonly code: UnsupportedCode; readonly what: string };

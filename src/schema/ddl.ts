@@ -12,6 +12,7 @@ import { distributeByClause, relationExists } from './distribute-by-clause.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { dropLoopSql } from './loop-sql.ts';
+import { changeNode } from './node-statements.ts';
 import { changeObjects } from './object-ddl.ts';
 import { createIndexOnline, dropIndexOnline } from './online-index.ts';
 import { runAll } from './owner.ts';
@@ -96,6 +97,8 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
     case 'distribute created':
       await distributeByClause(tx, action.table, action.clause);
       return 'SELECT';
+    case 'node':
+      return changeNode(tx, action.statement);
     case 'redistribute':
       return redistribute(tx, action.wish);
     default:

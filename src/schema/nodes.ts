@@ -8,7 +8,7 @@ import { admitNode } from './admit-node.ts';
 import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, storedColumns } from './distribute.ts';
-import type { HerdTransaction } from './herd.ts';
+import type { HerdTransaction, NodeAddress } from './herd.ts';
 import { makeKeyWatches } from './key-watches.ts';
 import { nodeKeysSql } from './node-index.ts';
 import { createNodeTableSql, ensureSchemaSql, nodeLinksSql } from './node-table.ts';
@@ -36,12 +36,16 @@ export async function setCoordinatorHost(tx: HerdTransaction, host: string, port
 
 /** citus_add_node(): the node gets all that tables depend on, and every reference table. Gives its id; a known node's is unchanged. */
 export async function addNode(tx: HerdTransaction, name: string, port: number): Promise<number> {
-  const address = tx.resolveAddress(name, port);
   const known = findNode(await tx.snapshot(), tx, name, port);
   if (known) return known.id;
+  return addNodeAt(tx, await freeName(tx.coordinator, name, port), tx.resolveAddress(name, port));
+}
+
+/** A node that the catalog has neither by this name nor at this address. */
+export async function addNodeAt(tx: HerdTransaction, name: string, address: NodeAddress): Promise<number> {
   const { rows } = await tx.coordinator.query(
     'INSERT INTO pgherd.node (name, host, port) VALUES ($1, $2, $3) RETURNING node_id',
-    [await freeName(tx.coordinator, name, port), address.host, String(address.port)],
+    [name, address.host, String(address.port)],
   );
   const id = Number(rows[0]![0]);
   tx.changed();
@@ -91,8 +95,11 @@ function knownNode(snapshot: CatalogSnapshot, tx: HerdTransaction, name: string,
 
 /** citus_remove_node(): refused while the node holds shards. What is left on it of ours is dropped, if it can be reached. */
 export async function removeNode(tx: HerdTransaction, name: string, port: number): Promise<void> {
+  await removeKnownNode(tx, knownNode(await tx.snapshot(), tx, name, port));
+}
+
+export async function removeKnownNode(tx: HerdTransaction, node: NodeEntry): Promise<void> {
   const snapshot = await tx.snapshot();
-  const node = knownNode(snapshot, tx, name, port);
   await checkHoldsNoShards(tx.coordinator, node, 'removed');
   if (node.active) await emptyReachableNode(tx, snapshot, node);
   await tx.coordinator.query('DELETE FROM pgherd.node WHERE node_id = $1', [String(node.id)]);

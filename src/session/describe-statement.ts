@@ -1,8 +1,10 @@
 import type { DeclareCursorStmt, ExecuteStmt } from '@pgsql/types';
+import { dialectStatementKind } from '../sql/dialect.ts';
 import { createSource, textBetween } from '../sql/source.ts';
 import type { FieldDescription } from '../wire/backend.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
+import { describeDirect } from './execute-direct.ts';
 import { resultShape } from './result-shape.ts';
 import { withSegments } from './segment-columns.ts';
 import type { SessionState } from './session-state.ts';
@@ -21,6 +23,10 @@ export async function describeStatement(
     const { name } = (statement.node as { ExecuteStmt: ExecuteStmt }).ExecuteStmt;
     const prepared = session.prepared.get(name ?? '');
     if (prepared !== undefined) return { parameterOids: [], fields: prepared.fields };
+  }
+  if (statement.kind === dialectStatementKind) {
+    if (statement.dialect?.kind !== 'execute direct') return { parameterOids: [], fields: null };
+    return { parameterOids: [], fields: await describeDirect(session, statement.dialect) };
   }
   const ofCursor = fetchedFields(session, statement);
   if (ofCursor !== null) return { parameterOids: [], fields: ofCursor };

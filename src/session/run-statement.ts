@@ -10,6 +10,7 @@ import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
 import { Unanswered } from '../plan/questions.ts';
+import { dialectStatementKind } from '../sql/dialect.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
@@ -18,6 +19,7 @@ import { runCreateTableAs } from './create-table-as.ts';
 import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
 import { withoutIgnored } from './dialect-notices.ts';
+import { runExecuteDirect } from './execute-direct.ts';
 import { runExplain } from './explain-command.ts';
 import { openForFilling, openForFunctions } from './function-calls.ts';
 import { liveRows } from './live-rows.ts';
@@ -102,6 +104,10 @@ async function carryOut(session: SessionState, asked: StatementRun, output: Clie
     case 'MergeStmt':
     case 'DeclareCursorStmt':
       return runPlanned(session, run, output);
+    case dialectStatementKind:
+      return statement.dialect?.kind === 'execute direct'
+        ? runExecuteDirect(session, statement.dialect, output)
+        : runSchemaChange(session, run, output);
     case 'CreateTableAsStmt':
       return runCreateTableAs(session, run, output);
     case 'ListenStmt':

@@ -1,3 +1,4 @@
+import type { ConnectionPool } from '../backend/pool.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
@@ -216,6 +217,8 @@ export class SessionState {
 
   #transactionHost(): TransactionHost {
     const { services, identity } = this;
+    // By the end of its transaction a node may have left the catalog.
+    const lenders = new WeakMap<ServerConnection, ConnectionPool>();
     return {
       log: services.log,
       fence: services.fence,
@@ -229,13 +232,17 @@ export class SessionState {
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {
         const pool = services.pool(site, identity, this.catalog);
+        const lent = (connection: ServerConnection) => {
+          lenders.set(connection, pool);
+          return connection;
+        };
         const free = pool.tryAcquire();
-        return free ? Promise.resolve(free) : pool.acquire(signal);
+        return free ? Promise.resolve(lent(free)) : pool.acquire(signal).then(lent);
       },
       release: (site, connection) => {
         connection.onNotification = null;
         connection.onKeyReport = null;
-        const giveBack = () => services.pool(site, identity, this.catalog).release(connection);
+        const giveBack = () => lenders.get(connection)?.release(connection);
         if (site !== 'coordinator' || !this.sequences.touched) giveBack();
         else void this.sequences.save(connection).then(giveBack);
       },

@@ -53,5 +53,8 @@ export type Dialect =
     }
   | { readonly kind: 'drop node'; readonly name: string };
 
+/** CREATE, ALTER and DROP NODE. */
+export type NodeStatement = Extract<Dialect, { kind: 'create node' | 'alter node' } | { kind: 'drop node' }>;
+
 /** The kind of the tree of a statement that is a dialect's as a whole; there is nothing in the tree. */
 export const dialectStatementKind = 'DialectStmt';

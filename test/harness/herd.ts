@@ -23,6 +23,8 @@ export interface TestHerdOptions extends HerdServersOptions {
   readonly serverTls?: RouterOptions['serverTls'];
   /** As many that share the herd. Without it: one that has it for itself. */
   readonly routers?: number;
+  /** So many of the servers, the last ones, are not told to the router. */
+  readonly spareNodes?: number;
   /** Run when the servers are up and the router is not. */
   readonly prepare?: (servers: HerdServers) => Promise<void>;
 }
@@ -43,7 +45,9 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
     const routerOptions = async (): Promise<RouterOptions> => ({
       listen: { host: '127.0.0.1', port: await drawPort() },
       coordinator: login(servers.coordinator),
-      nodes: servers.nodes.map((node) => ({ name: node.name, ...login(node) })),
+      nodes: servers.nodes
+        .slice(0, servers.nodes.length - (options.spareNodes ?? 0))
+        .map((node) => ({ name: node.name, ...login(node) })),
       auth,
       ...(options.tls ? { tls: options.tls } : {}),
       ...(options.serverTls ? { serverTls: options.serverTls } : {}),
