@@ -108,7 +108,7 @@ describe('EXECUTE DIRECT', () => {
   test('knows the coordinator by its name', async () => {
     await client.query('CREATE TABLE here (a int); INSERT INTO here VALUES (1), (2)');
     expect(await rows("EXECUTE DIRECT ON (coordinator) 'SELECT count(*) FROM here'")).toEqual([['2']]);
-    expect(await code("EXECUTE DIRECT ON (coordinator) 'SELECT count(*) FROM t'")).toMatch(/PH001/);
+    expect(await rows("EXECUTE DIRECT ON (coordinator) 'SELECT count(*) FROM t'")).toEqual([['100']]);
     expect(await rows("EXECUTE DIRECT ON (worker1) 'SHOW server_version_num'")).toHaveLength(1);
   });
 
