@@ -103,10 +103,6 @@ export const unsupportedCodes = {
     title: 'a clause or statement of Greenplum or Postgres-XL that has no counterpart here',
     hint: 'docs/sql.md says which are taken, and how.',
   },
-  PH041: {
-    title: 'a unique or exclusion key, or a foreign key that a table spread at random can not have',
-    hint: 'Distribute the table by a column: ALTER TABLE … SET DISTRIBUTED BY (…).',
-  },
   PH045: {
     title: 'a join that moves rows between servers, while citus.enable_repartition_joins is off',
     hint: 'SET citus.enable_repartition_joins = on, or join on the distribution columns.',
