@@ -2,7 +2,7 @@ import type pg from 'pg';
 import type { Statement } from './units.ts';
 
 /** What `pgherd.force_rung` knows. A query that can't take the rung takes a lower one, with the same answer. */
-export const forcedRungs = ['gather'] as const;
+export const forcedRungs = ['gather', 'broadcast', 'redistribute'] as const;
 
 /** null: the planner chooses. */
 export type ForcedRung = (typeof forcedRungs)[number] | null;
