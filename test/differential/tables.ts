@@ -147,8 +147,9 @@ function createTable(table: TableDefinition): string {
   return `CREATE TABLE ${table.name} (${[...columns, ...table.constraints].join(', ')})`;
 }
 
+/** Fewer shards than the default: several on each node, and statements that are quickly planned there. */
 export function distributeStatements(): string[] {
-  return tables.flatMap((table) => distributeStatement(table));
+  return ['SET pgherd.shard_count = 7', ...tables.flatMap((table) => distributeStatement(table))];
 }
 
 function distributeStatement({ name, distribution }: TableDefinition): string[] {

@@ -61,7 +61,12 @@ export function createUnit(
   const [only] = items;
   if (items.length === 1 && only?.kind === 'query' && only.name) return queryUnit(only, sides, leaves, facts, needed);
   const isLeaf = items.length === 1 && only?.kind === 'relation';
-  const outputs = needed.map((bound, i) => ({ name: isLeaf ? bound.column : `c${i}`, bound }));
+  const kept = isLeaf ? null : columnsOfUsing(items, block);
+  const outputs = needed.map((bound, i) => ({
+    name: kept === null || kept.has(bound.column) ? bound.column : `pgherd_c${i}`,
+    bound,
+  }));
+  if (new Set(namesOf(outputs)).size < outputs.length) return { reason: 'USING with rows that are brought together' };
   const filters = isLeaf ? relationFilters(only, question) : [...done, ...impliedEqualities(items, question)];
   const query = selectOf({
     targetList: targetsOf(outputs),
@@ -69,6 +74,12 @@ export function createUnit(
     ...whereOf(filters),
   });
   return { sides, leaves, query, outputs, names: namesOf(outputs), alias: isLeaf ? only.name : null, done };
+}
+
+/** Names that joins around the items know their columns by. */
+function columnsOfUsing(items: readonly FromItem[], block: SelectBlock): ReadonlySet<string> {
+  const inside = new Set(joinsOf(items));
+  return new Set(joinsOf(block.from).flatMap((join) => (inside.has(join) ? [] : join.using)));
 }
 
 function queryUnit(
