@@ -1,3 +1,5 @@
+import { dialectViewBodies } from './dialect-views.ts';
+
 /**
  * The catalog under the names and columns that users of Citus know. What only the nodes can tell (sizes) comes from
  * `pgherd.live_shard_size`: the router expands these views and puts the rows in its place; read past the router, it raises.
@@ -159,4 +161,6 @@ JOIN pg_catalog.pg_class c ON c.oid = t.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}
 JOIN (${nodesSql}) e ON e.node_id = s.node_id
 LEFT JOIN pgherd.${liveShardSizeName} l ON l.shardid = s.shard_id AND l.nodeid = s.node_id`,
+
+  ...dialectViewBodies(userTablesSql),
 };
