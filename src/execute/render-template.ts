@@ -29,10 +29,14 @@ export function withOwnRows(values: TemplateValues, rows: (firstPlaceholder: num
   };
 }
 
-/** Writes a template as SQL with placeholders of its own numbering. The same parameter used twice is one placeholder. */
+/**
+ * Writes a template as SQL with placeholders of its own numbering. The same parameter used twice is one placeholder, and so are the rows of a
+ * motion: PostgreSQL knows expressions over them as alike.
+ */
 export function renderTemplate(template: SqlTemplate, values: TemplateValues, site?: Site): RenderedSql {
   const bound: BoundValue[] = [];
   const placeholders = new Map<number, number>();
+  const motions = new Map<number, string>();
   let sql = '';
   for (const part of template) {
     if (typeof part === 'string') sql += part;
@@ -48,9 +52,14 @@ export function renderTemplate(template: SqlTemplate, values: TemplateValues, si
       sql += `$${placeholder}`;
     } else if ('constant' in part) sql += constantLiteral(values, part.constant);
     else if ('motion' in part) {
-      const item = values.motion(part.motion, bound.length + 1, site);
-      bound.push(...item.values);
-      sql += item.sql;
+      let rows = motions.get(part.motion);
+      if (rows === undefined) {
+        const item = values.motion(part.motion, bound.length + 1, site);
+        bound.push(...item.values);
+        rows = item.sql;
+        motions.set(part.motion, rows);
+      }
+      sql += rows;
     } else if ('site' in part) {
       assert(typeof site === 'number', 'a template that asks for its node runs on a node');
       sql += String(site);

@@ -1,7 +1,8 @@
 import type { ColumnRef, Node, SelectStmt, SubLink } from '@pgsql/types';
 import { columnRef, nameParts, walk } from '../../sql/walk.ts';
+import type { PlanContext } from '../context.ts';
 import { conjuncts, type Fact } from '../facts.ts';
-import { isAggregate } from '../functions.ts';
+import { candidates, isAggregate } from '../functions.ts';
 import { type Block, isInside, type LeafItem, leavesOf, type SelectBlock } from '../model.ts';
 import { type Bound, bind } from '../resolve.ts';
 import { allBlocks, isUncorrelated } from '../sublink.ts';
@@ -23,7 +24,7 @@ export function decorrelate(
   const { tree, staging } = question;
   const parts = correlationOf(block, question);
   const value = aggregatedValue(block, question);
-  if (link.subLinkType !== 'EXPR_SUBLINK' || !parts || !value) return null;
+  if (link.subLinkType !== 'EXPR_SUBLINK' || !parts || !value || !isBeforeGrouping(link, owner, question)) return null;
   const outerLeaves = new Set<LeafItem>(parts.keys.map(({ outer }) => outer.item));
   if (![...outerLeaves].every((leaf) => leavesIn(owner.from).includes(leaf))) return null;
   const alias = staging.newName();
@@ -60,6 +61,20 @@ export function decorrelate(
   const join: Node = { JoinExpr: { jointype: 'JOIN_LEFT', larg: beside, rarg: item, quals } };
   const select: SelectStmt = { ...owner.node, fromClause: fromClause.map((node) => (node === beside ? join : node)) };
   return { tree: changeTree(tree, { nodes, queries: new Map([[owner.node, select]]) }) };
+}
+
+/** The value stands where columns that are not grouped by may stand. */
+function isBeforeGrouping(link: SubLink, owner: SelectBlock, { context }: StageQuestion): boolean {
+  const { groupClause, havingClause, whereClause } = owner.node;
+  const aggregates = owner.functions.filter((call) => isAggregate(call, context));
+  if (!groupClause && !havingClause && aggregates.length === 0) return true;
+  const places = [...(whereClause ? [whereClause] : []), ...aggregates.map((call): Node => ({ FuncCall: call }))];
+  let found = false;
+  walk(places, (_, fields: object) => {
+    found ||= fields === link;
+    return true;
+  });
+  return found;
 }
 
 interface Correlation {
@@ -140,10 +155,32 @@ function aggregatedValue(block: SelectBlock, { context }: StageQuestion): Aggreg
   const [item] = targetList;
   const expression = item && 'ResTarget' in item ? item.ResTarget.val : undefined;
   if (!expression || targetList.length > 1) return null;
-  const isCall = (node: Node) => 'FuncCall' in node && isAggregate(node.FuncCall, context);
-  const isCount = (node: Node) => 'FuncCall' in node && nameParts(node.FuncCall.funcname).at(-1) === 'count';
-  if (isCall(expression)) return { expression, whenEmpty: isCount(expression) ? zero : null };
-  return isStrictOver(expression, (node) => isCall(node) && !isCount(node)) ? { expression, whenEmpty: null } : null;
+  const isNull = (node: Node) => isNullOverNothing(node, context);
+  if (isBuiltIn(expression, context) && functionName(expression) === 'count') return { expression, whenEmpty: zero };
+  return isStrictOver(expression, isNull) ? { expression, whenEmpty: null } : null;
+}
+
+/** Not so regr_count() and the ranks of hypothetical rows; and others' aggregates may begin with a value. */
+function isNullOverNothing(node: Node, context: PlanContext): boolean {
+  return isBuiltIn(node, context) && nullOverNothing.has(functionName(node));
+}
+
+const nullOverNothing = new Set([
+  ...['sum', 'avg', 'min', 'max', 'any_value', 'bool_and', 'bool_or', 'every', 'bit_and', 'bit_or', 'bit_xor'],
+  ...['stddev', 'stddev_pop', 'stddev_samp', 'variance', 'var_pop', 'var_samp', 'corr', 'covar_pop', 'covar_samp'],
+  ...['array_agg', 'string_agg', 'json_agg', 'jsonb_agg', 'percentile_cont', 'percentile_disc', 'mode'],
+]);
+
+/** An aggregate of PostgreSQL's own that no other one hides. */
+function isBuiltIn(node: Node, context: PlanContext): boolean {
+  if (!('FuncCall' in node) || !isAggregate(node.FuncCall, context)) return false;
+  const names = nameParts(node.FuncCall.funcname);
+  const overloads = candidates(names.at(-1) ?? '', names.length > 1 ? (names.at(-2) ?? null) : null, context);
+  return overloads.length > 0 && overloads.every(({ schema }) => schema === 'pg_catalog');
+}
+
+function functionName(node: Node): string {
+  return 'FuncCall' in node ? (nameParts(node.FuncCall.funcname).at(-1) ?? '') : '';
 }
 
 const zero: Node = {

@@ -63,10 +63,17 @@ export function stageQuery(
     const sql = request.shared ? ['SELECT * FROM (', ...source.sql, ') AS pgherd_s OFFSET 0'] : source.sql;
     return { relation: staging.addQuery(sql, columns, names, rows), names };
   }
-  const motion = motionOf(source, columns, label, targetOf(destination, columns, names, staging.context), once);
+  const alike = once === true && columns.every(({ typeOid }) => identicalTypes.has(typeOid));
+  const motion = motionOf(source, columns, label, targetOf(destination, columns, names, staging.context), alike);
   const distribution = distributionOf(destination, columns, names, staging.context);
   return { relation: staging.addRelation(motion, names, distribution, rows), names };
 }
+
+/**
+ * Types whose equal values can't be told apart: bool, bytea, "char", name, int8, int2, int4, text, oid, varchar, date, time, timestamp,
+ * timestamptz, uuid. Not so numeric (1.0 = 1.00); and json has no equality at all.
+ */
+const identicalTypes = new Set([16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950]);
 
 /** The one value of a query that yields one row, as a parameter of the steps after it. */
 export function stageValue(

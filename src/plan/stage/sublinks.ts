@@ -1,4 +1,5 @@
 import type { Node, SubLink } from '@pgsql/types';
+import { fingerprint } from '../../sql/walk.ts';
 import { isAligned } from '../alignment.ts';
 import { conjuncts } from '../facts.ts';
 import { isAggregate } from '../functions.ts';
@@ -48,6 +49,7 @@ function stageOne(child: SublinkChild, link: SubLink, owner: Block, question: St
   const { block } = child;
   const { tree, staging, planQuery } = question;
   if (block.kind !== 'select' && block.kind !== 'set operation') return { reason: 'an odd subquery' };
+  if (hasTwin(link, owner)) return { reason: 'a subquery that is grouped or sorted by' };
   const query: Node = { SelectStmt: block.node };
   if (!isUncorrelated(block)) return stageCorrelated(child, link, owner, question);
   if (link.subLinkType === 'EXPR_SUBLINK' && yieldsOneRow(block, question)) {
@@ -69,6 +71,16 @@ function stageOne(child: SublinkChild, link: SubLink, owner: Block, question: St
   if ('reason' in staged) return staged;
   const subselect = selectStaged(staged, staging.newName());
   return { tree: changeTree(tree, { nodes: new Map([[link, { SubLink: { ...link, subselect } }]]) }) };
+}
+
+/** GROUP BY and DISTINCT know the select list's expressions by their being alike. */
+function hasTwin(link: SubLink, owner: Block): boolean {
+  if (owner.kind !== 'select' || !(owner.node.groupClause ?? owner.node.distinctClause)) return false;
+  const own = fingerprint({ SubLink: link });
+  return owner.children.some(
+    (child) =>
+      child.via === 'sublink' && child.link && child.link !== link && fingerprint({ SubLink: child.link }) === own,
+  );
 }
 
 function onNodes({ model, facts, context }: StageQuestion): boolean {
