@@ -27,7 +27,13 @@ export type ForeignKeyAction = 'a' | 'r' | 'c' | 'n' | 'd';
 /** One side of a foreign key, as far as it matters where its rows are. */
 export type KeySide =
   | { readonly kind: 'local' | 'reference' }
-  | { readonly kind: 'distributed'; readonly groupId: number; readonly key: readonly number[] };
+  | {
+      readonly kind: 'distributed';
+      readonly groupId: number;
+      /** All rows are in one shard. */
+      readonly oneShard: boolean;
+      readonly key: readonly number[];
+    };
 
 export interface KeyTie {
   readonly child: KeySide;
@@ -38,24 +44,31 @@ export interface KeyTie {
   readonly onUpdate: string;
   readonly onDelete: string;
   readonly setColumns: readonly number[];
+  readonly validated: boolean;
 }
 
 export function sideOf(table: DistributedTable | null | undefined): KeySide {
   const distribution = table?.distribution;
   if (!distribution) return { kind: 'local' };
   if (distribution.kind === 'reference') return { kind: 'reference' };
-  return { kind: 'distributed', groupId: distribution.group.id, key: distribution.keys.map(({ attnum }) => attnum) };
+  const { group, keys } = distribution;
+  const key = keys.map(({ attnum }) => attnum);
+  return { kind: 'distributed', groupId: group.id, oneShard: group.shards.length === 1, key };
 }
 
 /**
  * Whether PostgreSQL keeps it by itself: what a row references is always on the same server, and no action changes where a
- * row belongs.
+ * row belongs. (Partitioned tables have no NOT VALID foreign keys before PostgreSQL 18.)
  */
 export function isKeptByServers(tie: KeyTie): boolean {
-  const { child, parent } = tie;
+  const { child, parent, validated } = tie;
+  if (child.kind === 'distributed' && !validated) return false;
   if (parent.kind === 'reference') return child.kind !== 'distributed' || !movesRows(tie, child.key);
   if (child.kind !== 'distributed') return child.kind === 'local' && parent.kind === 'local';
   if (parent.kind !== 'distributed' || parent.groupId !== child.groupId) return false;
+  if (child.oneShard && parent.oneShard) return true;
+  // A table that is spread at random has no distribution column.
+  if (child.key.length === 0 || child.key.length !== parent.key.length) return false;
   const tied = child.key.every((attnum, i) => {
     const at = tie.childColumns.indexOf(attnum);
     return at >= 0 && tie.parentColumns[at] === parent.key[i];

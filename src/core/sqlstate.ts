@@ -17,6 +17,7 @@ export const conditions = {
   characterNotInRepertoire: '22021',
   integrityConstraintViolation: '23000',
   notNullViolation: '23502',
+  restrictViolation: '23001',
   foreignKeyViolation: '23503',
   uniqueViolation: '23505',
   checkViolation: '23514',

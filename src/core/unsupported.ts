@@ -127,6 +127,19 @@ export const unsupportedCodes = {
     title: 'a configuration key whose feature does not exist yet',
     hint: 'Take the key out of the configuration.',
   },
+  PH055: {
+    title:
+      'a foreign key from a table on the coordinator to a distributed table, where the router is no superuser there',
+    hint: "PostgreSQL's own check of it can't be switched off. Distribute the referencing table too.",
+  },
+  PH056: {
+    title: 'validating a foreign key of a table on the coordinator that references a distributed table',
+    hint: 'Drop the constraint and add it again without NOT VALID.',
+  },
+  PH057: {
+    title: 'row security on a table with a foreign key that the router keeps',
+    hint: 'Co-locate the tables on the key, or make the referenced table a reference table.',
+  },
 } as const satisfies Record<string, { title: string; hint: string }>;
 
 export type UnsupportedCode = keyof typeof unsupportedCodes;

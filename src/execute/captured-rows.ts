@@ -2,7 +2,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import { pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { SqlTemplate } from '../plan/plan.ts';
-import { decodeRowDescription, type FieldDescription } from '../wire/backend.ts';
+import { decodeDataRow, decodeRowDescription, type FieldDescription } from '../wire/backend.ts';
 import { encodeDescribe, encodeParse, syncMessage } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import type { ClientOutput } from './client-output.ts';
@@ -46,6 +46,23 @@ export class CapturedRows implements ClientOutput {
   copyIn(): void {
     throw pgError('internalError', 'a change asked for COPY data');
   }
+}
+
+/** An output that keeps all rows as text, for the router's own use. What servers say besides is not for the client. */
+export function collectDataRows(): ClientOutput & { readonly values: (string | null)[][] } {
+  const values: (string | null)[][] = [];
+  return {
+    ...{ wantsDescription: false, resultFormats: [0], values },
+    row: (frame) => values.push(decodeDataRow(frame).map((value) => value?.toString() ?? null)),
+    describe() {},
+    complete() {},
+    pass() {},
+    attach() {},
+    detach() {},
+    copyIn() {
+      throw pgError('internalError', 'a statement of the router asked for COPY data');
+    },
+  };
 }
 
 /** The columns that a statement gives, as the coordinator describes them: nothing is planned, so shell tables stay silent. */

@@ -1,8 +1,10 @@
+import { collectResult } from '../backend/collect-result.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep, MotionColumn, SqlTemplate } from '../plan/plan.ts';
+import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { decodeCommandComplete } from '../wire/backend.ts';
 import { encodeParse, syncMessage } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
@@ -34,7 +36,7 @@ export async function changeRows(
   transaction.ensureBlock();
   const coordinator = await transaction.join('coordinator', signal);
   await checkStatement(coordinator, step.checked, values);
-  if (step.move !== null) await refuseReferenced(coordinator, step);
+  if (step.move !== null) await refuseReferenced(coordinator, step, context);
   const yielded = (index: number) => step.columns[index]!.name;
   const columns = await typedColumns(coordinator, step.rows, step.columns, yielded, values);
   const query = travellingRows(step.rows, step.address, columns, yielded, values);
@@ -69,12 +71,16 @@ export async function checkStatement(
 }
 
 /** Moving a row is a DELETE and an INSERT, for which foreign keys have other actions than for an UPDATE. */
-async function refuseReferenced(coordinator: ServerConnection, { table }: ChangeRows): Promise<void> {
+async function refuseReferenced(
+  coordinator: ServerConnection,
+  { table }: ChangeRows,
+  { snapshot }: ExecutionContext,
+): Promise<void> {
   const { rows } = await coordinator.query(
-    `SELECT conname FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = ${table.oid} LIMIT 1`,
+    `SELECT oid, conname FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = ${table.oid}`,
   );
-  const [found] = rows;
-  if (found) throw unsupported('PH006', `moving rows of ${table.name}, which foreign key ${found[0]} references`);
+  const found = rows.find(([oid]) => !snapshot.foreignKeys.has(Number(oid)));
+  if (found) throw unsupported('PH006', `moving rows of ${table.name}, which foreign key ${found[1]} references`);
 }
 
 async function changeAllCopies(work: Work, found: AnswerSource): Promise<number> {
@@ -102,6 +108,7 @@ async function changeOnNodes(work: Work, found: AnswerSource): Promise<number> {
   await forEachBatch(found, batchBytes, async (rows) => {
     batches += 1;
     const shares = await sharesOf(work, rows);
+    if (step.move !== null) await onEach(shares, (share) => noteMoved(work, share));
     await onEach(shares, (share) => deleteMoved(work, share));
     const counts = await onEach(shares, (share) => changeShare(work, share));
     counted += counts.reduce((sum, count) => sum + count, 0);
@@ -157,6 +164,41 @@ function nodeIn(row: Buffer): NodeId {
 
 function onEach<T>(shares: readonly Share[], act: (share: Share) => Promise<T>): Promise<T[]> {
   return settled(shares.map(act));
+}
+
+/** To PostgreSQL a row that leaves its shard is deleted, and foreign keys that the router keeps must hear what became of it. */
+async function noteMoved(work: Work, { node, kept, leaving }: Share): Promise<void> {
+  const { step, context } = work;
+  const { table, move } = step;
+  const referencing = [...context.snapshot.foreignKeys.values()].filter(({ parent }) => parent === table.oid);
+  const rows = [...kept, ...leaving];
+  if (move === null || referencing.length === 0 || rows.length === 0) return;
+  const alias = quoteIdentifier(step.alias);
+  const stored = move.stored.map(({ name }) => name);
+  const texts = (of: (name: string) => string) =>
+    referencing.flatMap(({ parentColumns }) => parentColumns.map((name) => `${of(name)}::text`)).join(', ');
+  const list = [
+    texts((name) => `${alias}.${quoteIdentifier(name)}`),
+    texts((name) =>
+      stored.includes(name) ? `pgherd_r.pgherd_s${stored.indexOf(name)}` : `${alias}.${quoteIdentifier(name)}`,
+    ),
+  ];
+  const sql: SqlTemplate = [
+    `SELECT ${list.join(', ')} FROM ${quoteQualified(table.schema, table.name)} AS ${alias}, `,
+    { motion: -1 },
+    ` WHERE ${alias}.tableoid = pgherd_r.pgherd_leaf AND ${alias}.ctid = pgherd_r.pgherd_ctid`,
+  ];
+  const connection = await context.transaction.join(node, context.signal);
+  const found = await collectResult(connection, encodeRendered(renderRows(sql, rows, work), [], false));
+  for (const values of found.rows) {
+    let at = 0;
+    for (const { oid, parentColumns } of referencing) {
+      const [from, to] = [at, at + parentColumns.length];
+      const half = values.length / 2;
+      context.keys.noteMoved(oid, values.slice(from, to), values.slice(half + from, half + to));
+      at = to;
+    }
+  }
 }
 
 async function deleteMoved(work: Work, { node, leaving }: Share): Promise<void> {

@@ -16,8 +16,11 @@ export interface ExecutionContext {
   readonly parameters: readonly BoundValue[];
   /** The client prepared the statement, so it will come again: it stays prepared on the servers too. */
   readonly prepared: boolean;
-  /** The coordinator beside the session's transaction, with the session's role and settings: values are read under them. */
-  control(): SqlRunner;
+  /**
+   * A server, the coordinator unless said otherwise, beside the session's transaction, with the session's role and settings: values are read
+   * under them.
+   */
+  control(site?: Site): SqlRunner;
   /** Rows of a live relation of schema pgherd (`live_shard_size`), as text. */
   liveRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
   readonly fence: Fence;

@@ -6,7 +6,7 @@ import { type ColumnChanges, columnsToFill } from './column-changes.ts';
 import { describeTables } from './describe-table.ts';
 import { placingColumns } from './distribution-key.ts';
 import { fillColumns } from './fill-columns.ts';
-import { checkForeignKeys } from './foreign-key-rules.ts';
+import { withServersKeys } from './foreign-key-rules.ts';
 import { hiddenTables } from './global-index.ts';
 import { dropGlobalIndexes, followGlobalIndexes, makeGlobalIndexes } from './global-index-changes.ts';
 import { restoreGuards } from './guard.ts';
@@ -75,7 +75,12 @@ export async function changeTables(
     if (same(was, shape)) continue;
     const table = all.find((candidate) => candidate.oid === shape.oid)!;
     checkStillFits(table, was, shape, snapshot);
-    changes.push({ table, before: was, after: shape, schema: await schemaOf(tx.coordinator, shape) });
+    changes.push({
+      table,
+      before: withServersKeys(was, snapshot),
+      after: withServersKeys(shape, snapshot),
+      schema: await schemaOf(tx.coordinator, shape),
+    });
   }
   tx.changed();
   if (changes.length > 0) await followOnNodes(tx, snapshot, changes, columns);
@@ -84,7 +89,7 @@ export async function changeTables(
     tx.coordinator,
     after.map((shape) => ({ table: shape, kind: kindOf(shape.oid) })),
   );
-  await arrangeKeyWatches(tx);
+  await arrangeKeyWatches(tx, { checksRows: true });
   return result;
 }
 
@@ -99,12 +104,8 @@ function checkStillFits(
   snapshot: CatalogSnapshot,
 ): void {
   const { distribution } = table;
-  const foreignKeys = (shape: TableShape) =>
-    JSON.stringify(shape.constraints.filter((constraint) => constraint.type === 'f'));
-  const newKeys = foreignKeys(before) !== foreignKeys(after);
   if (distribution.kind === 'reference') {
     checkOrdinary(after);
-    if (newKeys) checkForeignKeys({ shape: after, distribution: null }, snapshot);
     checkPolicies({ shape: after, distribution: null }, snapshot);
     return;
   }
@@ -113,9 +114,7 @@ function checkStillFits(
   if (after.schema.startsWith('pgherd_')) return;
   // An index that is being built, or could not be, stands in nobody's way.
   checkDistributable({ ...after, indexes: after.indexes.filter((index) => index.valid) }, placingColumns(distribution));
-  const secured = { shape: after, distribution: { key, groupId: distribution.group.id } };
-  if (newKeys) checkForeignKeys(secured, snapshot);
-  checkPolicies(secured, snapshot);
+  checkPolicies({ shape: after, distribution: { key, groupId: distribution.group.id } }, snapshot);
 }
 
 function checkKeyColumn(attnum: number, before: TableShape, after: TableShape): void {

@@ -13,6 +13,7 @@ import {
   createRule,
   createTable,
   createTableAs,
+  namesDistributed,
   onRelation,
   setSchema,
 } from './classify-table-ddl.ts';
@@ -41,7 +42,8 @@ export function classifyDdl(
   const { kind, fields } = unwrap(statement.node);
   const context = { statement, snapshot, searchPath, temporaryNames };
   const rule = rules[kind];
-  const found = rule ? rule(fields as never, context) : local;
+  const ruled = rule ? rule(fields as never, context) : local;
+  const found = ruled.kind === 'local' && touchesKeys(kind, fields, context) ? localKeys(context) : ruled;
   const outside =
     found.kind === 'maintenance'
       ? needsNoTransaction(kind, fields)
@@ -49,6 +51,18 @@ export function classifyDdl(
         found.kind === 'create index online' ||
         found.kind === 'drop index online';
   return { ...found, changesCatalog: rule !== undefined && found.kind !== 'refuse', outsideTransaction: outside };
+}
+
+const shaping: ReadonlySet<string> = new Set(['AlterTableStmt', 'RenameStmt', 'DropStmt', 'AlterObjectSchemaStmt']);
+
+/** A statement over the coordinator's own tables that makes, changes or drops foreign keys to or from distributed ones. */
+function touchesKeys(kind: string, fields: object, context: Context): boolean {
+  if (kind === 'CreateStmt') return namesDistributed(fields, context);
+  return shaping.has(kind) && context.snapshot.foreignKeys.size > 0;
+}
+
+function localKeys({ statement: { text } }: Context): DdlKind {
+  return { kind: 'local keys', text, checksKeys: false };
 }
 
 type Rule = (fields: never, context: Context) => DdlKind;

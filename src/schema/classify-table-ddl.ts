@@ -88,17 +88,13 @@ export function alterTable(fields: AlterTable, context: Context): DdlKind {
     'AlterTableCmd' in command ? [command.AlterTableCmd] : [],
   );
   const named = mentionedTables(fields.cmds, context);
-  if (!isDistributed(table)) return alterLocal(table, named, commands);
+  if (!isDistributed(table)) return alterLocal(fields, context, named, commands);
   const refused = commands.find((command) => refusedCommands.has(command.subtype ?? ''));
   if (refused)
     return { kind: 'refuse', code: 'PH031', what: `${refused.subtype!.slice(3)} on distributed table "${table.name}"` };
   const foreign = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
-  if (foreign && table.distributed?.distribution.kind === 'reference') {
-    return {
-      kind: 'refuse',
-      code: 'PH010',
-      what: `a foreign key of reference table "${table.name}" to "${foreign.name}"`,
-    };
+  if (foreign && table.distributed?.distribution.kind === 'reference' && addsKeys(commands)) {
+    return changesTables(context, [table.oid], { shellAccess: true, text: withoutCheck(fields), checksKeys: true });
   }
   const cascades = commands.some((command) => command.behavior === 'DROP_CASCADE');
   return changesTables(context, cascades ? everyTable(context) : [table.oid], {
@@ -129,6 +125,11 @@ const refusedCommands: ReadonlySet<string> = new Set([
   'AT_AddOf',
 ]);
 
+/** CREATE TABLE … REFERENCES a distributed table. */
+export function namesDistributed({ tableElts }: { tableElts?: Node[] }, context: Context): boolean {
+  return mentionedTables(tableElts, context).some((entry) => entry.distributed?.distribution.kind === 'distributed');
+}
+
 function mentionedTables(value: unknown, context: Context): RelationEntry[] {
   const found: RelationEntry[] = [];
   walk(value, (kind, fields: { pktable?: RangeVar; name?: RangeVar } & RangeVar) => {
@@ -140,21 +141,48 @@ function mentionedTables(value: unknown, context: Context): RelationEntry[] {
   return found;
 }
 
+type AlterCommand = { readonly subtype?: string; readonly name?: string; readonly def?: Node };
+
+function isKept({ relation }: AlterTable, name: string | undefined, context: Context): boolean {
+  const table = relationOf(context, relation);
+  return [...context.snapshot.foreignKeys.values()].some((key) => key.child === table?.oid && key.name === name);
+}
+
 function alterLocal(
-  table: RelationEntry | null,
+  fields: AlterTable,
+  context: Context,
   named: readonly RelationEntry[],
-  commands: readonly { subtype?: string; def?: Node }[],
+  commands: readonly AlterCommand[],
 ): DdlKind {
   const attached = commands.some((command) => refusedCommands.has(command.subtype ?? ''));
   if (attached && named.length > 0)
     return { kind: 'refuse', code: 'PH031', what: `"${named[0]!.name}" as a partition` };
-  const target = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
-  const waits = commands.every(
-    (command) => !command.def || !('Constraint' in command.def) || command.def.Constraint.skip_validation,
+  const validated = commands.find(
+    (command) => command.subtype === 'AT_ValidateConstraint' && isKept(fields, command.name, context),
   );
-  if (!target || waits) return local;
-  const what = `a foreign key of local table "${table?.name ?? ''}" to distributed table "${target.name}"`;
-  return { kind: 'refuse', code: 'PH010', what };
+  if (validated) return { kind: 'refuse', code: 'PH056', what: `VALIDATE CONSTRAINT "${validated.name}"` };
+  const target = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
+  if (target && addsKeys(commands)) return { kind: 'local keys', text: withoutCheck(fields), checksKeys: true };
+  return target ? { kind: 'local keys', text: context.statement.text, checksKeys: false } : local;
+}
+
+/** Foreign keys that PostgreSQL would check against the rows it has. */
+function addsKeys(commands: readonly AlterCommand[]): boolean {
+  return commands.some(
+    ({ def }) =>
+      def && 'Constraint' in def && def.Constraint.contype === 'CONSTR_FOREIGN' && !def.Constraint.skip_validation,
+  );
+}
+
+/** ALTER TABLE whose new foreign keys are NOT VALID. */
+function withoutCheck(fields: AlterTable): string {
+  const cmds = (fields.cmds ?? []).map((node) => {
+    const def = 'AlterTableCmd' in node ? node.AlterTableCmd.def : undefined;
+    if (!def || !('AlterTableCmd' in node) || !addsKeys([{ def }]) || !('Constraint' in def)) return node;
+    const { initially_valid: _, ...constraint } = def.Constraint;
+    return { AlterTableCmd: { ...node.AlterTableCmd, def: { Constraint: { ...constraint, skip_validation: true } } } };
+  });
+  return deparseChecked({ AlterTableStmt: { ...fields, cmds } } as unknown as Node);
 }
 
 interface CreateIndex {

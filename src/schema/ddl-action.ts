@@ -20,7 +20,11 @@ export type DdlKind =
       readonly text: string | null;
       /** Shells whose foreign tables stand in the statement's way: they are made anew after it. */
       readonly withoutLoop: readonly number[];
+      /** New foreign keys are made NOT VALID, and checked by the router. */
+      readonly checksKeys: boolean;
     }
+  /** A table of the coordinator's own, whose foreign keys the router keeps; `text` makes new ones NOT VALID if `checksKeys`. */
+  | { readonly kind: 'local keys'; readonly text: string; readonly checksKeys: boolean }
   /** Makes, changes or drops what tables on nodes may use: runs on the coordinator and, as written, on every node. */
   | {
       readonly kind: 'objects';

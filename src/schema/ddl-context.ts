@@ -33,6 +33,7 @@ export interface TablesOptions {
   readonly shellAccess?: boolean;
   readonly text?: string | null;
   readonly withoutLoop?: readonly number[];
+  readonly checksKeys?: boolean;
 }
 
 export function changesTables(context: Context, scope: readonly number[], options: TablesOptions = {}): DdlKind {
@@ -44,6 +45,7 @@ export function changesTables(context: Context, scope: readonly number[], option
     shellAccess: shellAccess && options.shellAccess !== false,
     text: options.text ?? null,
     withoutLoop: options.withoutLoop ?? [],
+    checksKeys: options.checksKeys === true,
   };
 }
 

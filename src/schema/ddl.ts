@@ -11,6 +11,8 @@ import { notice } from './distribute.ts';
 import { distributeByClause, relationExists } from './distribute-by-clause.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
+import { withUncheckedKeys } from './kept-foreign-keys.ts';
+import { arrangeKeyWatches } from './key-watches.ts';
 import { dropLoopSql } from './loop-sql.ts';
 import { changeNode } from './node-statements.ts';
 import { changeObjects } from './object-ddl.ts';
@@ -43,13 +45,14 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       notice(tx, action.message);
       return action.tag;
     case 'tables': {
-      if (action.text !== null) {
+      if (action.text !== null && !action.checksKeys) {
         notice(tx, 'the index is built in one transaction: writes to the table wait until it is done');
       }
       const sql = action.text ?? text;
       const execute = async () => {
         await runAll(tx.coordinator, action.withoutLoop.flatMap(dropLoopSql));
-        return tx.coordinator.query(sql);
+        const query = () => tx.coordinator.query(sql);
+        return action.checksKeys ? withUncheckedKeys(tx, query) : query();
       };
       const result = await changeTables(tx, snapshot, {
         scope: action.scope,
@@ -64,6 +67,15 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
     case 'drop index online':
       await dropIndexOnline(tx, snapshot, { ...action, text });
       return 'DROP INDEX';
+    case 'local keys': {
+      const execute = () => tx.coordinator.query(action.text);
+      const { tag } = await withShellAccess(tx.coordinator, () =>
+        action.checksKeys ? withUncheckedKeys(tx, execute) : execute(),
+      );
+      tx.changed();
+      await arrangeKeyWatches(tx, { checksRows: true });
+      return tag;
+    }
     case 'objects': {
       const { nodeText, nodeFunction, scope } = action;
       return (await changeObjects(tx, snapshot, { scope, run, nodeText, nodeFunction })).tag;

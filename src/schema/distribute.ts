@@ -13,10 +13,9 @@ import { quoteIdentifier } from '../sql/quote.ts';
 import { hashBounds, joinGroup, sameBounds, shardNodes } from './colocation.ts';
 import { describeTables, withPinnedSettings } from './describe-table.ts';
 import { type DistributionKey, readDistributionKey } from './distribution-key.ts';
-import { checkForeignKeys } from './foreign-key-rules.ts';
 import { loosenIncomingKeys, validateForeignKeys } from './foreign-keys.ts';
 import { createGlobalIndex, hiddenColumns, hiddenRowsSql } from './global-index.ts';
-import { guardShellSql } from './guard.ts';
+import { guardShellSql, withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { arrangeKeyWatches } from './key-watches.ts';
 import { ownerOf } from './owner.ts';
@@ -59,9 +58,7 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
     colocateWith: target,
     nodes: args.nodes ?? null,
   });
-  const distribution = { key: key.attnums, groupId };
-  checkForeignKeys({ shape, distribution }, snapshot);
-  checkPolicies({ shape, distribution }, snapshot);
+  checkPolicies({ shape, distribution: { key: key.attnums, groupId } }, snapshot);
   await recordTable(tx.coordinator, { oid, method: args.method, key: key.attnums, groupId });
   tx.changed();
   const shardCount = args.method === 'hash' ? bounds.length : 0;
@@ -84,9 +81,10 @@ async function distributeRows(
   for (const globalKey of global) await createGlobalIndex(tx, owner, globalKey);
   const snapshot = await tx.snapshot();
   await placeTable(tx, shape, snapshot, (table) => copyAway(tx, shape, table, global, snapshot));
-  const restore = await loosenIncomingKeys(tx, shape.oid);
+  const restore = await loosenIncomingKeys(tx, shape.oid, snapshot);
   await tx.coordinator.query(`TRUNCATE ONLY ${shape.quotedName}`);
-  await runAll(tx.coordinator, [...restore, ...guardShellSql(shape)]);
+  await withShellAccess(tx.coordinator, () => runAll(tx.coordinator, restore));
+  await runAll(tx.coordinator, guardShellSql(shape));
   await validateForeignKeys(tx.coordinator, shape);
 }
 

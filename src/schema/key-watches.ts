@@ -1,6 +1,9 @@
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import { unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import type { HerdTransaction } from './herd.ts';
+import { arrangeForeignKeys, type ForeignKeyChanges } from './kept-foreign-keys.ts';
 import { dropWatchSql, type KeyWatch, watchesOf, watchSql } from './key-watch.ts';
 import { byOwner, ownerOf, runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
@@ -11,20 +14,36 @@ export const keyWatchTableSql = `CREATE TABLE IF NOT EXISTS pgherd.key_watch (
   relation oid NOT NULL,
   site text NOT NULL CHECK (site IN ('nodes', 'coordinator')),
   definition text NOT NULL);
+-- Of the referencing side of a foreign key.
+ALTER TABLE pgherd.key_watch ADD COLUMN IF NOT EXISTS constraint_name text, ADD COLUMN IF NOT EXISTS validated boolean;
 GRANT SELECT ON pgherd.key_watch TO PUBLIC`;
 
-/** After a change of the schema: makes the triggers what they should be, all tables considered. */
-export async function arrangeKeyWatches(tx: HerdTransaction): Promise<void> {
+export interface KeyArrangement {
+  /** The statement may have added foreign keys over rows that are there: they are checked. */
+  readonly checksRows?: boolean;
+}
+
+/** After a change of the schema: makes the triggers, and what goes with foreign keys, what they should be, all tables considered. */
+export async function arrangeKeyWatches(tx: HerdTransaction, how: KeyArrangement = {}): Promise<void> {
   const { rows: found } = await tx.coordinator.query(anySql);
   if (found[0]?.[0] !== 't') return;
   const snapshot = await tx.snapshot();
+  const { rows } = await tx.coordinator.query(
+    'SELECT id, site, definition, relation, constraint_name, validated FROM pgherd.key_watch ORDER BY id',
+  );
+  const changes = foreignKeyChanges(snapshot, rows);
+  await checkRowSecurity(tx, snapshot);
+  await arrangeTriggers(tx, snapshot, rows);
+  await arrangeForeignKeys(tx, snapshot, changes, how);
+}
+
+type WatchRow = readonly (string | null)[];
+
+async function arrangeTriggers(tx: HerdTransaction, snapshot: CatalogSnapshot, rows: readonly WatchRow[]) {
   const wanted = watchesOf(snapshot);
-  const { rows } = await tx.coordinator.query('SELECT id, site, definition FROM pgherd.key_watch ORDER BY id');
-  const isSame = (watch: KeyWatch, row: readonly (string | null)[]) =>
-    row[0] === watch.id && row[2] === definition(watch);
+  const isSame = (watch: KeyWatch, row: WatchRow) => row[0] === watch.id && row[2] === definition(watch);
   const gone = rows.filter((row) => !wanted.some((watch) => isSame(watch, row)));
   const made = wanted.filter((watch) => !rows.some((row) => isSame(watch, row)));
-  if (gone.length + made.length === 0) return;
   const statements = (site: string) => [
     ...gone.filter((row) => row[1] === site).map(([id]) => dropWatchSql(id!)),
     ...made.filter((watch) => watch.site === site).flatMap(watchSql),
@@ -33,12 +52,58 @@ export async function arrangeKeyWatches(tx: HerdTransaction): Promise<void> {
   const onEach = statements('nodes').map(byOwner);
   if (onEach.length > 0) await onNodes(tx, snapshot, (node) => runAll(node, onEach));
   const catalog = ownerOf(tx.coordinator);
-  await catalog.query('DELETE FROM pgherd.key_watch WHERE id = ANY ($1::text[])', [arrayText(gone.map(([id]) => id!))]);
-  for (const watch of made) {
-    await catalog.query('INSERT INTO pgherd.key_watch VALUES ($1, $2, $3, $4)', [
-      ...[watch.id, String(watch.relation), watch.site, definition(watch)],
+  if (gone.length > 0) {
+    await catalog.query('DELETE FROM pgherd.key_watch WHERE id = ANY ($1::text[])', [
+      arrayText(gone.map(([id]) => id!)),
     ]);
   }
+  for (const watch of made) {
+    await catalog.query('INSERT INTO pgherd.key_watch (id, relation, site, definition) VALUES ($1, $2, $3, $4)', [
+      watch.id,
+      String(watch.relation),
+      watch.site,
+      definition(watch),
+    ]);
+  }
+  for (const key of snapshot.foreignKeys.values()) {
+    await catalog.query('UPDATE pgherd.key_watch SET constraint_name = $2, validated = $3 WHERE id = $1', [
+      ...[`c${key.oid}`, key.name, key.validated ? 't' : 'f'],
+    ]);
+  }
+}
+
+/** By table and name: PostgreSQL makes a constraint anew when the type of one of its columns changes. */
+function foreignKeyChanges(snapshot: CatalogSnapshot, rows: readonly WatchRow[]): ForeignKeyChanges {
+  const before = rows.filter(([id]) => id!.startsWith('c'));
+  const kept = [...snapshot.foreignKeys.values()];
+  const known = (child: number, name: string) =>
+    before.find(([, , , relation, constraint]) => Number(relation) === child && constraint === name);
+  return {
+    added: kept.filter(({ child, name }) => !known(child, name)),
+    validated: kept.filter(({ oid, child, name, validated }) => {
+      const row = known(child, name);
+      return validated && row !== undefined && (row[5] !== 't' || row[0] !== `c${oid}`);
+    }),
+    released: before.flatMap(([, , , relation, name]) =>
+      kept.some((key) => key.child === Number(relation) && key.name === name)
+        ? []
+        : [{ child: Number(relation), name: name! }],
+    ),
+  };
+}
+
+/** The router looks at rows with the session's rights: policies would hide some. */
+async function checkRowSecurity(tx: HerdTransaction, snapshot: CatalogSnapshot): Promise<void> {
+  const keys = [...snapshot.foreignKeys.values()];
+  if (keys.length === 0) return;
+  const { rows } = await tx.coordinator.query(
+    'SELECT c.oid, c.relname FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relrowsecurity',
+    [arrayText(keys.flatMap(({ child, parent }) => [child, parent]))],
+  );
+  const [secured] = rows;
+  if (!secured) return;
+  const key = keys.find(({ child, parent }) => [child, parent].includes(Number(secured[0])))!;
+  throw unsupported('PH057', `foreign key "${key.name}" and row security on table "${secured[1]}"`);
 }
 
 /** Of a node that joins the herd. */

@@ -8,6 +8,7 @@ import { admitNode } from './admit-node.ts';
 import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, storedColumns } from './distribute.ts';
+import { withServersKeys } from './foreign-key-rules.ts';
 import type { HerdTransaction, NodeAddress } from './herd.ts';
 import { makeKeyWatches } from './key-watches.ts';
 import { nodeKeysSql } from './node-index.ts';
@@ -200,7 +201,8 @@ async function makeTables(tx: HerdTransaction, node: SqlRunner, id: number): Pro
     tables.map((table) => table.oid),
   );
   const links: string[] = [];
-  for (const shape of shapes) {
+  for (const described of shapes) {
+    const shape = withServersKeys(described, snapshot);
     const table = tables.find((candidate) => candidate.oid === shape.oid);
     assert(table, 'only tables of the catalog were described');
     const schema = await schemaOf(tx.coordinator, shape);

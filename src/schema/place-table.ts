@@ -10,6 +10,7 @@ import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { settled } from '../core/settled.ts';
 import { arrayText } from './array-text.ts';
+import { withServersKeys } from './foreign-key-rules.ts';
 import type { HerdTransaction } from './herd.ts';
 import { nodeKeysSql } from './node-index.ts';
 import type { NodeTable } from './node-relations.ts';
@@ -74,13 +75,22 @@ export async function onNodes<T>(
 
 export { runAll } from './owner.ts';
 
+/** A table that is being distributed has its keys checked with it. */
+function withValidKeys(shape: TableShape): TableShape {
+  return {
+    ...shape,
+    constraints: shape.constraints.map((each) => (each.type === 'f' ? { ...each, validated: true } : each)),
+  };
+}
+
 /** Builds a recorded table on the nodes. `fill` copies its rows, while nothing but columns and CHECKs is there. */
 export async function placeTable(
   tx: Pick<HerdTransaction, 'coordinator' | 'node'>,
-  shape: TableShape,
+  described: TableShape,
   snapshot: CatalogSnapshot,
   fill: (table: DistributedTable) => Promise<void>,
 ): Promise<void> {
+  const shape = withServersKeys(withValidKeys(described), snapshot);
   const table = snapshot.relationsByOid.get(shape.oid)?.distributed;
   assert(table, `table ${shape.name} was just recorded`);
   const schema = await schemaOf(tx.coordinator, shape);

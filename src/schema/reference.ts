@@ -1,7 +1,6 @@
 import { pgError } from '../core/errors.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import { lockAndDescribe, notice, storedColumns, tableOid } from './distribute.ts';
-import { checkForeignKeys } from './foreign-key-rules.ts';
 import { guardReferenceSql } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { arrangeKeyWatches } from './key-watches.ts';
@@ -23,7 +22,6 @@ export async function createReferenceTable(tx: HerdTransaction, table: string): 
   }
   const shape = await lockAndDescribe(tx.coordinator, oid);
   checkOrdinary(shape);
-  checkForeignKeys({ shape, distribution: null }, before);
   checkPolicies({ shape, distribution: null }, before);
   await recordTable(tx.coordinator, { oid, method: 'reference', key: [], groupId: null });
   tx.changed();

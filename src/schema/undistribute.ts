@@ -1,3 +1,4 @@
+import { sideOf } from '../catalog/foreign-key.ts';
 import type { CatalogSnapshot, DistributedTable } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
@@ -5,11 +6,12 @@ import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { arrayText } from './array-text.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, requireOwner, storedColumns, tableOid } from './distribute.ts';
+import { noteValidSql } from './foreign-keys.ts';
 import { hiddenTables } from './global-index.ts';
-import { dropWriteGuardSql, unguardShellSql } from './guard.ts';
+import { dropWriteGuardSql, unguardShellSql, withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { arrangeKeyWatches, forgetKeyWatches } from './key-watches.ts';
-import { ownerOf } from './owner.ts';
+import { byOwner, ownerOf } from './owner.ts';
 import { onNodes, runAll } from './place-table.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -53,10 +55,13 @@ export async function undistributeAll(
     tx.coordinator,
     all.map((entry) => entry.oid),
   );
-  await runAll(tx.coordinator, [
-    ...hidden.map((entry) => `DROP TABLE ${quoteQualified(entry.schema, entry.name)}`),
-    ...shapes.flatMap(restoreForeignKeysSql),
-  ]);
+  await runAll(tx.coordinator, [...hidden.map((entry) => `DROP TABLE ${quoteQualified(entry.schema, entry.name)}`)]);
+  await withShellAccess(tx.coordinator, () =>
+    runAll(
+      tx.coordinator,
+      shapes.flatMap((shape) => restoreForeignKeysSql(shape, snapshot, oids)),
+    ),
+  );
   await arrangeKeyWatches(tx);
   tx.changed();
 }
@@ -102,12 +107,17 @@ function dropForeignKeysSql(shape: TableShape): string[] {
     .map(({ name }) => `ALTER TABLE ${shape.quotedName} DROP CONSTRAINT ${quoteIdentifier(name)}`);
 }
 
-function restoreForeignKeysSql(shape: TableShape): string[] {
+/** A key to a table that stays distributed was true, and can't be checked here. */
+function restoreForeignKeysSql(shape: TableShape, snapshot: CatalogSnapshot, taken: readonly number[]): string[] {
   return shape.constraints
     .filter((constraint) => constraint.type === 'f')
-    .map(
-      ({ name, definition }) => `ALTER TABLE ${shape.quotedName} ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`,
-    );
+    .flatMap(({ name, definition, reference, validated }) => {
+      const parent = snapshot.relationsByOid.get(reference!.oid)?.distributed;
+      const isElsewhere = sideOf(parent).kind === 'distributed' && !taken.includes(reference!.oid);
+      const add = `ALTER TABLE ${shape.quotedName} ADD CONSTRAINT ${quoteIdentifier(name)} ${definition}`;
+      if (!isElsewhere || !validated) return [add];
+      return [`${add} NOT VALID`, byOwner(noteValidSql(shape.oid, name))];
+    });
 }
 
 /** Takes tables out of the catalog, and co-location groups that nothing is left in. */
@@ -129,7 +139,9 @@ export async function foreignKeyClosure(
 ): Promise<number[]> {
   const { rows } = await runner.query(
     `SELECT k.conrelid, k.confrelid FROM pg_catalog.pg_constraint k WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
-    AND k.conrelid IN (SELECT relation FROM pgherd.dist_table) AND k.confrelid IN (SELECT relation FROM pgherd.dist_table)`,
+    AND k.conrelid IN (SELECT relation FROM pgherd.dist_table) AND k.confrelid IN (SELECT relation FROM pgherd.dist_table)
+    AND k.oid <> ALL ($1::oid[])`,
+    [arrayText([...snapshot.foreignKeys.keys()])],
   );
   const edges = rows.map(([from, to]) => [Number(from), Number(to)] as const);
   const isReference = (oid: number) => snapshot.relationsByOid.get(oid)?.distributed?.distribution.kind === 'reference';

@@ -1,4 +1,5 @@
 import { readTemporaryNames } from './local-effects.ts';
+import { executionContext } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
 
 /**
@@ -11,9 +12,10 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   const settingsBefore = transaction.settings.key;
   const hadLocalSettings = transaction.hasLocalSettings;
   try {
-    if (verb === 'COMMIT') await transaction.commit();
+    if (verb === 'COMMIT') await commit(session);
     else await transaction.rollback();
   } finally {
+    session.keys.endTransaction();
     session.transactionCatalog = null;
     session.localTimeouts.clear();
     session.cursorFields.clear();
@@ -24,6 +26,17 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   if (session.hasTemporary) await readTemporaryNames(session);
   if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
   transaction.releaseIdle();
+}
+
+/** What is deferred to now is checked first; if that fails, everything is rolled back. */
+async function commit(session: SessionState): Promise<void> {
+  try {
+    await session.keys.settleDeferred(executionContext(session, []));
+  } catch (error) {
+    await session.transaction.rollback();
+    throw error;
+  }
+  await session.transaction.commit();
 }
 
 /** The end undid a SET LOCAL, or a rollback a SET, of a reported parameter: the client has to hear of the value that holds now. */

@@ -1,4 +1,4 @@
-import { temporarySchema } from '../catalog/snapshot.ts';
+import { type CatalogSnapshot, temporarySchema } from '../catalog/snapshot.ts';
 import { unsupported } from '../core/errors.ts';
 import { CheckedRows } from '../execute/checked-rows.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
@@ -33,6 +33,7 @@ import { withSegments } from './segment-columns.ts';
 import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
+import { setConstraints } from './set-constraints.ts';
 import { runDiscard, runSet, runShow } from './setting-commands.ts';
 import { withUserPosition } from './shown-error.ts';
 import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
@@ -117,11 +118,13 @@ async function carryOut(session: SessionState, asked: StatementRun, output: Clie
     case 'ClosePortalStmt':
       await runLocal(session, run, output);
       return forgetCursor(session, statement);
+    case 'ConstraintsSetStmt':
+      await runLocal(session, run, output);
+      return setConstraints(session, statement, executionContext(session, []));
     case 'NotifyStmt':
     case 'FetchStmt':
     case 'CheckPointStmt':
     case 'LoadStmt':
-    case 'ConstraintsSetStmt':
       return runLocal(session, run, output);
     default:
       return runSchemaChange(session, run, output);
@@ -266,7 +269,7 @@ export function executionContext(
     snapshot: session.catalog,
     parameters,
     prepared: prepared && session.transactionCatalog === null,
-    control: () => session.aside(),
+    control: (site) => session.aside(site),
     liveRows: (relation) => liveRows(session, relation),
     fence: services.fence,
     keys: session.keys,
@@ -297,6 +300,7 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   const { statement } = run;
   const cloaked = isCloaked(session.transaction.settings.values.get('application_name'));
   const sql = cloaked ? cloakCatalogs(statement) : showPreparedStatements(session, statement);
+  if (changesData(statement) && keepsKeysHere(session.catalog)) session.transaction.ensureBlock();
   const connection = await session.coordinator('data');
   if (statement.traits.pinsConnection) session.pinned = true;
   const fields = output.wantsDescription ? fetchedFields(session, statement) : null;
@@ -316,6 +320,18 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   await noteSchemaChange(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
+}
+
+const keepsKeysByCatalog = new WeakMap<CatalogSnapshot, boolean>();
+
+/** Tables whose rows are on the coordinator take part in foreign keys that the router keeps. */
+function keepsKeysHere(catalog: CatalogSnapshot): boolean {
+  const known = keepsKeysByCatalog.get(catalog);
+  if (known !== undefined) return known;
+  const isHere = (oid: number) => catalog.relationsByOid.get(oid)?.distributed?.distribution.kind !== 'distributed';
+  const found = [...catalog.foreignKeys.values()].some(({ child, parent }) => isHere(child) || isHere(parent));
+  keepsKeysByCatalog.set(catalog, found);
+  return found;
 }
 
 /** Only statements that PostgreSQL plans gain by staying prepared. */

@@ -6,6 +6,7 @@ import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
+import { checkAllRows } from '../execute/keys/foreign-keys.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
 import { openForFilling, openForFunctions, withoutBlockIfItCommits } from './function-calls.ts';
@@ -98,6 +99,9 @@ async function schemaTransaction(
       services.times.reset();
     },
     beside: (site, work) => session.beside((own) => cancellable(session, own, site, work), site),
+    async checkForeignKey(oid) {
+      await checkAllRows(oid, { ...context(), snapshot: await services.loadCatalog(coordinator) });
+    },
     snapshot: () => services.loadCatalog(coordinator),
     changed: () => {
       changed = true;

@@ -90,6 +90,7 @@ export interface SchemaTransaction {
   resetStatistics(): Promise<void>;
   /** Lends a connection outside of the transaction. */
   beside<T>(site: Site, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
+  checkForeignKey(oid: number): Promise<void>;
   snapshot(): Promise<CatalogSnapshot>;
   changed(): void;
   notice(fields: NoticeFields): void;

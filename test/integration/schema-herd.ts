@@ -148,6 +148,10 @@ class TestTransaction implements HerdTransaction {
     throw new Error('this herd has no connections beside its transaction');
   }
 
+  checkForeignKey(): Promise<never> {
+    throw new Error('this herd has no planner');
+  }
+
   snapshot(): Promise<CatalogSnapshot> {
     return loadSnapshot(this.coordinator);
   }

@@ -1,0 +1,97 @@
+CREATE TABLE tree (id int PRIMARY KEY, up int REFERENCES tree ON DELETE CASCADE ON UPDATE CASCADE, name text UNIQUE);
+-- distribute tree by id
+INSERT INTO tree VALUES (1, NULL, 'a');
+INSERT INTO tree SELECT g, g / 2, 'n' || g FROM generate_series(2, 40) g;
+INSERT INTO tree VALUES (41, 99, 'x');
+INSERT INTO tree VALUES (41, 41, 'self');
+INSERT INTO tree VALUES (50, 51, 'p'), (51, 50, 'q');
+DELETE FROM tree WHERE id = 50;
+SELECT count(*) FROM tree;
+DELETE FROM tree WHERE id = 3 RETURNING name;
+SELECT id, up, name FROM tree ORDER BY id;
+INSERT INTO tree VALUES (60, 1, 'n7'), (61, 1, 'n24');
+UPDATE tree SET up = 61 WHERE id = 1;
+UPDATE tree SET up = NULL WHERE id = 1;
+DELETE FROM tree WHERE id = 1;
+SELECT * FROM tree ORDER BY id;
+CREATE TABLE owner (id int PRIMARY KEY, tag text NOT NULL UNIQUE);
+CREATE TABLE thing (oid int REFERENCES owner ON DELETE SET NULL ON UPDATE CASCADE, tag text DEFAULT 'dflt' REFERENCES owner (tag) ON DELETE SET DEFAULT ON UPDATE SET DEFAULT, n int);
+CREATE TABLE lock (id int PRIMARY KEY, tag text REFERENCES owner (tag) ON DELETE RESTRICT ON UPDATE RESTRICT);
+-- distribute owner by id
+-- distribute thing by oid
+-- distribute lock by id
+INSERT INTO owner VALUES (0, 'dflt'), (1, 'one'), (2, 'two'), (3, 'three'), (4, 'four'), (5, 'five');
+INSERT INTO thing SELECT g % 4 + 1, (ARRAY['one', 'two', 'three', 'four'])[g % 4 + 1], g FROM generate_series(1, 12) g;
+INSERT INTO lock VALUES (1, 'five'), (2, NULL);
+DELETE FROM owner WHERE id = 1;
+SELECT * FROM thing ORDER BY n;
+UPDATE owner SET tag = 'TWO' WHERE id = 2;
+SELECT * FROM thing ORDER BY n;
+UPDATE owner SET id = 20 WHERE id = 2;
+UPDATE owner SET id = id + 100;
+SELECT * FROM thing ORDER BY n;
+DELETE FROM owner WHERE tag = 'five';
+UPDATE owner SET tag = 'six' WHERE tag = 'five';
+DELETE FROM lock WHERE tag = 'five';
+DELETE FROM owner WHERE tag = 'five';
+DELETE FROM owner WHERE tag = 'dflt';
+UPDATE thing SET tag = NULL WHERE tag = 'dflt';
+DELETE FROM owner WHERE tag = 'dflt';
+DELETE FROM owner WHERE tag = 'three';
+SELECT * FROM thing ORDER BY n;
+INSERT INTO owner VALUES (0, 'dflt');
+DELETE FROM owner WHERE tag = 'three';
+SELECT * FROM thing ORDER BY n;
+CREATE TABLE book (id int PRIMARY KEY, a int, b int, UNIQUE (a, b));
+CREATE TABLE page (id int PRIMARY KEY, a int, b int, FOREIGN KEY (a, b) REFERENCES book (a, b) ON DELETE SET NULL (b));
+-- distribute book by id
+-- distribute page by id
+INSERT INTO book VALUES (1, 1, 1), (2, 1, 2), (3, 2, NULL);
+INSERT INTO page VALUES (1, 1, 1), (2, 1, 2), (3, 1, NULL), (4, NULL, 7), (5, 2, NULL);
+INSERT INTO page VALUES (6, 2, 2);
+DELETE FROM book WHERE id = 1;
+DELETE FROM book WHERE id = 3;
+SELECT * FROM page ORDER BY id;
+CREATE TABLE d1 (id int PRIMARY KEY, x int UNIQUE);
+CREATE TABLE d2 (id int PRIMARY KEY, x int REFERENCES d1 (x) DEFERRABLE INITIALLY DEFERRED, y int REFERENCES d1 (x) DEFERRABLE);
+-- distribute d1 by id
+-- distribute d2 by id
+INSERT INTO d2 VALUES (1, 1, NULL);
+INSERT INTO d2 VALUES (1, NULL, 1);
+BEGIN;
+INSERT INTO d2 VALUES (1, 1, NULL);
+INSERT INTO d1 VALUES (7, 1);
+COMMIT;
+BEGIN;
+INSERT INTO d2 VALUES (2, 2, NULL);
+SELECT count(*) FROM d2;
+COMMIT;
+SELECT * FROM d2 ORDER BY id;
+BEGIN;
+INSERT INTO d2 VALUES (2, 2, NULL);
+DELETE FROM d2 WHERE id = 2;
+COMMIT;
+BEGIN;
+DELETE FROM d1;
+INSERT INTO d1 VALUES (8, 1);
+COMMIT;
+BEGIN;
+DELETE FROM d1;
+SET CONSTRAINTS ALL IMMEDIATE;
+COMMIT;
+BEGIN;
+SET CONSTRAINTS d2_y_fkey DEFERRED;
+INSERT INTO d2 VALUES (3, NULL, 3);
+SAVEPOINT s;
+INSERT INTO d2 VALUES (4, NULL, 4);
+ROLLBACK TO s;
+INSERT INTO d1 VALUES (9, 3);
+SET CONSTRAINTS d2_y_fkey IMMEDIATE;
+INSERT INTO d2 VALUES (5, NULL, 5);
+ROLLBACK;
+BEGIN;
+INSERT INTO d2 VALUES (6, 66, NULL);
+INSERT INTO d1 VALUES (10, 66);
+COMMIT;
+SELECT * FROM d2 ORDER BY id;
+SELECT * FROM d1 ORDER BY id;
