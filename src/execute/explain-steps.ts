@@ -1,7 +1,7 @@
 import type { Site } from '../catalog/site.ts';
 import type { DistributedTable } from '../catalog/snapshot.ts';
 import { unreachable } from '../core/assert.ts';
-import { changeInWith, insidePlan, type StepName } from '../plan/explain.ts';
+import { changeName, insidePlan, type StepName } from '../plan/explain.ts';
 import type { ExplainOptions } from '../plan/explain-options.ts';
 import { type SamplePlan, type StepReport, stepPath } from '../plan/explain-report.ts';
 import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from '../plan/plan.ts';
@@ -9,6 +9,7 @@ import { describedColumns } from './captured-rows.ts';
 import type { ExecutionContext } from './context.ts';
 import { insertedRows, insertTemplate } from './insert-rows.ts';
 import { numberColumn, placingColumns } from './merge-rows.ts';
+import type { RowsItem } from './rendered-rows.ts';
 import { rowsOf, sampleOn } from './server-explain.ts';
 import { shippedRows, travellingRows, typedColumns } from './shipped-rows.ts';
 import { StandIns } from './stand-in.ts';
@@ -28,9 +29,11 @@ export async function explainSteps(
   asked: StepExplaining,
   context: ExecutionContext,
   within = '',
+  before: readonly RowsItem[] = [],
 ): Promise<Map<string, StepReport>> {
   const reports = new Map<string, StepReport>();
   const standIns = new StandIns(plan, context.parameters, asked.options.genericPlan);
+  for (const [place, item] of before.entries()) standIns.setChanged(place, item);
   await standIns.evaluateKnown(context);
   const sample = async (name: StepName, sites: readonly Site[], rendered: RenderedSql) => {
     const samples: SamplePlan[] = [];
@@ -54,12 +57,15 @@ export async function explainSteps(
     const rows = first === undefined ? null : rowsOf(first.plan, 'expected');
     standIns.expectedRows[index] = (rows ?? 1000) * motion.sites.length;
   }
-  if (plan.change) {
-    const inner = await explainSteps(plan.change.plan, asked, context, insidePlan(within, changeInWith));
+  const changed: RowsItem[] = [];
+  for (const [place, change] of (plan.changes ?? []).entries()) {
+    const name = changeName(place, plan.changes!.length);
+    const inner = await explainSteps(change.plan, asked, context, insidePlan(within, name), changed);
     for (const [path, report] of inner) reports.set(path, report);
     const coordinator = await context.transaction.join('coordinator', context.signal);
-    const columns = await describedColumns(coordinator, plan.change.checked, standIns);
-    standIns.setChanged(shippedRows([], [], columns, 'pgherd_changed', 1));
+    const columns = await describedColumns(coordinator, change.checked, standIns);
+    changed.push(shippedRows([], [], columns, 'pgherd_changed', 1));
+    standIns.setChanged(place, changed[place]!);
   }
   for (const step of await finalSteps(plan, standIns, context)) await sample(step.name, step.sites, step.rendered);
   return reports;

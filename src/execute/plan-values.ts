@@ -1,7 +1,7 @@
 import { collectResult } from '../backend/collect-result.ts';
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
-import { changedRows } from '../plan/change-first.ts';
+import { changeOfHole } from '../plan/change-first.ts';
 import type { StepName } from '../plan/explain.ts';
 import type { Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
@@ -27,7 +27,7 @@ export class PlanValues implements TemplateValues {
   readonly #texts: (string | null)[] = [];
   readonly #motions: readonly Motion[];
   readonly #rows: (MotionRows | StagedRows)[] = [];
-  #changed: ChangedRows | null = null;
+  readonly #changed: ChangedRows[] = [];
 
   constructor(constants: readonly PlanConstant[], motions: readonly Motion[], parameters: readonly BoundValue[]) {
     this.constantTypes = constants;
@@ -39,15 +39,17 @@ export class PlanValues implements TemplateValues {
     return this.#texts;
   }
 
-  /** What a change in WITH returned. */
-  setChanged(changed: ChangedRows): void {
-    this.#changed = changed;
+  /** What a change in WITH returned, by its place among the changes. */
+  setChanged(place: number, changed: ChangedRows): void {
+    this.#changed[place] = changed;
   }
 
   motion(index: number, firstPlaceholder: number, site?: Site): RowsItem {
-    if (index === changedRows) {
-      assert(this.#changed !== null, 'the change goes before what uses its rows');
-      return shippedRows(this.#changed.rows, [], this.#changed.columns, 'pgherd_changed', firstPlaceholder);
+    const place = changeOfHole(index);
+    if (place !== null) {
+      const changed = this.#changed[place];
+      assert(changed, 'a change goes before what uses its rows');
+      return shippedRows(changed.rows, [], changed.columns, 'pgherd_changed', firstPlaceholder);
     }
     const rows = this.#rows[index]!;
     const here = rows.kind === 'staged' ? rows.at(site) : rows;

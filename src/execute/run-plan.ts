@@ -1,7 +1,7 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { unreachable } from '../core/assert.ts';
-import { changeInWith } from '../plan/explain.ts';
+import { changeName } from '../plan/explain.ts';
 import type { ChangeFirst, FinalStep, Plan } from '../plan/plan.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { CapturedRows, describedColumns } from './captured-rows.ts';
@@ -23,7 +23,8 @@ import { encodePrepared, encodeRendered, type RenderedSql } from './statement-by
 export async function runPlan(plan: Plan, context: ExecutionContext, output: ClientOutput): Promise<void> {
   if (plan.writes && !context.transaction.inBlock) await passOpenings(context.fence);
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
-  if (plan.change) context.transaction.ensureBlock();
+  const changes = plan.changes ?? [];
+  if (changes.length > 0) context.transaction.ensureBlock();
   if (needsSnapshotBlock(plan, context)) await context.transaction.openSnapshotBlock(context.signal);
   await values.evaluate(earlyConstants(plan), context);
   const opened =
@@ -32,10 +33,12 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
       : null;
   try {
     const opening = opened === null ? context : { ...context, opened };
-    const tables = needsTables(plan.final);
-    for (const index of plan.motions.keys()) await values.move(index, opening, tables);
-    await values.evaluate([...plan.constants.keys()], context);
-    if (plan.change) values.setChanged(await runChangeFirst(plan.change, values, context, output));
+    const first = await prepareChanges(changes, context);
+    await bringRows(plan, values, opening);
+    for (const [place, change] of first.entries()) {
+      const rows = await runChange(change, output);
+      for (const later of [...first.slice(place + 1), { values }]) later.values.setChanged(place, rows);
+    }
     await runFinal(plan, values, opening, output);
     await dropTables(plan, values, context);
   } catch (error) {
@@ -50,27 +53,52 @@ function needsSnapshotBlock({ rung, final, writes }: Plan, context: ExecutionCon
   return context.globalSnapshot && final.kind === 'combine' && final.readsHere === true && !final.utility && !writes;
 }
 
+/** All motions of a plan, and the constants that need their rows. */
+async function bringRows(plan: Plan, values: PlanValues, context: ExecutionContext): Promise<void> {
+  const tables = needsTables(plan.final);
+  for (const index of plan.motions.keys()) await values.move(index, context, tables);
+  await values.evaluate([...plan.constants.keys()], context);
+}
+
+interface PreparedChange {
+  readonly change: ChangeFirst;
+  readonly values: PlanValues;
+  readonly context: ExecutionContext;
+}
+
+/** What the changes in WITH read travels before any of them begins. */
+async function prepareChanges(
+  changes: readonly ChangeFirst[],
+  { instruments, ...outer }: ExecutionContext,
+): Promise<PreparedChange[]> {
+  const prepared: PreparedChange[] = [];
+  for (const [place, change] of changes.entries()) {
+    const { plan } = change;
+    const inside = instruments?.inside(changeName(place, changes.length));
+    const context = { ...outer, prepared: false, globalSnapshot: false, ...(inside ? { instruments: inside } : {}) };
+    const values = new PlanValues(plan.constants, plan.motions, context.parameters);
+    await values.evaluate(earlyConstants(plan), context);
+    await bringRows(plan, values, context);
+    prepared.push({ change, values, context });
+  }
+  return prepared;
+}
+
+/** One of them, in the transaction of the whole; its rows are kept for what comes after it. */
+async function runChange({ change, values, context }: PreparedChange, output: ClientOutput): Promise<ChangedRows> {
+  const coordinator = await context.transaction.join('coordinator', context.signal);
+  const columns = await describedColumns(coordinator, change.checked, values);
+  const captured = new CapturedRows(output);
+  await runFinal(change.plan, values, context, captured);
+  await dropTables(change.plan, values, context);
+  return { rows: captured.rows, columns };
+}
+
 /** Constants that need no motion's rows: one round trip for all, before anything moves. */
 function earlyConstants({ constants }: Plan): number[] {
   return constants.flatMap(({ sql }, index) =>
     sql.some((part) => typeof part === 'object' && ('motion' in part || 'constant' in part)) ? [] : [index],
   );
-}
-
-/** The change in WITH, in the transaction of the whole; its rows are kept for the final step. */
-async function runChangeFirst(
-  { plan, checked }: ChangeFirst,
-  values: PlanValues,
-  context: ExecutionContext,
-  output: ClientOutput,
-): Promise<ChangedRows> {
-  const coordinator = await context.transaction.join('coordinator', context.signal);
-  const columns = await describedColumns(coordinator, checked, values);
-  const captured = new CapturedRows(output);
-  const inside = context.instruments?.inside(changeInWith);
-  const inner = { ...context, prepared: false, globalSnapshot: false };
-  await runPlan(plan, inside ? { ...inner, instruments: inside } : inner, captured);
-  return { rows: captured.rows, columns };
 }
 
 /** In a long transaction they would pile up. A cursor still reads its own: they go with the transaction. */

@@ -1,4 +1,4 @@
-import { changedRows } from '../plan/change-first.ts';
+import { changeOfHole } from '../plan/change-first.ts';
 import { constantFunctions } from '../plan/functions.ts';
 import type { Motion, Plan, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
@@ -20,7 +20,7 @@ export class StandIns implements TemplateValues {
   readonly #genericPlan: boolean;
   /** Rows that each motion is expected to bring. */
   readonly expectedRows: number[] = [];
-  #changed: RowsItem | null = null;
+  readonly #changed: RowsItem[] = [];
 
   constructor(plan: Plan, parameters: TemplateValues['parameters'], genericPlan: boolean) {
     this.constantTypes = plan.constants;
@@ -40,12 +40,13 @@ export class StandIns implements TemplateValues {
   }
 
   /** A change in WITH returns rows of these columns. */
-  setChanged(item: RowsItem): void {
-    this.#changed = withoutRows(item);
+  setChanged(place: number, item: RowsItem): void {
+    this.#changed[place] = withoutRows(item);
   }
 
   motion(index: number): RowsItem {
-    if (index === changedRows) return this.#changed ?? { sql: '(SELECT) AS pgherd_changed', values: [] };
+    const place = changeOfHole(index);
+    if (place !== null) return this.#changed[place] ?? { sql: '(SELECT) AS pgherd_changed', values: [] };
     const { columns } = this.#motions[index]!;
     const name = motionName(index);
     const rows = Math.max(1, Math.round(this.expectedRows[index] ?? 1));

@@ -60,7 +60,8 @@ export function pieceOf({ model, context, constants, extent, edits, besides = []
 }
 
 /** The statement as the client wrote it, its parameters as holes. */
-export function withoutChanges({ source, blocks }: Model, context: PlanContext): SqlTemplate {
+export function withoutChanges({ source, blocks, asWritten }: Model, context: PlanContext): SqlTemplate {
+  if (asWritten) return asWritten;
   const own = blocks.filter((block) => block.source === source);
   const edits = own.flatMap((block) =>
     block.parameters.map(

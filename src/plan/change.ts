@@ -9,7 +9,7 @@ import { planRowChange } from './change-rows.ts';
 import type { PlanContext } from './context.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
-import { type MovedRelations, moveRelations } from './gather.ts';
+import { isWrittenBefore, type MovedRelations, moveRelations } from './gather.ts';
 import { planMerge } from './merge-rows.ts';
 import { type Block, isChange, isInside, leavesOf, type Model, type RelationItem } from './model.ts';
 import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
@@ -76,6 +76,9 @@ function pushDown(question: ChangeQuestion): Plan | NotPushed {
 /** What asks for the rows themselves to be looked at. */
 function rowObstacle({ model, target, table, facts, context }: ChangeQuestion): string | null {
   const { root } = model;
+  // Its rows are found as they were, before they are changed.
+  const early = model.relations.find((item) => isWrittenBefore(model, item.relation));
+  if (early) return `${early.name} has been changed before`;
   if (root.kind === 'update') {
     if (changesKey(root.node.targetList ?? [], target, facts.get(target) ?? [])) {
       return 'the distribution column is assigned';

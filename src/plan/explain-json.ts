@@ -1,4 +1,4 @@
-import { changeInWith, type ExplainedPlan, type ExplainedStep, insidePlan, siteName } from './explain.ts';
+import { changeName, type ExplainedPlan, type ExplainedStep, insidePlan, siteName } from './explain.ts';
 import {
   type ExplainReport,
   type Json,
@@ -39,9 +39,10 @@ function planNode(plan: ExplainedPlan, report: ExplainReport, within: string): J
   const children = plan.steps.filter(({ name }) => name !== 'final');
   const final = plan.steps.find(({ name }) => name === 'final')!;
   const before = children.map((step) => stepNode(step, report, within, []));
-  const first = plan.first
-    ? [{ 'Subplan Name': changeInWith, ...planNode(plan.first, report, insidePlan(within, changeInWith)) }]
-    : [];
+  const first = plan.first.map((change, i) => {
+    const name = changeName(i, plan.first.length);
+    return { 'Subplan Name': name, ...planNode(change, report, insidePlan(within, name)) };
+  });
   return stepNode(final, report, within, [...before, ...first]);
 }
 

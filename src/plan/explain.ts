@@ -1,5 +1,6 @@
 import type { ColocationGroup } from '../catalog/snapshot.ts';
 import { unreachable } from '../core/assert.ts';
+import { changeOfHole } from './change-first.ts';
 import type { FinalStep, Motion, Plan, Site, SqlTemplate } from './plan.ts';
 
 /**
@@ -14,8 +15,8 @@ export interface ExplainedPlan {
   readonly reason: string;
   readonly constants: readonly ExplainedConstant[];
   readonly steps: readonly ExplainedStep[];
-  /** The change in WITH: it goes after the motions and before the other steps. */
-  readonly first: ExplainedPlan | null;
+  /** The changes in WITH: they go after the motions and before the other steps. */
+  readonly first: readonly ExplainedPlan[];
 }
 
 export interface ExplainedConstant {
@@ -47,7 +48,7 @@ export function explainedPlan(plan: Plan): ExplainedPlan {
     reason: plan.reason,
     constants: plan.constants.map(({ typeName, sql }) => ({ typeName, sql: templateText(sql) })),
     steps: [...plan.motions.map((motion, i) => motionStep(motion, i + 1)), ...finalSteps(plan.final)],
-    first: plan.change ? explainedPlan(plan.change.plan) : null,
+    first: (plan.changes ?? []).map((change) => explainedPlan(change.plan)),
   };
 }
 
@@ -171,18 +172,21 @@ export function explainLines(
       `     ${sql}`,
     ]),
     ...plan.steps.filter(isMotion).flatMap(lines),
-    ...(plan.first === null
-      ? []
-      : [
-          '-> First the change in WITH',
-          ...explainLines(plan.first, details, insidePlan(within, changeInWith)).map((line) => `   ${line}`),
-        ]),
+    ...plan.first.flatMap((change, i) => {
+      const name = changeName(i, plan.first.length);
+      return [
+        `-> First ${name}`,
+        ...explainLines(change, details, insidePlan(within, name)).map((line) => `   ${line}`),
+      ];
+    }),
     ...plan.steps.filter((each) => !isMotion(each)).flatMap(lines),
   ];
 }
 
 /** The name of the plan of a change in WITH, inside the statement's. */
-export const changeInWith = 'the change in WITH';
+export function changeName(place: number, count: number): string {
+  return count === 1 ? 'the change in WITH' : `change ${place + 1} in WITH`;
+}
 
 /** Steps of plans inside others are told apart by the names of these plans. */
 export function insidePlan(within: string, name: string): string {
@@ -212,8 +216,13 @@ function templateText(sql: SqlTemplate): string {
     if (typeof part === 'string') return part;
     if ('parameter' in part) return `$${part.parameter + 1}`;
     if ('site' in part) return '<node>';
-    if ('motion' in part && part.motion < 0) return part.motion === -1 ? '<rows>' : '<changed rows>';
+    if ('motion' in part && part.motion < 0) return part.motion === -1 ? '<rows>' : changedText(part.motion);
     return 'constant' in part ? `{${part.constant}}` : `<motion ${part.motion + 1}>`;
   });
   return parts.join('').replace(/\s+/g, ' ').trim();
+}
+
+function changedText(motion: number): string {
+  const place = changeOfHole(motion) ?? 0;
+  return place === 0 ? '<changed rows>' : `<changed rows ${place + 1}>`;
 }

@@ -53,8 +53,8 @@ export interface Gathered {
  */
 export function gather(request: GatherRequest): Gathered {
   const { model, context, motions = [], concerns = () => true } = request;
-  const isElsewhere = ({ role }: RelationItem) =>
-    role === 'distributed' || role === 'virtual' || (role === 'reference' && model.readsBefore === true);
+  const isElsewhere = ({ role, relation }: RelationItem) =>
+    role === 'distributed' || role === 'virtual' || isWrittenBefore(model, relation);
   const items = model.relations.filter((item) => !item.isTarget && isElsewhere(item) && concerns(item));
   const { replacements, edits: besides, dependsOnParameters } = moveRelations({ ...request, motions }, items);
   const target = request.target;
@@ -64,6 +64,10 @@ export function gather(request: GatherRequest): Gathered {
   const sql = rewriteStatement({ model, context, replace, constants: null, edits });
   const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
   return { motions, sql, dependsOnParameters, locksRows };
+}
+
+export function isWrittenBefore({ readsBefore }: Model, relation: RelationItem['relation']): boolean {
+  return relation !== null && readsBefore !== undefined && readsBefore.has(relation.oid);
 }
 
 export interface MovedRelations {

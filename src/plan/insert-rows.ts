@@ -11,7 +11,7 @@ import { type InsertShape, isDefault, isTaken } from './insert-shape.ts';
 import { type InsertText, valuesExtents } from './insert-text.ts';
 import { needsDefault } from './insert-values.ts';
 import type { Model, RelationItem } from './model.ts';
-import type { MotionColumn, Plan, SqlTemplate } from './plan.ts';
+import type { Motion, MotionColumn, Plan, SqlTemplate } from './plan.ts';
 import type { ConstantPool } from './rewrite.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
 
@@ -92,6 +92,8 @@ export interface RowsQuestion {
   readonly shape: InsertShape;
   readonly text: InsertText;
   readonly columns: readonly RowColumn[];
+  /** Motions of the plan so far. */
+  readonly motions: Motion[];
 }
 
 /** The SELECT that gives the rows: the source as written, each value cast to its column's type, defaults beside them. */
@@ -115,7 +117,7 @@ export function rowsOf(question: RowsQuestion): {
         `VALUES (${written.map((place) => typed(place.defaultSql ?? 'NULL', place)).join(', ')})`,
       ]),
     );
-  const gathered = gather({ model, facts, context, constants, edits });
+  const gathered = gather({ model, facts, context, constants, edits, motions: question.motions });
   return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
 }
 

@@ -5,16 +5,18 @@ import { positionOf } from '../sql/source.ts';
 import { checkConflictAction } from './assignment.ts';
 import { copySites } from './change-question.ts';
 import type { PlanContext } from './context.ts';
+import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { conflictHandling } from './insert-conflict.ts';
 import { rowColumns, rowsOf } from './insert-rows.ts';
 import { insertShape } from './insert-shape.ts';
 import { type InsertText, insertText } from './insert-text.ts';
-import { isChange, type Model, type RelationItem } from './model.ts';
-import type { ChangeStep, Plan, SqlTemplate } from './plan.ts';
+import { isChange, isInside, type Model, type RelationItem } from './model.ts';
+import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
 import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
 import { placeOnNode } from './single-shard.ts';
+import { type Evaluated, evaluateSublink, type SublinkRequest } from './sublink.ts';
 
 /**
  * INSERT into a distributed or reference table: the coordinator computes the rows, with the defaults that nodes can't give, and
@@ -27,10 +29,12 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const { table } = target;
   const shape = insertShape(target);
   const text = insertText(target);
-  checkTail(model, target, text, context);
-  const columns = rowColumns(shape);
   const constants = createConstantPool();
-  const { motions, rows, dependsOnParameters } = rowsOf({
+  const motions: Motion[] = [];
+  const evaluated = evaluateTail(text, { model, facts, context, constants, motions });
+  checkTail(model, target, { text, evaluated }, context);
+  const columns = rowColumns(shape);
+  const { rows, dependsOnParameters } = rowsOf({
     model,
     facts,
     context,
@@ -39,6 +43,7 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
     shape,
     text,
     columns,
+    motions,
   });
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
@@ -46,7 +51,7 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
     target,
     columns.map(({ motion }) => motion),
   );
-  const tail = tailOf(model, text, context, constants, handling.clauseDropped);
+  const tail = tailOf({ model, text, context, constants, evaluated }, handling.clauseDropped);
   const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };
   const final: ChangeStep =
     table.distribution.kind === 'reference'
@@ -60,17 +65,32 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   };
 }
 
+interface Tail {
+  readonly model: Model;
+  readonly text: InsertText;
+  readonly context: PlanContext;
+  readonly constants: ConstantPool;
+  readonly evaluated: readonly Evaluated[];
+}
+
+/** Subqueries in ON CONFLICT and RETURNING that read what nodes don't have are evaluated beforehand, if they can be. */
+function evaluateTail(text: InsertText, request: SublinkRequest): Evaluated[] {
+  const { model } = request;
+  return model.root.children.flatMap((child) => {
+    if (child.via !== 'sublink' || !child.link || positionOf(model.source, child.link.location) < text.tailStart)
+      return [];
+    const far = model.relations.some(({ role, block }) => role !== 'reference' && isInside(block, child.block));
+    const evaluated = far ? evaluateSublink(child, request) : null;
+    return evaluated ? [evaluated] : [];
+  });
+}
+
 /** ON CONFLICT … RETURNING …, as nodes get it. */
-function tailOf(
-  model: Model,
-  text: InsertText,
-  context: PlanContext,
-  constants: ConstantPool,
-  clauseDropped: boolean,
-): SqlTemplate {
+function tailOf({ model, text, context, constants, evaluated }: Tail, clauseDropped: boolean): SqlTemplate {
   const end = model.source.bytes.length;
   const start = clauseDropped ? returningStart(model, text.tailStart) : text.tailStart;
-  const edits = [{ source: model.source, edit: { start: 0, end: start, parts: [] } }];
+  const cut: PlanEdit = { start: 0, end: start, parts: [] };
+  const edits = [cut, ...evaluated.map(({ edit }) => edit)].map((edit) => ({ source: model.source, edit }));
   const within = { start, end };
   return rewriteStatement({
     model,
@@ -91,7 +111,12 @@ function returningStart({ source }: Model, tailStart: number): number {
 }
 
 /** The rest of the statement runs on nodes: it may read reference tables, and call what nodes may call. */
-function checkTail(model: Model, target: RelationItem, text: InsertText, context: PlanContext): void {
+function checkTail(
+  model: Model,
+  target: RelationItem,
+  { text, evaluated }: Pick<Tail, 'text' | 'evaluated'>,
+  context: PlanContext,
+): void {
   const { root, source } = model;
   if (root.kind !== 'insert') return;
   const stranger = model.relations.find(
@@ -99,6 +124,7 @@ function checkTail(model: Model, target: RelationItem, text: InsertText, context
       item.block.source === source &&
       !item.isTarget &&
       item.role !== 'reference' &&
+      !evaluated.some((each) => isInside(item.block, each.block)) &&
       positionOf(source, item.node.location) >= text.tailStart,
   );
   const expanded = model.views.some((item) => item.owner === root);

@@ -13,7 +13,7 @@ import { neededColumns } from './columns.ts';
 import { closing, type Extent, type PlanEdit, relationExtent } from './edits.ts';
 import { conjuncts } from './facts.ts';
 import { systemColumnsOf } from './functions.ts';
-import { gather } from './gather.ts';
+import { gather, isWrittenBefore } from './gather.ts';
 import { probeSql, unmatchedRows } from './merge-probe.ts';
 import { type Block, isChange, isInside, type LeafItem, leavesOf, type RelationItem } from './model.ts';
 import type { Motion, MotionColumn, Plan, ShippedColumn, SqlTemplate } from './plan.ts';
@@ -36,6 +36,9 @@ export function planMerge(question: ChangeQuestion, obstacle: string): Plan {
   const text = mergeText(question);
   const source = root.from[1];
   checkForm(question, text, obstacle);
+  const onNodes = model.relations.filter((item) => item === target || item.role === 'reference');
+  if (onNodes.some((item) => isWrittenBefore(model, item.relation)))
+    throw refusal(question, 'tables that another part changes');
   if (!source || source.kind === 'join' || source.name === null) throw refusal(question, 'a source without a name');
   const actions = mergeActions(root.node.mergeWhenClauses);
   const inserts = actions.filter(({ commandType }) => commandType === 'CMD_INSERT');

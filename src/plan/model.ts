@@ -21,6 +21,7 @@ import type {
 import type { DistributedTable, RelationEntry } from '../catalog/snapshot.ts';
 import type { SqlSource } from '../sql/source.ts';
 import type { PlanEdit } from './edits.ts';
+import type { SqlTemplate } from './plan.ts';
 
 /*
  * A statement as the planner sees it: query blocks, each with what its FROM yields, the expressions that belong to it and
@@ -38,8 +39,10 @@ export interface Model {
   readonly views: readonly QueryItem[];
   /** Parts of the text that have become something else, whatever is made of the rest. */
   readonly edits?: readonly PlanEdit[];
-  /** A reference table is about to change: what is read of reference tables travels too, before that. */
-  readonly readsBefore?: true;
+  /** OIDs of relations that change before the statement's last step: what it reads of them travels before that. */
+  readonly readsBefore?: ReadonlySet<number>;
+  /** The statement for the coordinator to check types in, where the text is not what the client wrote. */
+  readonly asWritten?: SqlTemplate;
 }
 
 interface BlockParts {

@@ -268,8 +268,8 @@ export interface Plan {
   readonly valueIndependent: boolean;
   /** It may change keys that the router keeps, which it settles in the same transaction. */
   readonly touchesKeys?: true;
-  /** A change in WITH, carried out after the motions; what it returns goes into the final step. */
-  readonly change?: ChangeFirst;
+  /** Changes in WITH, carried out in order after all motions; what they return goes into later ones and into the final step. */
+  readonly changes?: readonly ChangeFirst[];
   /** Shards that the statement reads or changes, by the OID of their table, as far as the planner knows: for statistics. */
   readonly touches?: readonly TouchedShards[];
   /** Views that were expanded: to be checked before the plan runs. */

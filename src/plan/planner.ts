@@ -6,11 +6,12 @@ import { createSource, splice, textBetween } from '../sql/source.ts';
 import { analyze } from './analyze.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
-import { afterChange, splitChange } from './change-first.ts';
+import { splitChanges } from './change-first.ts';
+import { withoutChanges } from './change-pieces.ts';
 import type { PlanContext } from './context.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
-import { gather } from './gather.ts';
+import { gather, isWrittenBefore } from './gather.ts';
 import { planInsert } from './insert.ts';
 import { type Block, isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
@@ -111,23 +112,35 @@ function planWithFacts(model: Model, facts: FactsByRelation, isUtility: boolean,
   return planQuery(model, facts, context);
 }
 
-/** A table that is not the coordinator's alone is changed in WITH. */
+/** Something is changed in WITH, there or in the statement itself a table that is not the coordinator's alone. */
 function changesFirst({ relations, root }: Model): boolean {
-  return relations.some((item) => item.isTarget && item.block !== root && item.role !== 'local');
+  const targets = relations.filter((item) => item.isTarget);
+  return targets.some((item) => item.block !== root) && targets.some((item) => item.role !== 'local');
 }
 
 function planAfterChange(model: Model, facts: FactsByRelation, context: PlanContext): Plan {
   const single = trySingleShard(model, facts, context);
   if ('rung' in single) return single;
-  const { change, rest } = splitChange(model);
-  const inner = analyze(change.node, change, context);
-  const first = planModel(inner, false, context);
-  const target = rest.relations.find((item) => item.isTarget && item.block === rest.root);
-  const plan =
-    target && target.role !== 'local'
-      ? planInsert(rest, facts, context, single.reason)
-      : planGather(rest, facts, context, { reason: single.reason, isUtility: false });
-  return afterChange(plan, first, inner, context);
+  const { changes, rest } = splitChanges(model, context);
+  const first = changes.map((each) => ({ plan: planPart(each, context), checked: withoutChanges(each, context) }));
+  const plan = isChange(rest.root)
+    ? planPart(rest, context)
+    : planGather(rest, findFacts(rest.root), context, { reason: single.reason, isUtility: false });
+  return {
+    ...plan,
+    reason: `${plan.reason}; the change${first.length > 1 ? 's' : ''} in WITH ${first.length > 1 ? 'go' : 'goes'} first`,
+    changes: first,
+    ...{ writes: true, valueIndependent: false },
+  };
+}
+
+/** A change, after others or before what reads its rows. */
+function planPart(model: Model, context: PlanContext): Plan {
+  const target = model.relations.find((item) => item.isTarget && item.block === model.root);
+  if (target?.role === 'local' && isWrittenBefore(model, target.relation)) {
+    throw unsupported('PH002', `several changes of ${target.name} in one statement`);
+  }
+  return planModel(model, false, context);
 }
 
 /** SELECT and VALUES (with CTEs that may change something). */
@@ -160,6 +173,8 @@ function planTargetChange(model: Model, facts: FactsByRelation, context: PlanCon
 }
 
 function trySingleShard(model: Model, facts: FactsByRelation, context: PlanContext): Plan | NotOneShard {
+  const early = model.relations.find((item) => isWrittenBefore(model, item.relation));
+  if (early) return { reason: `${early.name} has been changed before`, dependsOnParameters: false };
   const obstacle = model.relations.some((item) => item.isTarget) ? changeObstacle(model, facts) : null;
   if (obstacle) return { reason: obstacle, dependsOnParameters: false };
   const found = planSingleShard(model, facts, context);

@@ -5,7 +5,7 @@ import { closing, type Extent, type PlanEdit, tokenAt } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { spreadObstacle } from './functions.ts';
 import { gather } from './gather.ts';
-import { type Block, type Child, isChange, isInside, type Model } from './model.ts';
+import { type Block, type Child, isChange, isInside, leavesOf, type Model } from './model.ts';
 import type { Motion, SqlTemplate } from './plan.ts';
 import { bind } from './resolve.ts';
 import type { ConstantPool } from './rewrite.ts';
@@ -33,6 +33,8 @@ export function evaluateSublink(child: SublinkChild, request: SublinkRequest): E
   const { link, block } = child;
   const { model, context } = request;
   if (!link || block.source !== model.source || !isUncorrelated(block) || containsChange(block)) return null;
+  // WITH does not come along.
+  if (readsCteAround(block)) return null;
   const shape = shapeOf(link, block, context);
   if (!shape) return null;
   const end = model.source.bytes.length;
@@ -97,6 +99,19 @@ export function isUncorrelated(block: Block): boolean {
       const bound = bind(ref, each);
       if (bound?.item.kind === 'relation') return isInside(bound.item.block, block);
       return bound?.item.kind === 'query' && isInside(bound.item.block, block);
+    }),
+  );
+}
+
+function readsCteAround(block: Block): boolean {
+  const blocks = allBlocks(block);
+  const own = new Set(
+    blocks.flatMap((each) => each.children.flatMap((child) => (child.via === 'cte' ? [child.name] : []))),
+  );
+  return blocks.some((each) =>
+    each.from.flatMap(leavesOf).some((leaf) => {
+      if (leaf.kind !== 'other' || leaf.what !== 'cte' || !('RangeVar' in leaf.node)) return false;
+      return !own.has(leaf.node.RangeVar.relname ?? '');
     }),
   );
 }

@@ -106,10 +106,11 @@ async function explainPlanned(
  * A sample runs a step's statement once more, and undoes it. That is not done where it can't be undone: nextval() in rows that the
  * coordinator computes, and what triggers do elsewhere.
  */
-function mayRepeat(step: StepName, { final, change }: Plan): boolean {
+function mayRepeat(step: StepName, { final, changes = [] }: Plan): boolean {
   if (step.startsWith('motion')) return true;
   if (step === 'rows') return false;
-  const tables = [final, change?.plan.final].flatMap((each) => (each && 'table' in each ? [each.table] : []));
+  const finals = [final, ...changes.map(({ plan }) => plan.final)];
+  const tables = finals.flatMap((each) => ('table' in each ? [each.table] : []));
   return !tables.some(({ hasRowTriggers }) => hasRowTriggers);
 }
 

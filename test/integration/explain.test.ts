@@ -71,6 +71,8 @@ describe('EXPLAIN of statements over distributed tables', () => {
     'UPDATE nation SET name = name || id',
     "INSERT INTO nation SELECT id + 100, 'x' FROM orders WHERE id < 3",
     'WITH x AS (UPDATE orders SET total = 0 RETURNING id) SELECT count(*) FROM x',
+    `WITH x AS (DELETE FROM items WHERE quantity < 9 RETURNING order_id), y AS (INSERT INTO notes SELECT order_id FROM x RETURNING id)
+       UPDATE orders SET total = 0 FROM y WHERE y.id = orders.id`,
     'INSERT INTO notes SELECT id, customer::text FROM orders',
     'CREATE TABLE made AS SELECT * FROM orders',
     'DECLARE c CURSOR FOR SELECT * FROM orders ORDER BY id',

@@ -1,0 +1,50 @@
+CREATE TABLE orders (customer int, id int, total numeric(12,2), placed date, note text, PRIMARY KEY (customer, id));
+-- distribute orders by customer
+CREATE TABLE items (customer bigint, order_id int, pos int, quantity int, price numeric(10,2));
+-- distribute items by customer with orders
+CREATE TABLE events (id int PRIMARY KEY, customer int, kind text, at timestamp);
+-- distribute events by id
+CREATE TABLE nation (id int PRIMARY KEY, name text);
+-- reference nation
+CREATE TABLE notes (id int PRIMARY KEY, customer int, body text);
+INSERT INTO orders SELECT g % 9, g, g * 3 % 17, '2024-01-01'::date + g, CASE WHEN g % 4 > 0 THEN 'n' || g END FROM generate_series(1, 40) g;
+INSERT INTO items SELECT g % 9, g, p, g % 5 + p, g + p / 10.0 FROM generate_series(1, 40) g, generate_series(1, 2) p WHERE g % 7 > 0;
+INSERT INTO events SELECT g, g % 11, CASE g % 3 WHEN 0 THEN 'buy' WHEN 1 THEN 'look' ELSE 'leave' END, '2024-01-01'::timestamp + g * interval '7 hours' FROM generate_series(1, 50) g;
+INSERT INTO nation SELECT g, 'nation ' || g FROM generate_series(0, 7) g;
+INSERT INTO notes SELECT g, g % 10, 'note ' || g FROM generate_series(1, 15) g;
+WITH u AS (UPDATE orders SET total = total + 1 WHERE id < 20 RETURNING id, total) SELECT count(*), sum(total) FROM u;
+WITH d AS (DELETE FROM items WHERE pos = 2 RETURNING *) INSERT INTO events (id, customer) SELECT order_id + 100, max(quantity) FROM d GROUP BY order_id;
+WITH a AS (UPDATE orders SET note = 'a' WHERE id < 5 RETURNING id), b AS (UPDATE events SET kind = 'b' WHERE id < 4 RETURNING id) SELECT 'a' AS of, id FROM a UNION ALL SELECT 'b', id FROM b ORDER BY 1, 2;
+WITH a AS (INSERT INTO orders (customer, id) VALUES (1, 801), (2, 802) RETURNING *), b AS (INSERT INTO events (id, customer) SELECT id, customer FROM a RETURNING id) SELECT * FROM b ORDER BY 1;
+WITH a AS (DELETE FROM orders WHERE id > 800 RETURNING id) UPDATE events SET kind = 'orphan' FROM a WHERE a.id = events.id RETURNING events.id, kind;
+WITH a AS (UPDATE orders SET total = 0 WHERE id IN (SELECT id FROM events WHERE kind = 'buy') RETURNING id) DELETE FROM items USING a WHERE a.id = items.order_id RETURNING items.order_id;
+WITH a AS (DELETE FROM events WHERE id > 45 RETURNING *), b AS (INSERT INTO notes SELECT id + 1000, customer, kind FROM a RETURNING id) SELECT count(*) FROM b;
+WITH a AS (INSERT INTO nation VALUES (300, 'x'), (301, 'y') RETURNING id), b AS (INSERT INTO orders (customer, id) SELECT id, id FROM a RETURNING customer) SELECT * FROM b ORDER BY 1;
+WITH a AS (UPDATE orders SET note = 'first' WHERE id = 7 RETURNING id), b AS (UPDATE orders SET note = 'second' WHERE id = 8 RETURNING id) SELECT a.id, b.id FROM a, b;
+WITH a AS (UPDATE orders SET note = 'unseen' WHERE id < 3) SELECT id, note FROM orders WHERE id < 4 ORDER BY id;
+WITH a AS (UPDATE notes SET body = 'local' WHERE id < 4 RETURNING id) UPDATE orders SET note = 'via local' FROM a WHERE a.id = orders.id RETURNING orders.id;
+WITH a AS (UPDATE orders SET note = 'via orders' WHERE id < 4 RETURNING id) UPDATE notes SET body = 'x' FROM a WHERE a.id = notes.id RETURNING notes.id;
+WITH s AS (SELECT id FROM events WHERE kind = 'buy'), a AS (DELETE FROM orders WHERE id IN (SELECT id FROM s) RETURNING id) SELECT (SELECT count(*) FROM s), (SELECT count(*) FROM a), (SELECT count(*) FROM orders);
+WITH a AS (UPDATE events SET customer = customer + 1 RETURNING customer) SELECT customer, count(*) FROM a GROUP BY 1 ORDER BY 1;
+WITH a AS (MERGE INTO orders o USING (VALUES (1, 1), (2, 9000)) v (c, i) ON o.customer = v.c AND o.id = v.i WHEN MATCHED THEN UPDATE SET note = 'merged' WHEN NOT MATCHED THEN INSERT (customer, id) VALUES (v.c, v.i) RETURNING o.id) SELECT * FROM a ORDER BY 1;
+WITH a AS (DELETE FROM orders WHERE customer = 4 RETURNING id) SELECT count(*) FROM a;
+WITH a AS (INSERT INTO orders (customer, id) SELECT customer, id + 20000 FROM events RETURNING customer, id), b AS (SELECT customer, count(*) AS n FROM a GROUP BY 1) SELECT * FROM b ORDER BY 1;
+WITH a AS (INSERT INTO events (id) VALUES (900001), (900002)) INSERT INTO orders (customer, id) VALUES (1, 900001), (2, 900002);
+WITH a AS (DELETE FROM orders WHERE id > 20000 RETURNING id), b AS (DELETE FROM events WHERE id > 900000 RETURNING id), c AS (DELETE FROM notes WHERE id > 1000 RETURNING id) SELECT (SELECT count(*) FROM a) AS a, (SELECT count(*) FROM b) AS b, (SELECT count(*) FROM c) AS c;
+WITH a AS (UPDATE orders SET total = 1 / (id - id) RETURNING id) SELECT * FROM a;
+WITH a AS (UPDATE orders SET note = 'x' RETURNING id) SELECT o.id, n.name FROM a JOIN orders o USING (id) JOIN nation n ON n.id = o.customer ORDER BY 1;
+WITH RECURSIVE a AS (UPDATE orders SET note = 'r' WHERE id < 6 RETURNING id), r AS (SELECT id FROM a UNION SELECT id + 100 FROM r WHERE id < 200) SELECT * FROM r ORDER BY 1;
+WITH a AS (UPDATE orders SET total = 777 WHERE id < 10 RETURNING id), b AS (DELETE FROM orders WHERE total = 777 RETURNING id) SELECT (SELECT count(*) FROM a), (SELECT count(*) FROM b);
+WITH a AS (UPDATE nation SET name = 'changed' RETURNING id) UPDATE orders SET note = n.name FROM nation n WHERE n.id = orders.customer AND orders.id < 20 RETURNING orders.id, note;
+WITH a AS (UPDATE notes SET body = 'changed' RETURNING id) UPDATE orders SET note = n.body FROM notes n WHERE n.id = orders.id AND orders.id < 20 RETURNING orders.id, note;
+WITH a AS (UPDATE notes SET body = 'again' RETURNING id), b AS (UPDATE orders SET note = 'b' WHERE id = 3 RETURNING id) SELECT b.id, n.body FROM b JOIN notes n USING (id);
+WITH a AS (DELETE FROM events WHERE kind = 'buy' RETURNING id), b AS (INSERT INTO orders (customer, id) SELECT id, id + 5000 FROM events WHERE kind = 'buy' RETURNING id) SELECT (SELECT count(*) FROM a) = (SELECT count(*) FROM b);
+WITH a (x, y) AS (UPDATE orders SET total = id WHERE id < 12 RETURNING id, total), s AS (SELECT x, n.name FROM a JOIN nation n ON n.id = a.x) DELETE FROM items USING s WHERE s.x = items.order_id RETURNING items.order_id, s.name;
+WITH a AS (UPDATE orders SET total = 5 WHERE id < 6 RETURNING customer, id) MERGE INTO items i USING a ON i.customer = a.customer AND i.order_id = a.id WHEN MATCHED THEN UPDATE SET quantity = 50 WHEN NOT MATCHED THEN INSERT (customer, order_id) VALUES (a.customer, a.id);
+WITH a AS (UPDATE orders SET total = 6 WHERE id < 6 RETURNING id) DELETE FROM events WHERE id IN (SELECT id FROM a) AND id > (SELECT min(id) FROM a) RETURNING id;
+WITH a AS (UPDATE orders SET total = 1 / (id - 4) WHERE id < 9 RETURNING id), b AS (DELETE FROM notes RETURNING id) SELECT * FROM a;
+SELECT count(*) FROM notes;
+SELECT * FROM orders ORDER BY customer, id;
+SELECT id, customer, kind FROM events ORDER BY id;
+SELECT * FROM notes ORDER BY id;
+SELECT customer, order_id, pos FROM items ORDER BY 1, 2, 3;
