@@ -29,6 +29,8 @@ export const limits = {
   maxShippedBytes: 67_108_864,
   /** Rows that one transaction's functions may change one by one. */
   maxLoopAddresses: 1_000_000,
+  /** Rows on their way between nodes are carried inline up to here; beyond, in temporary tables there, which have statistics. */
+  maxInlineStageBytes: 32_768,
   /** Rows of one step that the router holds until they go on to nodes; beyond, the statement is gathered on the coordinator. */
   maxStagedBytes: 536_870_912,
   /** Unread output a client may pile up before the servers feeding it are paused. */

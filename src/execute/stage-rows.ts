@@ -35,7 +35,7 @@ export async function stageRows(
   const { transaction } = context;
   const inBlock = transaction.explicit;
   const largest = Math.max(...shares.lists.map(({ bytes }) => bytes));
-  if (largest <= limits.maxInlineMotionBytes || (inBlock && largest <= limits.maxShippedBytes)) {
+  if (largest <= limits.maxInlineStageBytes || (inBlock && largest <= limits.maxShippedBytes)) {
     return { kind: 'staged', at: (site) => ({ kind: 'inline', rows: shares.of(site).rows }) };
   }
   // In a transaction that may write, a temporary table would stand in the way of PREPARE TRANSACTION.

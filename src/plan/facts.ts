@@ -101,7 +101,7 @@ function mergeFacts(block: Block, outer: readonly Fact[], found: Map<RelationIte
 function flow(item: FromItem, facts: readonly Fact[], found: Map<RelationItem, readonly Fact[]>): void {
   switch (item.kind) {
     case 'relation':
-      found.set(item, facts);
+      found.set(item, [...facts, ...facts.flatMap((fact) => factInArms(fact, item))]);
       return;
     case 'query':
       flowIntoQuery(item, facts, found);
@@ -112,6 +112,36 @@ function flow(item: FromItem, facts: readonly Fact[], found: Map<RelationItem, r
     default:
       return;
   }
+}
+
+/** `(a.x = 1 AND b.y = 2) OR (a.x = 3 AND b.y = 4)` says of a alone that x is 1 or 3. */
+function factInArms({ expression, columns, nested }: Fact, item: RelationItem): Fact[] {
+  const isOr = 'BoolExpr' in expression && expression.BoolExpr.boolop === 'OR_EXPR';
+  if (!isOr || nested || [...columns.values()].every((bound) => bound?.item === item)) return [];
+  const own = new Map<ColumnRef, Bound | null>();
+  const arms: Node[] = [];
+  for (const arm of expression.BoolExpr.args ?? []) {
+    const parts = 'BoolExpr' in arm && arm.BoolExpr.boolop === 'AND_EXPR' ? (arm.BoolExpr.args ?? []) : [arm];
+    const about = parts.filter((part) => {
+      const refs = columnRefsIn(part);
+      return refs.length > 0 && refs.every((ref) => columns.get(ref)?.item === item);
+    });
+    const [first] = about;
+    if (!first) return [];
+    for (const ref of about.flatMap(columnRefsIn)) own.set(ref, columns.get(ref) ?? null);
+    arms.push(about.length === 1 ? first : { BoolExpr: { boolop: 'AND_EXPR', args: about } });
+  }
+  const either: Node = { BoolExpr: { boolop: 'OR_EXPR', args: arms } };
+  return [{ expression: either, columns: own, nested: false, strictOn: new Set() }];
+}
+
+function columnRefsIn(node: Node): ColumnRef[] {
+  const refs: ColumnRef[] = [];
+  walk([node], (kind, fields) => {
+    if (kind === 'ColumnRef') refs.push(fields);
+    return true;
+  });
+  return refs;
 }
 
 /**

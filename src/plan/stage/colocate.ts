@@ -197,15 +197,16 @@ function keyDestination(
 }
 
 /** Rows of the group's key types can be routed without asking a server. */
-function isRoutable({ method }: ColocationGroup, keys: readonly { readonly typeOid: number }[]): boolean {
+export function isRoutable({ method }: ColocationGroup, keys: readonly { readonly typeOid: number }[]): boolean {
   const integers = new Set([20, 21, 23, 1082]);
   return keys.every(({ typeOid }) => isKnownKeyType(typeOid) && (method === 'hash' || integers.has(typeOid)));
 }
 
-function placesOf(partners: readonly Bound[], unit: Unit): number[] | null {
-  const places = partners.map(({ item, column }) =>
-    unit.outputs.findIndex(({ bound }) => bound.item === item && bound.column === column),
-  );
+export function placesOf(partners: readonly Bound[], unit: Unit): number[] | null {
+  const places = partners.map(({ item, column }) => {
+    const output = unit.outputs.find(({ bound }) => bound.item === item && bound.column === column);
+    return output ? unit.names.indexOf(output.name) : -1;
+  });
   return places.includes(-1) ? null : places;
 }
 

@@ -6,13 +6,14 @@ import { isAggregate } from '../functions.ts';
 import { listLocus } from '../locus.ts';
 import { type Block, type Child, isInside, type LeafItem, type SelectBlock } from '../model.ts';
 import { allBlocks, isUncorrelated } from '../sublink.ts';
+import { isRoutable, placesOf } from './colocate.ts';
 import { decorrelate } from './decorrelate.ts';
 import { keyPartners } from './pairs.ts';
 import { type Destination, outputsOf, selectStaged, stageQuery, stageValue } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { sizeOf } from './size.ts';
 import { changeTree, fromNodes, integerConstant, leavesIn, selectOf, target } from './tree.ts';
-import { createUnit, placeUnit } from './unit.ts';
+import { createUnit, placeUnit, type Unit } from './unit.ts';
 
 type SublinkChild = Extract<Child, { via: 'sublink' }>;
 
@@ -130,7 +131,7 @@ function moveInnerRows(block: SelectBlock, link: SubLink, question: StageQuestio
   const root = model.root;
   const locus = root.kind === 'select' ? listLocus(root.from, question) : null;
   if (locus?.kind !== 'hashed') return { reason: 'rows that are elsewhere' };
-  const keys = keyPlaces(locus.solid, unit.leaves, block, question, unit.outputs);
+  const keys = keyPlaces(locus.solid, unit, block, question);
   const isSemi = link.subLinkType === 'EXISTS_SUBLINK' || link.subLinkType === 'ANY_SUBLINK';
   const { query } = unit;
   const once = isSemi && countsOnce(block, question);
@@ -157,20 +158,17 @@ function countsOnce(block: SelectBlock, { context }: StageQuestion): boolean {
 
 function keyPlaces(
   members: readonly Extract<LeafItem, { kind: 'relation' }>[],
-  leaves: ReadonlySet<LeafItem>,
+  unit: Unit,
   block: SelectBlock,
   { facts, context }: StageQuestion,
-  outputs: readonly { readonly bound: { readonly item: LeafItem; readonly column: string } }[],
 ) {
   for (const member of members) {
     const distribution = member.table?.distribution;
-    if (distribution?.kind !== 'distributed' || distribution.method !== 'hash') continue;
+    if (distribution?.kind !== 'distributed' || !isRoutable(distribution.group, distribution.keys)) continue;
     const known = [...conjuncts(block.where, block), ...(facts.get(member) ?? [])];
-    const partners = keyPartners(member, leaves, known, context);
-    const keys = partners?.map(({ item, column }) =>
-      outputs.findIndex(({ bound }) => bound.item === item && bound.column === column),
-    );
-    if (keys && !keys.includes(-1)) return { group: distribution.group, keys };
+    const partners = keyPartners(member, unit.leaves, known, context);
+    const keys = partners && placesOf(partners, unit);
+    if (keys) return { group: distribution.group, keys };
   }
   return null;
 }

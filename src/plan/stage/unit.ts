@@ -1,6 +1,7 @@
 import type { ColumnRef, Node, SelectStmt } from '@pgsql/types';
 import { columnRef, fingerprint, mapNodes, nameParts } from '../../sql/walk.ts';
 import { isAligned, visible } from '../alignment.ts';
+import type { PlanContext } from '../context.ts';
 import type { Fact } from '../facts.ts';
 import { groupingEdits } from '../grouping.ts';
 import {
@@ -15,6 +16,7 @@ import {
 } from '../model.ts';
 import { type Bound, bind, columnsOf, outputColumns } from '../resolve.ts';
 import { isUncorrelated } from '../sublink.ts';
+import { boundType, type EqualPair, equalPairs, equalTo } from './pairs.ts';
 import type { StagedQuery } from './query.ts';
 import { stagedRange } from './query.ts';
 import type { StageQuestion } from './question.ts';
@@ -61,19 +63,28 @@ export function createUnit(
   const [only] = items;
   if (items.length === 1 && only?.kind === 'query' && only.name) return queryUnit(only, sides, leaves, facts, needed);
   const isLeaf = items.length === 1 && only?.kind === 'relation';
-  const kept = isLeaf ? null : columnsOfUsing(items, block);
-  const outputs = needed.map((bound, i) => ({
-    name: kept === null || kept.has(bound.column) ? bound.column : `pgherd_c${i}`,
-    bound,
-  }));
-  if (new Set(namesOf(outputs)).size < outputs.length) return { reason: 'USING with rows that are brought together' };
-  const filters = isLeaf ? relationFilters(only, question) : [...done, ...impliedEqualities(items, question)];
+  const implied = isLeaf ? [] : impliedEqualities(items, question);
+  const equal = [...implied.map(({ pair }) => pair), ...equalPairs(facts, question.context)];
+  const outputs = isLeaf
+    ? needed.map((bound) => ({ name: bound.column, bound }))
+    : namedOnce(needed, equal, columnsOfUsing(items, block), question.context);
+  if (outputs === null) return { reason: 'USING with rows that are brought together' };
+  const names = namesOf(firstOfEach(outputs));
+  const filters = isLeaf ? relationFilters(only, question) : [...done, ...implied.map(({ condition }) => condition)];
   const query = selectOf({
-    targetList: targetsOf(outputs),
+    targetList: targetsOf(firstOfEach(outputs)),
     fromClause: sides.map(({ node }) => node),
     ...whereOf(filters),
   });
-  return { sides, leaves, query, outputs, names: namesOf(outputs), alias: isLeaf ? only.name : null, done };
+  return {
+    sides,
+    leaves,
+    query,
+    outputs,
+    names,
+    alias: isLeaf ? only.name : null,
+    done,
+  };
 }
 
 /** Names that joins around the items know their columns by. */
@@ -104,6 +115,34 @@ function queryUnit(
     ...whereOf(facts.map(({ expression }) => expression)),
   });
   return { ...rest, query, outputs, names: namesOf(outputs), done: new Set(facts.map(({ expression }) => expression)) };
+}
+
+/**
+ * Columns that are equal in every row, and of one type, travel as one: a second one would look like a condition more. `kept` are names
+ * that are known outside; null: two columns would have one of them.
+ */
+function namedOnce(
+  needed: readonly Bound[],
+  pairs: readonly EqualPair[],
+  kept: ReadonlySet<string>,
+  context: PlanContext,
+): Unit['outputs'] | null {
+  const isSame = (a: Bound, b: Bound) => a.item === b.item && a.column === b.column;
+  const typeOf = (bound: Bound) => boundType(bound, context)?.typeName;
+  const outputs: { name: string; bound: Bound }[] = [];
+  for (const [i, bound] of needed.entries()) {
+    const equal = equalTo(bound, pairs).filter((each) => typeOf(each) !== undefined && typeOf(each) === typeOf(bound));
+    const known = outputs.find((output) => equal.some((each) => isSame(each, output.bound)));
+    const name = kept.has(bound.column) ? bound.column : (known?.name ?? `pgherd_c${i}`);
+    if (outputs.some((output) => output.name === name && output !== known)) return null;
+    outputs.push({ name, bound });
+  }
+  return outputs;
+}
+
+/** Without those that travel as another one. */
+function firstOfEach(outputs: Unit['outputs']): Unit['outputs'] {
+  return outputs.filter(({ name }, i) => outputs.findIndex((other) => other.name === name) === i);
 }
 
 /** A relation has one column at least. */
@@ -144,7 +183,10 @@ function ownNames(fact: Fact, name: string): Node {
 }
 
 /** Relations of one cluster that only a third one ties together are joined by their own keys. */
-function impliedEqualities(items: readonly FromItem[], { facts, context }: StageQuestion): Node[] {
+function impliedEqualities(
+  items: readonly FromItem[],
+  { facts, context }: StageQuestion,
+): { readonly condition: Node; readonly pair: EqualPair }[] {
   const relations = items.flatMap((item) => (item.kind === 'relation' && item.table ? [item] : []));
   const [first, ...rest] = relations;
   if (first?.table?.distribution.kind !== 'distributed') return [];
@@ -153,9 +195,14 @@ function impliedEqualities(items: readonly FromItem[], { facts, context }: Stage
     const own = item.table?.distribution;
     if (own?.kind !== 'distributed' || own.group.id !== group.id) return [];
     if (!isAligned(item, first, facts.get(item) ?? [], context)) return [];
-    return own.keys.map((key, i) =>
-      equality(columnRef(item.name, visible(item, key.name)), columnRef(first.name, visible(first, keys[i]!.name))),
-    );
+    return own.keys.map((key, i) => {
+      const pair = [
+        { item, column: visible(item, key.name) },
+        { item: first, column: visible(first, keys[i]!.name) },
+      ] as const;
+      const [left, right] = pair.map(({ item: { name }, column }) => columnRef(name, column));
+      return { condition: equality(left!, right!), pair };
+    });
   });
 }
 
