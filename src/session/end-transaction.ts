@@ -7,13 +7,19 @@ import type { SessionState } from './session-state.ts';
  * the new catalog before the client hears of it.
  */
 export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'ROLLBACK'): Promise<void> {
+  const { transaction, schemaChanged } = session;
+  await transactionEnded(session, () => (verb === 'COMMIT' ? commit(session) : transaction.rollback()));
+  if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
+  transaction.releaseIdle();
+}
+
+/** Carries out an end of the transaction, and brings what the session remembers of it in order. */
+export async function transactionEnded(session: SessionState, end: () => Promise<void>): Promise<void> {
   const { transaction } = session;
-  const { schemaChanged } = session;
   const settingsBefore = transaction.settings.key;
   const hadLocalSettings = transaction.hasLocalSettings;
   try {
-    if (verb === 'COMMIT') await commit(session);
-    else await transaction.rollback();
+    await end();
   } finally {
     session.keys.endTransaction();
     session.transactionCatalog = null;
@@ -24,19 +30,21 @@ export async function endTransaction(session: SessionState, verb: 'COMMIT' | 'RO
   }
   // ON COMMIT DROP, or a rollback: temporary tables may have gone, or come back.
   if (session.hasTemporary) await readTemporaryNames(session);
-  if (schemaChanged && verb === 'COMMIT') await session.services.refreshCatalog();
-  transaction.releaseIdle();
 }
 
-/** What is deferred to now is checked first; if that fails, everything is rolled back. */
 async function commit(session: SessionState): Promise<void> {
+  await settleDeferred(session);
+  await session.transaction.commit();
+}
+
+/** What is deferred to the end is checked before it; if that fails, everything is rolled back. */
+export async function settleDeferred(session: SessionState): Promise<void> {
   try {
     await session.keys.settleDeferred(executionContext(session, []));
   } catch (error) {
     await session.transaction.rollback();
     throw error;
   }
-  await session.transaction.commit();
 }
 
 /** The end undid a SET LOCAL, or a rollback a SET, of a reported parameter: the client has to hear of the value that holds now. */

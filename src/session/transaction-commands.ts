@@ -1,6 +1,7 @@
 import type { TransactionStmt } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
+import { runClientTwoPhase } from './client-two-phase.ts';
 import { endTransaction } from './end-transaction.ts';
 import { readTemporaryNames } from './local-effects.ts';
 import type { SessionState } from './session-state.ts';
@@ -38,7 +39,7 @@ export async function runTransactionCommand(
     case 'TRANS_STMT_PREPARE':
     case 'TRANS_STMT_COMMIT_PREPARED':
     case 'TRANS_STMT_ROLLBACK_PREPARED':
-      return clientTwoPhase(session, statement, command, output);
+      return runClientTwoPhase(session, command, output);
     default:
       throw pgError('featureNotSupported', `transaction command ${command.kind} is not supported`);
   }
@@ -88,33 +89,4 @@ async function end(
   await endTransaction(session, outcome);
   if (command.chain) transaction.beginExplicit(options);
   output.complete(outcome);
-}
-
-/** A client's own two-phase commit is the coordinator's affair; over several servers it would need a promise we can't keep yet. */
-async function clientTwoPhase(
-  session: SessionState,
-  statement: ParsedStatement,
-  command: TransactionStmt,
-  output: ClientOutput,
-): Promise<void> {
-  const { transaction } = session;
-  if (command.kind !== 'TRANS_STMT_PREPARE') {
-    const connection = await session.coordinator();
-    const { tag } = await connection.query(statement.text);
-    return output.complete(tag);
-  }
-  if (!transaction.explicit) {
-    session.notice({ severity: 'WARNING', code: '25P01', message: 'there is no transaction in progress' });
-    return output.complete('ROLLBACK');
-  }
-  if (transaction.sites.some((site) => site !== 'coordinator')) {
-    await endTransaction(session, 'ROLLBACK');
-    throw pgError('featureNotSupported', 'PREPARE TRANSACTION of a transaction that has used distributed tables', {
-      hint: 'COMMIT is atomic over all nodes already.',
-    });
-  }
-  const connection = await session.coordinator();
-  const { tag } = await connection.query(statement.text);
-  await endTransaction(session, 'ROLLBACK');
-  output.complete(tag);
 }

@@ -45,6 +45,7 @@ export async function finishPrepared(connection: SqlRunner, gid: string, verb: V
   }
 }
 
-function quoteText(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
+export function quoteText(value: string): string {
+  const quoted = `'${value.replaceAll("'", "''")}'`;
+  return value.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }

@@ -4,6 +4,7 @@ import { assert } from '../core/assert.ts';
 import { PgError, pgError, unsupported } from '../core/errors.ts';
 import { settled } from '../core/settled.ts';
 import { conditions } from '../core/sqlstate.ts';
+import { prepareForClient } from './client-prepare.ts';
 import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
 
@@ -432,13 +433,30 @@ export class DistributedTransaction {
   async commit(): Promise<void> {
     const block = this.#block;
     if (block.kind === 'none') return;
-    const participants: Participant[] = [];
-    for (const [site, member] of this.#members) {
-      if (member.inBlock) participants.push({ site, connection: member.connection, written: member.written });
-    }
     this.#ending = true;
     try {
-      await commitParticipants(participants, this.#host);
+      await commitParticipants(this.#participants(), this.#host);
+    } catch (error) {
+      this.#revertSettings(block.settingsAtStart);
+      throw error;
+    } finally {
+      this.#finish();
+    }
+  }
+
+  #participants(): Participant[] {
+    return [...this.#members].flatMap(([site, { inBlock, connection, written }]) =>
+      inBlock ? [{ site, connection, written }] : [],
+    );
+  }
+
+  /** PREPARE TRANSACTION by the client: the transaction lives on under its name, and this session is out of it. */
+  async prepare(gid: string, signal: AbortSignal): Promise<void> {
+    const block = this.#explicitBlock('PREPARE TRANSACTION');
+    try {
+      await this.join('coordinator', signal, 'catalog');
+      this.#ending = true;
+      await prepareForClient(this.#participants(), gid);
     } catch (error) {
       this.#revertSettings(block.settingsAtStart);
       throw error;
