@@ -1,4 +1,5 @@
 import { liveViewNames, serverTrafficName } from './compatibility-sql.ts';
+import { insertBackName } from './loop-names.ts';
 import type { ViewOptions } from './snapshot.ts';
 import { statisticsViews } from './statistics-views.ts';
 
@@ -118,7 +119,7 @@ const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id A
   coalesce((SELECT ${columnNamesSql('i.indkey::smallint[]', 'i.indrelid')} FROM pg_catalog.pg_index i
     WHERE i.indrelid = t.relation AND i.indisprimary), '[]') AS "primaryKey",
   EXISTS (SELECT FROM pg_catalog.pg_trigger g
-    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 1 AND NOT starts_with(g.tgname, '!pgherd_')) AS "hasRowTriggers",
+    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgname <> '${insertBackName}' AND g.tgtype & 1 = 1 AND NOT starts_with(g.tgname, '!pgherd_')) AS "hasRowTriggers",
   (SELECT coalesce(json_agg(json_build_object('name', x.index_name,
       'columns', ${columnNamesSql('x.columns', 'x.relation')}, 'predicate', x.predicate,
       'nullsNotDistinct', x.nulls_not_distinct, 'hiddenSchema', x.hidden_schema, 'hiddenName', x.hidden_name)

@@ -26,3 +26,6 @@ export function backendOfLoop(applicationName: string | undefined): number | nul
   const match = new RegExp(`^${loopName} (\\d+)$`).exec(applicationName ?? '');
   return match ? Number(match[1]) : null;
 }
+
+/** The trigger that sends rows inserted into a shell on their way. Its name is sorted before those of referential integrity and users. */
+export const insertBackName = '!pgherd_insert';

@@ -13,6 +13,7 @@ import {
   secretTableSql,
 } from './guard-sql.ts';
 import { keyWatchTableSql } from './key-watches.ts';
+import { insertBackFunctionSql, insertsBackFunctionSql } from './loop-insert-sql.ts';
 import { loopsBackFunctionSql } from './loop-sql.ts';
 import { ownerFunctionSql } from './owner.ts';
 
@@ -26,6 +27,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       keyWatchTableSql,
       ...secretTableSql,
       loopsBackFunctionSql,
+      insertsBackFunctionSql,
       ...coordinatorGuardsSql,
       makeSecretSql,
       inHerdSql,
@@ -37,6 +39,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   );
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()']);
+  if (superuser) await runner.query(insertBackFunctionSql);
   await runner.query(adminStubsSql(superuser ? 'pg_catalog' : 'pgherd').join(';\n'));
 }
 

@@ -1,6 +1,7 @@
 import { loopApplicationName, loopName, loopTable } from '../catalog/loop-names.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import { dropInsertBack, makeInsertBack } from './loop-insert-sql.ts';
 import { byOwner } from './owner.ts';
 
 /** Where the coordinator finds the router, and how it proves to be the coordinator. */
@@ -68,7 +69,8 @@ const makeLoopTable = (
       't' || ${oid}, ${oid}::regclass, 't' || ${oid});
     EXECUTE (SELECT format('ALTER FOREIGN TABLE ${loopName}.%I OWNER TO %I', 't' || ${oid}, pg_catalog.pg_get_userbyid(relowner))
       FROM pg_catalog.pg_class WHERE oid = ${oid});
-  END IF;`;
+  END IF;
+  ${makeInsertBack(oid)}`;
 
 const missingLoopTablesSql = `DO $pgherd$ DECLARE shell record; BEGIN
   FOR shell IN SELECT t.relation::oid AS oid FROM pgherd.dist_table t JOIN pg_catalog.pg_class c ON c.oid = t.relation
@@ -92,6 +94,7 @@ export function dropLoopSql(oid: number): string[] {
   return [
     byOwner(`DO $pgherd$ BEGIN
   IF to_regclass('${loopTable(oid)}') IS NOT NULL THEN DROP FOREIGN TABLE ${loopTable(oid)}; END IF;
+  ${dropInsertBack(`${oid}::oid`)}
 END $pgherd$`),
   ];
 }

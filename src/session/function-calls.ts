@@ -34,7 +34,9 @@ function mayComeBack({ catalog, temporaryNames }: SessionState, { kind, node, tr
   const candidates = relation?.schemaname
     ? [resolveRelation(catalog, relation.schemaname, name, [])]
     : [...catalog.relations.keys()].map((schema) => resolveRelation(catalog, schema, name, []));
-  return candidates.some((found) => found.kind === 'relation' && found.relation.hasTriggers === true);
+  return candidates.some(
+    (found) => found.kind === 'relation' && found.relation.distributed === null && found.relation.hasTriggers === true,
+  );
 }
 
 /**

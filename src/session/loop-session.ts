@@ -6,7 +6,7 @@ import { pgError, unsupported } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
-import { createSource, type Edit, positionOf, splice } from '../sql/source.ts';
+import { createSource, type Edit, positionOf, type SqlSource, splice } from '../sql/source.ts';
 import { nameParts, walk } from '../sql/walk.ts';
 import { AddressOutput, RowAddresses } from './loop-addresses.ts';
 import type { StatementRun } from './run-statement.ts';
@@ -170,7 +170,14 @@ function withShells(statement: ParsedStatement, services: RouterServices): strin
   });
   const [target] = Object.values(statement.node) as [{ relation?: RangeVar }];
   if (target.relation) replace(target.relation);
+  if (statement.kind === 'InsertStmt') edits.push(...overriding(source));
   return splice<never>(source, edits).join('');
+}
+
+/** The coordinator has drawn the values of identity columns already. */
+function overriding(source: SqlSource): Edit<never>[] {
+  const values = source.tokens().find((token) => token.kind === 'word' && token.text === 'values');
+  return values ? [{ start: values.start, end: values.start, parts: ['OVERRIDING SYSTEM VALUE '] }] : [];
 }
 
 /** An address that has reached a condition would be compared with one of a node's. */

@@ -151,7 +151,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     openForFilling(session);
     return runLocal(session, run, output);
   }
-  await openForFunctions(session, run.statement);
+  if (usesCoordinator(plan)) await openForFunctions(session, run.statement);
   await checkRepartitioning(session, plan);
   if (plan.throughView && !run.extended) await describeRows(session, run.statement);
   if (plan.views) await checkViewAccess(session, plan.views);
@@ -193,6 +193,11 @@ async function runPlanOrGather(
     if (!(error instanceof NotStageable)) throw error;
     await runPlan(await planFor(session, run, { force: 'gather' }), context(), output);
   }
+}
+
+/** Functions that may read tables run there. */
+function usesCoordinator({ final }: Plan): boolean {
+  return final.kind !== 'scatter' && !(final.kind === 'pass' && final.site !== 'coordinator');
 }
 
 /** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */

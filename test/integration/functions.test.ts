@@ -102,6 +102,51 @@ test('own writes are seen, and a rollback undoes what functions wrote', async ()
   expect(await outcome('SELECT sum(total) FROM orders WHERE cust = 3')).toBe('480');
 });
 
+test('INSERT gives its rows back, and what it could not insert is an error', async () => {
+  await db.query(`CREATE OR REPLACE FUNCTION add(c int, n int) RETURNS text LANGUAGE plpgsql AS $$DECLARE a text; k int; BEGIN
+    INSERT INTO orders SELECT 1000 + i, c, i FROM generate_series(1, n) i;
+    GET DIAGNOSTICS k = ROW_COUNT;
+    INSERT INTO public.orders (id, cust) VALUES (2000, c) RETURNING id || ' ' || total INTO a;
+    RETURN k || ' ' || a || ' ' || found; END$$`);
+  expect(await outcome('SELECT add(55, 250)')).toBe('250 2000 0 true');
+  expect(await outcome('SELECT count(*), sum(total) FROM orders WHERE cust = 55')).toBe('251|31375');
+  expect(await outcome('SELECT add(55, 1)')).toMatch(/^23505/);
+  await db.query('BEGIN; DELETE FROM orders WHERE cust = 55');
+  expect(await outcome('SELECT add(55, 2), total_of(55)')).toBe('2 2000 0 true|3');
+  await db.query('ROLLBACK');
+  expect(await outcome('SELECT count(*) FROM orders WHERE cust = 55')).toBe('251');
+  expect(await outcome('DO $$BEGIN INSERT INTO orders VALUES (3000, NULL); END$$')).toMatch(/^23502/);
+  expect(await outcome('DO $$BEGIN INSERT INTO orders VALUES (5, 5) ON CONFLICT DO NOTHING; END$$')).toMatch(/PH001/);
+});
+
+test('INSERT fills identity, generated and referencing columns, and undoes with its exception block', async () => {
+  await db.query(`CREATE TABLE parents (id int PRIMARY KEY);
+    CREATE TABLE children (id bigint GENERATED ALWAYS AS IDENTITY, parent int REFERENCES parents, n int, twice int GENERATED ALWAYS AS (n * 2) STORED,
+      PRIMARY KEY (parent, id))`);
+  await db.query("SELECT create_distributed_table('parents', 'id')");
+  await db.query("SELECT create_distributed_table('children', 'parent')");
+  await db.query('INSERT INTO parents VALUES (1), (2)');
+  await db.query(`CREATE OR REPLACE FUNCTION born(p int) RETURNS text LANGUAGE plpgsql AS $$DECLARE a text; BEGIN
+    INSERT INTO children (parent, n) VALUES (p, 4) RETURNING id || ' ' || twice INTO a; RETURN a;
+    EXCEPTION WHEN foreign_key_violation THEN RETURN 'no parent'; END$$`);
+  expect(await outcome('SELECT born(1)')).toBe('1 8');
+  expect(await outcome('SELECT born(3)')).toBe('no parent');
+  expect(await outcome('SELECT born(2)')).toBe('3 8');
+  expect(await outcome('SELECT id, parent, twice FROM children ORDER BY id')).toBe('1|1|8, 3|2|8');
+  await db.query('DROP TABLE children, parents');
+});
+
+test('INSERT beneath a trigger of the table itself is refused', async () => {
+  await db.query(`CREATE TABLE noted (id int PRIMARY KEY, note text);
+    CREATE OR REPLACE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.note := 'x' || coalesce(NEW.note, ''); RETURN NEW; END$$;
+    CREATE TRIGGER n BEFORE INSERT ON noted FOR EACH ROW EXECUTE FUNCTION note()`);
+  await db.query("SELECT create_distributed_table('noted', 'id')");
+  expect(await outcome('DO $$BEGIN INSERT INTO noted VALUES (1); END$$')).toMatch(/PH001/);
+  await db.query('INSERT INTO noted VALUES (1)');
+  expect(await outcome('SELECT note FROM noted')).toBe('x');
+  await db.query('DROP TABLE noted');
+});
+
 test('what a function wrote is committed', async () => {
   expect(await outcome('SELECT raise_total(3)')).toBe('10');
   expect(await outcome('SELECT sum(total) FROM orders WHERE cust = 3')).toBe('490');
