@@ -16,6 +16,7 @@ export const liveViewNames: readonly string[] = [
   'citus_stat_activity',
   'citus_dist_stat_activity',
   'citus_lock_waits',
+  'citus_schemas',
 ];
 
 export function isLiveView(name: string): boolean {
@@ -72,7 +73,8 @@ export const leafSchemaSql =
 /** Hidden tables of global unique indexes are no tables of the user's. */
 export const userTablesSql = "n.nspname <> 'pgherd' AND n.nspname NOT LIKE 'pgherd\\_%'";
 
-const tableTypeSql = "CASE t.method WHEN 'reference' THEN 'reference' ELSE 'distributed' END";
+const tableTypeSql = `CASE WHEN t.method = 'reference' THEN 'reference'
+    WHEN EXISTS (SELECT FROM pgherd.dist_schema d WHERE d.colocation_id = t.colocation_id) THEN 'schema' ELSE 'distributed' END`;
 
 const keyNamesSql = `(SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY k.place)
     FROM unnest(t.key_columns) WITH ORDINALITY AS k(attnum, place)

@@ -32,6 +32,14 @@ const groupsSql = `SELECT g.colocation_id AS id, g.method, g.key_families AS fam
     ORDER BY s.shard_index), '[]') FROM pgherd.group_shard s WHERE s.colocation_id = g.colocation_id) AS shards
   FROM pgherd.colocation_group g`;
 
+export interface SchemaRow {
+  readonly name: string;
+  readonly colocationId: number;
+}
+
+const schemasSql = `SELECT n.nspname AS name, d.colocation_id AS "colocationId"
+  FROM pgherd.dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schema_oid`;
+
 export interface TableRow {
   readonly oid: number;
   readonly method: string;
@@ -249,6 +257,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   pg_catalog.current_setting('server_version_num') AS version,
   ${jsonOf(nodesSql)} AS nodes,
   ${jsonOf(groupsSql)} AS groups,
+  ${jsonOf(schemasSql)} AS schemas,
   ${jsonOf(tablesSql)} AS tables,
   ${jsonOf(foreignKeysSql)} AS foreign_keys,
   ${jsonOf(relationsSql)} AS relations,

@@ -13,6 +13,7 @@ import {
   pinSettingsSql,
   type RelationRow,
   restoreSettingsSql,
+  type SchemaRow,
   snapshotSql,
   type TableRow,
 } from './load-sql.ts';
@@ -64,6 +65,7 @@ function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): 
     relations: bySchema(relations),
     relationsByOid,
     groups,
+    distributedSchemas: new Map(json<SchemaRow[]>('schemas').map(({ name, colocationId }) => [name, colocationId])),
     foreignKeys,
     keptTables: findKeptTables(foreignKeyRows, foreignKeys, relations),
     functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),

@@ -3,7 +3,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { type CompatibilitySchema, compatibilitySql } from './compatibility-sql.ts';
 
 /** Raised whenever the SQL of this file or of the views changes: only then is it run on a coordinator that has a catalog. */
-export const catalogSchemaVersion = 3;
+export const catalogSchemaVersion = 4;
 
 /** Routers LISTEN here; the payload is the new version of the catalog. */
 export const catalogChannel = 'pgherd_catalog';
@@ -100,6 +100,11 @@ CREATE TABLE IF NOT EXISTS pgherd.dist_table (
   estimated_rows bigint NOT NULL DEFAULT -1,
   created_at timestamptz NOT NULL DEFAULT now(),
   CHECK ((method = 'reference') = (colocation_id IS NULL)));
+
+-- Schemas whose tables are all on one node.
+CREATE TABLE IF NOT EXISTS pgherd.dist_schema (
+  schema_oid oid PRIMARY KEY,
+  colocation_id integer NOT NULL UNIQUE REFERENCES pgherd.colocation_group);
 
 CREATE SEQUENCE IF NOT EXISTS pgherd.shard_id_seq START ${firstShardId};
 -- One row per table and shard index; a reference table has index 0 only.

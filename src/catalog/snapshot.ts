@@ -185,6 +185,8 @@ export interface CatalogSnapshot {
   readonly relations: ReadonlyMap<string, ReadonlyMap<string, RelationEntry>>;
   readonly relationsByOid: ReadonlyMap<number, RelationEntry>;
   readonly groups: ReadonlyMap<number, ColocationGroup>;
+  /** Schemas whose tables are all on one node: the name of each, and its co-location group. */
+  readonly distributedSchemas: ReadonlyMap<string, number>;
   /** Those that the router keeps, by OID. */
   readonly foreignKeys: ReadonlyMap<number, KeptForeignKey>;
   /** OIDs of tables by whose changes a key may be touched that the router keeps: by themselves, or by foreign keys' actions. */
@@ -204,6 +206,13 @@ export function leafSchema(index: number, userSchema: string): string {
  */
 export function shardSchema({ schema, distribution }: DistributedTable, index: number): string {
   return isKeyed(distribution) ? leafSchema(index, schema) : schema;
+}
+
+/** Whether all of a table's rows are on one node. */
+export function isOnOneNode(distribution: Distribution): boolean {
+  return (
+    distribution.kind === 'distributed' && distribution.keys.length === 0 && distribution.group.shards.length === 1
+  );
 }
 
 /** Whether rows with equal keys are on one node. */

@@ -11,7 +11,7 @@ import {
 } from './statistics-views.ts';
 
 /** Raised whenever the SQL of these views changes: only then are they made anew. */
-const statisticsVersion = 2;
+const statisticsVersion = 3;
 
 /** Where the extension goes on a server that has not got it yet. */
 const extensionSchema = 'pgherd_statistics';
@@ -180,6 +180,11 @@ JOIN pgherd.dist_table t ON t.relation = s.relation
 JOIN pg_catalog.pg_class c ON c.oid = s.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}
 LEFT JOIN pgherd.live_shard_time l ON l.shardid = s.shard_id`,
+    citus_schemas: `SELECT n.oid::regnamespace AS schema_name, d.colocation_id,
+  pg_size_pretty((SELECT coalesce(sum(z.bytes), 0) FROM pgherd.dist_table t JOIN pgherd.shard s ON s.relation = t.relation
+    JOIN pgherd.live_shard_size z ON z.shardid = s.shard_id WHERE t.colocation_id = d.colocation_id)) AS schema_size,
+  pg_get_userbyid(n.nspowner) AS schema_owner
+FROM pgherd.dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schema_oid`,
     citus_stat_statements: `SELECT l.queryid, r.oid AS userid, d.oid AS dbid, l.query, l.rung AS executor,
   NULL::text AS partition_key, l.calls, l.total_ms AS total_time, l.total_ms / nullif(l.calls, 0) AS mean_time, l.max_ms AS max_time
 FROM pgherd.live_statement l

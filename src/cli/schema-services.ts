@@ -2,6 +2,7 @@ import type { Node } from '@pgsql/types';
 import { runAdminCall } from '../schema/admin.ts';
 import { type AdminCall, argumentsSql, matchAdminCall } from '../schema/admin-call.ts';
 import { classifyDdl, type DdlAction, runDdl } from '../schema/ddl.ts';
+import { distributeSchema, settleSchemas } from '../schema/distributed-schemas.ts';
 import type { SchemaServices } from '../session/services.ts';
 
 /** The schema room as sessions use it. */
@@ -25,6 +26,8 @@ export function schemaServices(): SchemaServices {
       const { columns, typeOids, rows } = await runAdminCall(transaction, callIn(node)!, evaluated);
       return { columns: columns.map((name, index) => ({ name, typeOid: typeOids[index]! })), rows };
     },
+    settleSchemas,
+    distributeSchema,
     classify: classifyDdl,
     // Sessions hand back what classify() gave them.
     runAction: (action, statement, transaction) => runDdl(transaction, action as DdlAction, statement),

@@ -1,5 +1,5 @@
 import type { Node } from '@pgsql/types';
-import { type ColumnEntry, isKeyed, type KeyColumn } from '../catalog/snapshot.ts';
+import { type ColumnEntry, isKeyed, isOnOneNode, type KeyColumn } from '../catalog/snapshot.ts';
 import type { PlanContext } from './context.ts';
 import { type InsertShape, insertShape, isDefault, isTaken } from './insert-shape.ts';
 import { comparedValue, type KeyValue } from './key-value.ts';
@@ -11,6 +11,10 @@ const maxPinnedRows = 100;
 /** The shards of the rows of an INSERT … VALUES whose keys are constants or parameters; any, for all other INSERTs. */
 export function insertShards(item: RelationItem, context: PlanContext): ShardSet {
   const distribution = item.table?.distribution;
+  if (distribution && isOnOneNode(distribution)) {
+    const indexes = insertObstacle(insertShape(item)) ? null : new Set([0]);
+    return { indexes, dependsOnParameters: false };
+  }
   if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) {
     return { indexes: null, dependsOnParameters: false };
   }

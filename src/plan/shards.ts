@@ -1,6 +1,6 @@
 import type { ColumnRef, Node } from '@pgsql/types';
 import { shardIndex } from '../catalog/route.ts';
-import { type DistributedTable, type Distribution, isKeyed, type NodeId } from '../catalog/snapshot.ts';
+import { type DistributedTable, type Distribution, isKeyed, isOnOneNode, type NodeId } from '../catalog/snapshot.ts';
 import { nameParts } from '../sql/walk.ts';
 import type { PlanContext } from './context.ts';
 import type { Fact } from './facts.ts';
@@ -24,6 +24,7 @@ const maxKeyCombinations = 200;
 /** The shards of a distributed relation that its facts leave. */
 export function shardsOf(item: RelationItem, facts: readonly Fact[], context: PlanContext): ShardSet {
   const distribution = item.table?.distribution;
+  if (distribution && isOnOneNode(distribution)) return { indexes: new Set([0]), dependsOnParameters: false };
   if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) {
     return { indexes: null, dependsOnParameters: false };
   }

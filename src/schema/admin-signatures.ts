@@ -171,6 +171,8 @@ export const adminSignatures = {
     parameters: [table, { name: 'colocate_with', type: 'text' }],
     returns: 'void',
   },
+  citus_schema_distribute: { parameters: [{ name: 'schemaname', type: 'regnamespace' }], returns: 'void' },
+  citus_schema_undistribute: { parameters: [{ name: 'schemaname', type: 'regnamespace' }], returns: 'void' },
   citus_add_local_table_to_metadata: {
     parameters: [table, { name: 'cascade_via_foreign_keys', type: 'boolean', default: 'false' }],
     returns: 'void',

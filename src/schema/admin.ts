@@ -9,6 +9,7 @@ import { alterDistributedTable } from './alter-distribution.ts';
 import { alterSystem, settingsOfServers } from './alter-system.ts';
 import { updateColocation } from './change-colocation.ts';
 import { createDistributedTable, notice } from './distribute.ts';
+import { distributeSchema, undistributeSchema } from './distributed-schemas.ts';
 import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
 import { resumeIndexJob } from './online-index.ts';
@@ -143,6 +144,14 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
     onPlacements(tx, [text(first, 'table_name1'), text(second, 'table_name2')], command),
   update_distributed_table_colocation: async (tx, [table, colocateWith]) => {
     await updateColocation(tx, text(table, 'table_name'), text(colocateWith, 'colocate_with'));
+    return nothing;
+  },
+  citus_schema_distribute: async (tx, [schema]) => {
+    await distributeSchema(tx, text(schema, 'schemaname'));
+    return nothing;
+  },
+  citus_schema_undistribute: async (tx, [schema]) => {
+    await undistributeSchema(tx, text(schema, 'schemaname'));
     return nothing;
   },
   citus_add_local_table_to_metadata: async (tx) => {

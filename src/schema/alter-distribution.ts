@@ -45,7 +45,7 @@ export async function alterDistributedTable(tx: HerdTransaction, args: AlterArgu
       wish: written(other, { column: null, shardCount: null, colocateWith: target }),
     })),
   ];
-  for (const { wish } of await referencedFirst(tx, all)) await createDistributedTable(tx, wish);
+  for (const { wish } of await inReferenceOrder(tx, all)) await createDistributedTable(tx, wish);
 }
 
 /** Moving all rows for nothing is a mistake. */
@@ -127,7 +127,7 @@ function written(
 }
 
 /** A foreign key can be checked only against a table that is distributed already; the altered table decides the group, so it comes first if it can. */
-async function referencedFirst<T extends { readonly table: DistributedTable }>(
+export async function inReferenceOrder<T extends { readonly table: { readonly oid: number } }>(
   tx: HerdTransaction,
   all: readonly T[],
 ): Promise<T[]> {

@@ -27,7 +27,8 @@ export async function updateColocation(tx: HerdTransaction, table: string, coloc
     String(groupId),
   ]);
   await catalog.query(`DELETE FROM pgherd.colocation_group g
-    WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)`);
+    WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)
+      AND NOT EXISTS (SELECT FROM pgherd.dist_schema d WHERE d.colocation_id = g.colocation_id)`);
   tx.changed();
 }
 

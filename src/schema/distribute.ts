@@ -38,6 +38,8 @@ export interface DistributeArguments {
   readonly shardBounds: string | null;
   /** Where its shards may be; left out: on all nodes that take new ones. */
   readonly nodes?: readonly NodeEntry[];
+  /** The co-location group that it joins, whatever else is said: that of its schema. */
+  readonly groupId?: number;
 }
 
 /** create_distributed_table(): the table, with its rows and all that hangs on it, moves to the nodes. */
@@ -48,9 +50,10 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
   if (existing) return acceptSameAgain(tx, snapshot, existing, args);
   const shape = await lockAndDescribe(tx.coordinator, oid);
   const key = await readDistributionKey(tx.coordinator, shape, args.column, args.method);
-  checkDistributable(shape, placing(args.method, key));
   const target = await colocationTarget(tx, snapshot, args);
   const bounds = await wantedBounds(tx, args, key, target);
+  const placedBy = placing(args.method, key, bounds.length);
+  checkDistributable(shape, placedBy);
   const groupId = await joinGroup(tx, snapshot, {
     method: args.method,
     key,
@@ -62,7 +65,7 @@ export async function createDistributedTable(tx: HerdTransaction, args: Distribu
   await recordTable(tx.coordinator, { oid, method: args.method, key: key.attnums, groupId });
   tx.changed();
   const shardCount = args.method === 'hash' ? bounds.length : 0;
-  await distributeRows(tx, { shape, key, shardCount, method: args.method });
+  await distributeRows(tx, { shape, key, shardCount, placedBy });
   await arrangeKeyWatches(tx);
 }
 
@@ -73,11 +76,11 @@ async function distributeRows(
     readonly shape: TableShape;
     readonly key: DistributionKey;
     readonly shardCount: number;
-    readonly method: DistributionMethod;
+    readonly placedBy: readonly number[] | null;
   },
 ): Promise<void> {
-  const { shape, key, method } = owner;
-  const { global } = divideKeys(shape, placing(method, key));
+  const { shape, placedBy } = owner;
+  const { global } = divideKeys(shape, placedBy);
   for (const globalKey of global) await createGlobalIndex(tx, owner, globalKey);
   const snapshot = await tx.snapshot();
   await placeTable(tx, shape, snapshot, (table) => copyAway(tx, shape, table, global, snapshot));
@@ -89,8 +92,8 @@ async function distributeRows(
 }
 
 /** What says where a row is; null: nothing. */
-function placing(method: DistributionMethod, key: DistributionKey): readonly number[] | null {
-  return method === 'random' ? null : key.attnums;
+function placing(method: DistributionMethod, key: DistributionKey, shards: number): readonly number[] | null {
+  return method === 'random' && shards > 1 ? null : key.attnums;
 }
 
 async function copyAway(
@@ -179,7 +182,8 @@ async function colocationTarget(
   snapshot: CatalogSnapshot,
   args: DistributeArguments,
 ): Promise<'default' | 'none' | ColocationGroup> {
-  const { colocateWith } = args;
+  const { colocateWith, groupId } = args;
+  if (groupId !== undefined) return snapshot.groups.get(groupId)!;
   if (colocateWith === 'default' || colocateWith === 'none') return colocateWith;
   const other = snapshot.relationsByOid.get(await tableOid(tx.coordinator, colocateWith))?.distributed;
   if (other?.distribution.kind === 'distributed') return other.distribution.group;
@@ -205,6 +209,7 @@ async function wantedBounds(
     return hashBounds(count);
   }
   if (method === 'random') {
+    if (typeof target === 'object') return target.shards.map((shard) => shard.bounds);
     const nodes = args.nodes ?? (await shardNodes(tx.coordinator, await tx.snapshot()));
     return nodes.map(() => ({ kind: 'random' }));
   }

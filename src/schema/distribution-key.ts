@@ -3,6 +3,7 @@ import {
   type Distribution,
   type DistributionMethod,
   isKeyed,
+  isOnOneNode,
   type KeyColumn,
   type KeyedMethod,
   type KeyFamily,
@@ -19,8 +20,12 @@ export interface DistributionKey {
 
 const noKey: DistributionKey = { columns: [], attnums: [], families: [] };
 
-/** Attribute numbers of the key that says where a row is; null: nothing does, for rows are spread at random. */
+/**
+ * Attribute numbers of the key that says where a row is; null: nothing does, for rows are spread at random. None, where all rows are on
+ * one node.
+ */
 export function placingColumns(distribution: Extract<Distribution, { kind: 'distributed' }>): readonly number[] | null {
+  if (isOnOneNode(distribution)) return [];
   return isKeyed(distribution) ? distribution.keys.map((key) => key.attnum) : null;
 }
 

@@ -12,7 +12,8 @@ import type { TableShape } from './table-shape.ts';
 export interface NodeTable {
   readonly shape: TableShape;
   readonly schema: SchemaShape;
-  readonly form: 'leaves' | 'copy' | 'spread';
+  /** `whole`: all rows are on one node; the others have the table, and nothing in it. */
+  readonly form: 'leaves' | 'copy' | 'spread' | 'whole';
   /** null: a plain table. */
   readonly group: ColocationGroup | null;
   readonly keys: readonly KeyColumn[];

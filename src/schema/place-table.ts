@@ -3,6 +3,7 @@ import {
   type DistributedTable,
   type DistributionMethod,
   isKeyed,
+  isOnOneNode,
   type NodeEntry,
   type NodeId,
 } from '../catalog/snapshot.ts';
@@ -53,7 +54,7 @@ export function nodeTable(shape: TableShape, schema: SchemaShape, table: Distrib
   const plain = { shape, schema, group: null, keys: [], key: [], shards: [] };
   if (distribution.kind === 'reference') return { ...plain, form: 'copy' };
   const { group, keys } = distribution;
-  if (!isKeyed(distribution)) return { ...plain, form: 'spread' };
+  if (!isKeyed(distribution)) return { ...plain, form: isOnOneNode(distribution) ? 'whole' : 'spread' };
   const shards = group.shards.filter((shard) => shard.nodeId === node);
   return { shape, schema, form: 'leaves', group, keys, key: keys.map((key) => key.attnum), shards };
 }

@@ -125,7 +125,8 @@ export async function forgetTables(runner: SqlRunner, oids: readonly number[]): 
   await forgetKeyWatches(runner, oids);
   await ownerOf(runner).query('DELETE FROM pgherd.dist_table WHERE relation = ANY ($1::oid[])', [arrayText(oids)]);
   await ownerOf(runner).query(`DELETE FROM pgherd.colocation_group g
-    WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)`);
+    WHERE NOT EXISTS (SELECT FROM pgherd.dist_table t WHERE t.colocation_id = g.colocation_id)
+      AND NOT EXISTS (SELECT FROM pgherd.dist_schema d WHERE d.colocation_id = g.colocation_id)`);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { unsupported } from '../core/errors.ts';
 import type { Plan } from '../plan/plan.ts';
 import type { SessionState } from './session-state.ts';
+import { settingValueOf } from './setting-value.ts';
 
 const setting = 'citus.enable_repartition_joins';
 
@@ -21,14 +22,6 @@ function joinsByMoving({ rung, touches = [], motions }: Plan): boolean {
 }
 
 async function isAllowed(session: SessionState): Promise<boolean> {
-  const { transaction, services } = session;
-  const value = transaction.hasLocalSettings ? await local(session) : transaction.settings.values.get(setting);
-  return value === undefined || value === '' ? services.repartitionJoins : !/^(off|false|f|no|n|0)$/i.test(value);
-}
-
-/** SET LOCAL may hold. */
-async function local(session: SessionState): Promise<string | undefined> {
-  const connection = await session.coordinator();
-  const { rows } = await connection.query(`SELECT current_setting('${setting}', true)`);
-  return rows[0]?.[0] ?? undefined;
+  const value = await settingValueOf(session, setting);
+  return value === undefined ? session.services.repartitionJoins : value === 'on';
 }

@@ -19,6 +19,7 @@ import { runCreateTableAs } from './create-table-as.ts';
 import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
 import { withoutIgnored } from './dialect-notices.ts';
+import { movesIntoSchemas, settleSchemas } from './distributed-schemas.ts';
 import { runExecuteDirect } from './execute-direct.ts';
 import { runExplain } from './explain-command.ts';
 import { openForFilling, openForFunctions } from './function-calls.ts';
@@ -141,6 +142,7 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 
 /** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  if (movesIntoSchemas(session, run.statement)) session.transaction.ensureBlock();
   const plan = await planFor(session, run);
   if (plan.rung === 'local') {
     await openForFunctions(session, run.statement);
@@ -350,9 +352,12 @@ function isMaterializedView({ node }: ParsedStatement): boolean {
 }
 
 /** CREATE TABLE AS makes a relation that the catalog has to know. */
-async function noteSchemaChange(session: SessionState, { kind, node }: ParsedStatement): Promise<void> {
+async function noteSchemaChange(session: SessionState, statement: ParsedStatement): Promise<void> {
+  const { kind, node } = statement;
   const makesTable = kind === 'CreateTableAsStmt' || ('SelectStmt' in node && 'intoClause' in node.SelectStmt);
-  if (makesTable) await session.schemaWasChanged();
+  if (!makesTable) return;
+  await session.schemaWasChanged();
+  await settleSchemas(session, statement);
 }
 
 /** A plain SELECT of functions that change nothing leaves the coordinator out of two-phase commit; all else is a write. */

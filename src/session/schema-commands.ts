@@ -9,6 +9,7 @@ import { copyRows, copyToAll, gatherRows } from '../execute/copy-tables.ts';
 import { checkAllRows } from '../execute/keys/foreign-keys.ts';
 import { encodeRendered } from '../execute/statement-bytes.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
+import { movesIntoSchemas, settleSchemas } from './distributed-schemas.ts';
 import { openForFilling, openForFunctions, withoutBlockIfItCommits } from './function-calls.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { executionContext, runLocal, type StatementRun } from './run-statement.ts';
@@ -43,6 +44,7 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
   const { statement } = run;
   const searchPath = await session.searchPath();
   const action = schema.classify(statement, session.catalog, searchPath, session.temporaryNames);
+  if (movesIntoSchemas(session, statement)) session.transaction.ensureBlock();
   if (action.kind === 'local') {
     if (statement.kind === 'RefreshMatViewStmt') openForFilling(session);
     await withoutBlockIfItCommits(session, async () => {
@@ -50,6 +52,7 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
       await runLocal(session, run, output);
     });
     if (action.changesCatalog) await session.schemaWasChanged();
+    await settleSchemas(session, statement);
     return;
   }
   if (!action.outsideTransaction) session.transaction.ensureBlock();
@@ -57,6 +60,7 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
     throw pgError('activeSqlTransaction', `${action.refusedInBlock} cannot run inside a transaction block`);
   }
   const tag = await runSchemaAction(session, statement, action);
+  await settleSchemas(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
 }
@@ -74,7 +78,7 @@ export async function runSchemaAction(
 }
 
 /** The session's transaction as the schema room sees it. `settle` is called once its work is done. */
-async function schemaTransaction(
+export async function schemaTransaction(
   session: SessionState,
 ): Promise<{ transaction: SchemaTransaction; settle: () => Promise<void> }> {
   const { services } = session;

@@ -128,6 +128,9 @@ export interface SchemaServices {
     evaluated: readonly (string | null)[],
     transaction: SchemaTransaction,
   ): Promise<AdminRows>;
+  /** Tables that have come into a distributed schema, or left one, go to where they belong. */
+  settleSchemas(transaction: SchemaTransaction): Promise<void>;
+  distributeSchema(transaction: SchemaTransaction, name: string): Promise<void>;
   classify(
     statement: RawStatement,
     snapshot: CatalogSnapshot,

@@ -229,6 +229,7 @@ export const herd: CatalogSnapshot = {
   relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
   foreignKeys: new Map(),
   keptTables: new Set(),
+  distributedSchemas: new Map(),
   groups: new Map([integers, regions].map((each) => [each.id, each])),
   functions: functions(),
 };
