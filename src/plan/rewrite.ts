@@ -25,6 +25,8 @@ export interface Replacement {
   readonly parts: SqlTemplate;
   /** It has no name of its own that the statement could use: the relation's is added as an alias. */
   readonly needsAlias: boolean;
+  /** TABLESAMPLE behind it holds of what stands in its place, too; otherwise the sample was drawn already. */
+  readonly keepsSample?: true;
 }
 
 export interface Rewriting {
@@ -103,7 +105,8 @@ function relationEdits(source: SqlSource, rewriting: Rewriting): PlanEdit[] {
       { ...extent, parts: [...replacement.parts, ...alias] },
       ...tableCommandEdits(item, source),
     ];
-    if (item.sample) edits.push({ ...sampleExtent(source, item.sample.location), parts: [] });
+    if (item.sample && !replacement.keepsSample)
+      edits.push({ ...sampleExtent(source, item.sample.location), parts: [] });
     return edits;
   });
 }

@@ -60,7 +60,7 @@ export function placeOnNode(item: RelationItem, shard: number | null, context: P
   const { table } = item;
   if (!table) return null;
   const schema = shard !== null && item.role === 'distributed' ? shardSchema(table, shard) : table.schema;
-  return { parts: [quoteQualified(schema, table.name)], needsAlias: true };
+  return { parts: [quoteQualified(schema, table.name)], needsAlias: true, keepsSample: true };
 }
 
 interface Pinned {

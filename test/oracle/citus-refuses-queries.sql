@@ -97,6 +97,9 @@ SELECT id FROM ONLY orders WHERE customer = 3 ORDER BY id;
 SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (100);
 SELECT count(*) FROM orders TABLESAMPLE SYSTEM (100) REPEATABLE (1) o JOIN events e ON e.id = o.id;
 SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (0);
+SELECT count(*) FROM orders TABLESAMPLE BERNOULLI (0) WHERE customer = 2;
+SELECT id FROM orders TABLESAMPLE BERNOULLI (0);
+SELECT o.id FROM orders AS o TABLESAMPLE BERNOULLI (100) REPEATABLE (1) WHERE o.customer = 2 ORDER BY 1;
 -- A parallel read, then a write to a referenced table.
 CREATE TABLE parent (id int PRIMARY KEY, v int);
 -- reference parent

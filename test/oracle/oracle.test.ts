@@ -24,7 +24,7 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
     await pair?.stop();
   }, 60_000);
 
-  for (const mode of ['simple protocol', 'extended protocol', 'rows spread at random'] as const)
+  for (const mode of ['simple protocol', 'extended protocol', 'rows spread at random', 'rows on one node'] as const)
     test.each(files)(
       `%s, ${mode}`,
       async (file) => {
@@ -73,19 +73,21 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
   }
 });
 
-type Mode = 'simple protocol' | 'extended protocol' | 'rows spread at random';
+type Mode = 'simple protocol' | 'extended protocol' | 'rows spread at random' | 'rows on one node';
 
 /** Whatever a file says of HASH tables must hold, or be refused, when nobody knows where their rows are. */
 function inMode(statement: ScriptStatement, mode: Mode): ScriptStatement {
-  if (mode !== 'rows spread at random') return statement;
-  const text = statement.herdOnly
-    ? statement.text.replace(
-        /^(SELECT create_distributed_table\('[^']+'), '[^']+'(, colocate_with => '[^']+')?\)$/,
-        "$1, NULL, 'random')",
-      )
-    : statement.text;
+  const otherwise = elsewhere[mode];
+  if (otherwise === undefined) return statement;
+  const distribution = /^SELECT create_distributed_table\('([^']+)', '[^']+'(, colocate_with => '[^']+')?\)$/;
+  const text = statement.herdOnly ? statement.text.replace(distribution, otherwise) : statement.text;
   return { ...statement, text, mayBeRefused: true };
 }
+
+const elsewhere: Readonly<Partial<Record<Mode, string>>> = {
+  'rows spread at random': "SELECT create_distributed_table('$1', NULL, 'random')",
+  'rows on one node': 'ALTER TABLE $1 DISTRIBUTE BY ROUNDROBIN TO NODE (worker1)',
+};
 
 /** Every file starts from an empty database and may leave what it wants in these two schemas. */
 async function prepareDatabase(client: pg.Client): Promise<void> {

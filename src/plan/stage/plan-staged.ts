@@ -5,7 +5,7 @@ import { analyze } from '../analyze.ts';
 import type { PlanContext } from '../context.ts';
 import { type FactsByRelation, findFacts } from '../facts.ts';
 import { spreadObstacle, systemColumnsOf } from '../functions.ts';
-import { type Block, isChange, isInside, type Model } from '../model.ts';
+import { type Block, isChange, isInside, type Model, type RelationItem } from '../model.ts';
 import { NotSplit } from '../phase-split.ts';
 import type { Plan } from '../plan.ts';
 import { blockOutputs } from '../resolve.ts';
@@ -49,10 +49,18 @@ function stageObstacle({ relations, blocks, edits, readsBefore }: Model, context
   if (edits || readsBefore) return 'a change goes first';
   if (relations.some(({ lock, sample }) => lock !== null || sample !== null))
     return 'row locks and samples stay where the rows are';
+  if (relations.some((item) => relations.some((other) => isNamesake(item, other)))) return 'tables of the same name';
   if (relations.some(({ role }) => role === 'virtual')) return 'rows that the router tells';
   if (blocks.some(isChange)) return 'a change';
   if (blocks.some((block) => systemColumnsOf(block).length > 0)) return 'system columns';
   return spreadObstacle(blocks, context);
+}
+
+/** Rows that have been moved go by their table's bare name: it must tell which. */
+function isNamesake(item: RelationItem, other: RelationItem): boolean {
+  return (
+    item !== other && item.block === other.block && item.name === other.name && !item.node.alias && !other.node.alias
+  );
 }
 
 const planQuery: PlanQuery = (query, staging) =>
