@@ -188,6 +188,14 @@ export const adminSignatures = {
       { name: 'result', type: 'boolean' },
     ],
   },
+  pg_stat_statements_reset: {
+    parameters: [
+      { name: 'userid', type: 'oid', default: '0' },
+      { name: 'dbid', type: 'oid', default: '0' },
+      { name: 'queryid', type: 'bigint', default: '0' },
+    ],
+    returns: 'void',
+  },
   citus_stat_statements_reset: { parameters: [], returns: 'void' },
   pgherd_alter_system: {
     parameters: [

@@ -14,6 +14,7 @@ import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
 import { resumeIndexJob } from './online-index.ts';
 import { createReferenceTable } from './reference.ts';
+import { resetStatements } from './reset-statements.ts';
 import { reachable, runOnCoordinator, runOnNodes, runOnShards } from './run-command.ts';
 import { undistributeTable } from './undistribute.ts';
 
@@ -165,6 +166,10 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   citus_check_cluster_node_health: async (tx) => {
     const found = await reachable(tx);
     return found.map(({ node, up }) => ['router', null, node.name, String(node.port), up ? 't' : 'f']);
+  },
+  pg_stat_statements_reset: async (tx, [user, database, query]) => {
+    await resetStatements(tx, [text(user, 'userid'), text(database, 'dbid'), text(query, 'queryid')]);
+    return nothing;
   },
   citus_stat_statements_reset: async (tx) => {
     await tx.resetStatistics();

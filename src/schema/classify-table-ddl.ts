@@ -1,5 +1,5 @@
 import type { Node, RangeVar } from '@pgsql/types';
-import type { RelationEntry } from '../catalog/snapshot.ts';
+import { isKeyed, isOnOneNode, type RelationEntry } from '../catalog/snapshot.ts';
 import { deparseChecked } from '../sql/deparse.ts';
 import { nameParts, walk } from '../sql/walk.ts';
 import { byObjectType, type OfObjectType } from './classify-object-ddl.ts';
@@ -210,7 +210,8 @@ export function createIndex(fields: CreateIndex, context: Context): DdlKind {
 /** A unique index without the distribution column is a table of its own, made in one transaction. */
 function needsGlobalIndex({ unique, indexParams = [] }: CreateIndex, { distributed }: RelationEntry): boolean {
   const distribution = distributed?.distribution;
-  if (!unique || distribution?.kind !== 'distributed') return false;
+  if (!unique || distribution?.kind !== 'distributed' || isOnOneNode(distribution)) return false;
+  if (!isKeyed(distribution)) return true;
   const columns = indexParams.flatMap((each) => ('IndexElem' in each ? [each.IndexElem.name] : []));
   return !distribution.keys.every(({ name }) => columns.includes(name));
 }

@@ -42,6 +42,21 @@ export async function readIndexJob(runner: SqlRunner, id: number): Promise<Index
   });
 }
 
+/** Any constant: the first half of the keys of jobs' advisory locks. */
+const jobLockClass = 1_886_218_354;
+
+/** Works while it holds the job's lock, which goes with the connection if the router dies. */
+export async function whileHolding<T>(runner: SqlRunner, { id }: IndexJob, work: () => Promise<T>): Promise<T> {
+  const key = `${jobLockClass}, ${id}`;
+  const { rows } = await runner.query(`SELECT pg_try_advisory_lock(${key})`);
+  if (rows[0]?.[0] !== 't') throw pgError('objectInUse', `job ${id} is at work`);
+  try {
+    return await work();
+  } finally {
+    await runner.query(`SELECT pg_advisory_unlock(${key})`);
+  }
+}
+
 /** A node has the index. */
 export async function noteProgress(runner: SqlRunner, id: number, node: string): Promise<void> {
   await inOneTransaction(runner, () =>

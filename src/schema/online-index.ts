@@ -11,7 +11,15 @@ import type { HerdTransaction } from './herd.ts';
 import { attachIndexSql, createIndexSql } from './node-index.ts';
 import { type Holder, holders, type NodeTable } from './node-relations.ts';
 import { inOneTransaction, retriedForLocks } from './one-transaction.ts';
-import { finishJob, type IndexJob, noteProgress, openIndexJob, readIndexJob, setValid } from './online-index-job.ts';
+import {
+  finishJob,
+  type IndexJob,
+  noteProgress,
+  openIndexJob,
+  readIndexJob,
+  setValid,
+  whileHolding,
+} from './online-index-job.ts';
 import { activeNodes, nodeTable, schemaOf } from './place-table.ts';
 import { checkDistributable } from './table-rules.ts';
 import type { IndexShape, TableShape } from './table-shape.ts';
@@ -70,7 +78,12 @@ async function makeOnShell(runner: SqlRunner, plain: string): Promise<void> {
   await (isMaintenanceText(plain) ? run() : withShellAccess(runner, run));
 }
 
-async function buildOnNodes(tx: HerdTransaction, table: DistributedTable, job: IndexJob): Promise<void> {
+/** One worker at a time: whoever resumes a job that is still at work is refused. */
+function buildOnNodes(tx: HerdTransaction, table: DistributedTable, job: IndexJob): Promise<void> {
+  return tx.beside('coordinator', (runner) => whileHolding(runner, job, () => buildEverywhere(tx, table, job)));
+}
+
+async function buildEverywhere(tx: HerdTransaction, table: DistributedTable, job: IndexJob): Promise<void> {
   const snapshot = await tx.snapshot();
   const { shape, index, schema } = await tx.beside('coordinator', (runner) =>
     inOneTransaction(runner, async () => {

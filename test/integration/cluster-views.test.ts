@@ -115,6 +115,18 @@ describe('unqualified statistics are those of all servers', () => {
     expect(notices.at(-1)).toMatch(/pg_stat_statements already/);
   });
 
+  test('pg_stat_statements_reset forgets the statements of all servers, for those who may', async () => {
+    const counted =
+      "SELECT count(*)::int AS n FROM pg_stat_statements WHERE query LIKE '%distributed_items%' AND nodename <> 'coordinator'";
+    await client.query('SELECT count(v) FROM distributed_items');
+    expect((await rows(counted))[0].n).toBeGreaterThan(0);
+    await client.query('SELECT pg_stat_statements_reset(userid := 1)');
+    expect((await rows(counted))[0].n).toBeGreaterThan(0);
+    await client.query('SELECT pg_stat_statements_reset()');
+    expect((await rows(counted))[0].n).toBe(0);
+    await client.query('SELECT count(v) FROM distributed_items');
+  });
+
   test('pg_stat_replication is there', async () => {
     expect(await rows('SELECT nodename, state FROM pg_stat_replication')).toEqual([]);
   });

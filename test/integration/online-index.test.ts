@@ -57,6 +57,8 @@ test('CREATE INDEX CONCURRENTLY lets writes through while it waits, and ends wit
   await client.query('UPDATE t SET v = 13 WHERE id BETWEEN 2001 AND 2040');
   await client.query('RESET statement_timeout');
   expect(built).toBe(false);
+  const [{ job_id: atWork }] = await rows("SELECT job_id FROM pgherd.job WHERE state = 'running'");
+  await expect(client.query(`SELECT pgherd_resume_job(${atWork})`)).rejects.toMatchObject({ code: '55006' });
   expect(await rows("SELECT state FROM pgherd.job WHERE kind = 'create index' ORDER BY job_id DESC LIMIT 1")).toEqual([
     { state: 'running' },
   ]);
@@ -164,6 +166,15 @@ test('a unique index without the distribution column is made in one transaction,
   expect(notices.join()).toMatch(/one transaction/);
   await client.query('INSERT INTO u VALUES (1, 1)');
   await expect(client.query('INSERT INTO u VALUES (2, 1)')).rejects.toMatchObject({ code: '23505' });
+  await client.query('CREATE TABLE anywhere (w int) DISTRIBUTED RANDOMLY');
+  await client.query('CREATE UNIQUE INDEX CONCURRENTLY anywhere_w ON anywhere (w)');
+  await client.query('INSERT INTO anywhere VALUES (1), (2), (3), (4)');
+  for (const w of [1, 2, 3, 4]) {
+    await expect(client.query('INSERT INTO anywhere VALUES ($1)', [w])).rejects.toMatchObject({ code: '23505' });
+  }
+  await client.query('CREATE TABLE plain (w int) DISTRIBUTED RANDOMLY');
+  await client.query('CREATE INDEX CONCURRENTLY plain_w ON plain (w)');
+  expect(await state('plain_w')).toBe('1/0 1/0 1/0');
 });
 
 test('an ordinary owner builds and drops its indexes, nobody else does', async () => {
