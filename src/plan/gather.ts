@@ -9,6 +9,7 @@ import { callExtent, nameEdit, type PlanEdit, parameterExtent, sampleExtent } fr
 import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
 import { groupingEdits } from './grouping.ts';
+import { lockedWindow } from './locked-window.ts';
 import type { Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
@@ -218,20 +219,21 @@ function gatherMotion(movement: Movement): { motion: GatherMotion; depends: bool
   if (movement.columns.segment) list.push(`pgherd.${segmentFunction}(${fragmentAlias}.tableoid)`);
   const filters = pushedFilters(movement);
   const where = filters.flatMap((filter, i): SqlPart[] => [i === 0 ? ' WHERE (' : ' AND (', ...filter, ')']);
+  const window = lock ? lockedWindow(item, fragmentAlias, context, movement.constants) : null;
   const [only] = shards.indexes?.size === 1 ? shards.indexes : [];
   const schema = only === undefined || !table ? relation.schema : shardSchema(table, only);
   const from = `SELECT ${list.join(', ')} FROM ${quoteQualified(schema, relation.name)} AS ${fragmentAlias}`;
   const motion: GatherMotion = {
     kind: 'gather',
     sites: table?.distribution.kind === 'distributed' ? nodesOf(table, shards.indexes) : ['coordinator'],
-    sql: joinParts([from, ...sampleParts(movement), ...where, lock ? lockText(item) : '']),
+    sql: joinParts([from, ...sampleParts(movement), ...where, ...(window?.sql ?? []), lock ? lockText(item) : '']),
     columns: [...columns.map(({ column }) => column), ...(movement.columns.segment ? [travellingSegment] : [])],
     primaryKey: [],
     lookupColumns: lookupColumns(movement, columns),
     locksRows: lock !== null,
     label: `Gather ${item.name}${filters.length > 0 ? ': filter pushed down' : ''}`,
   };
-  return { motion, depends: shards.dependsOnParameters };
+  return { motion, depends: shards.dependsOnParameters || window?.dependsOnParameters === true };
 }
 
 function travelling({
