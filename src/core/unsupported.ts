@@ -76,7 +76,7 @@ export const unsupportedCodes = {
     hint: 'Leave it out, or make the table a reference table.',
   },
   PH035: {
-    title: 'changing, dropping or generating anew the distribution column',
+    title: 'dropping the distribution column, or generating it in another way',
     hint: 'SELECT undistribute_table(…), change the column, and distribute the table again.',
   },
   PH036: {

@@ -101,7 +101,7 @@ function groupOf(table: DistributedTable): number | null {
 }
 
 /** The arguments that distribute a table as it is, but for what is asked. */
-function written(
+export function written(
   table: DistributedTable,
   change: { readonly column: string | null; readonly shardCount: number | null; readonly colocateWith: string },
 ): DistributeArguments {

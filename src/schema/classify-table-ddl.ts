@@ -1,5 +1,5 @@
 import type { Node, RangeVar } from '@pgsql/types';
-import { isKeyed, isOnOneNode, type RelationEntry } from '../catalog/snapshot.ts';
+import { type DistributedTable, isKeyed, isOnOneNode, type RelationEntry } from '../catalog/snapshot.ts';
 import { deparseChecked } from '../sql/deparse.ts';
 import { nameParts, walk } from '../sql/walk.ts';
 import { byObjectType, type OfObjectType } from './classify-object-ddl.ts';
@@ -92,6 +92,7 @@ export function alterTable(fields: AlterTable, context: Context): DdlKind {
   const refused = commands.find((command) => refusedCommands.has(command.subtype ?? ''));
   if (refused)
     return { kind: 'refuse', code: 'PH031', what: `${refused.subtype!.slice(3)} on distributed table "${table.name}"` };
+  if (retypesKey(table.distributed, commands)) return { kind: 'retype key', table: table.oid };
   const foreign = named.find((entry) => entry.distributed?.distribution.kind === 'distributed');
   if (foreign && table.distributed?.distribution.kind === 'reference' && addsKeys(commands)) {
     return changesTables(context, [table.oid], { shellAccess: true, text: withoutCheck(fields), checksKeys: true });
@@ -101,6 +102,11 @@ export function alterTable(fields: AlterTable, context: Context): DdlKind {
     ...lookingAtRows(context, fields.cmds),
     withoutLoop: [table.oid],
   });
+}
+
+function retypesKey(table: DistributedTable | null, commands: readonly AlterCommand[]): boolean {
+  const keys = table?.distribution.kind === 'distributed' ? table.distribution.keys.map(({ name }) => name) : [];
+  return commands.some(({ subtype, name }) => subtype === 'AT_AlterColumnType' && keys.includes(name ?? ''));
 }
 
 /** A change of type makes the foreign keys of the column anew. */

@@ -25,6 +25,8 @@ export type DdlKind =
     }
   /** A table of the coordinator's own, whose foreign keys the router keeps; `text` makes new ones NOT VALID if `checksKeys`. */
   | { readonly kind: 'local keys'; readonly text: string; readonly checksKeys: boolean }
+  /** ALTER TABLE that gives a distribution column of the table, by its OID, another type. */
+  | { readonly kind: 'retype key'; readonly table: number }
   /** Makes, changes or drops what tables on nodes may use: runs on the coordinator and, as written, on every node. */
   | {
       readonly kind: 'objects';

@@ -20,6 +20,7 @@ import { createIndexOnline, dropIndexOnline } from './online-index.ts';
 import { runAll } from './owner.ts';
 import { onNodes } from './place-table.ts';
 import { redistribute } from './redistribute.ts';
+import { retypeKey } from './retype-key.ts';
 import { changeRole } from './role-ddl.ts';
 import { changeSchemaPrivileges, dropSchemas, renameSchema } from './schema-ddl.ts';
 import type { TableShape } from './table-shape.ts';
@@ -67,6 +68,8 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
     case 'drop index online':
       await dropIndexOnline(tx, snapshot, { ...action, text });
       return 'DROP INDEX';
+    case 'retype key':
+      return (await retypeKey(tx, snapshot, action.table, run)).tag;
     case 'local keys': {
       const execute = () => tx.coordinator.query(action.text);
       const { tag } = await withShellAccess(tx.coordinator, () =>
