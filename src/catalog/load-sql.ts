@@ -231,7 +231,7 @@ const relationsSql = `WITH rel AS MATERIALIZED (
 )
 SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.relkind AS kind,
   rel.relrowsecurity AS "rowSecurity", col.columns, rel.relhastriggers AND EXISTS (SELECT FROM pg_catalog.pg_trigger g
-    WHERE g.tgrelid = rel.oid AND NOT g.tgisinternal) AS "hasTriggers",
+    WHERE g.tgrelid = rel.oid AND NOT g.tgisinternal AND g.tgname !~ '^!?pgherd_') AS "hasTriggers",
   CASE WHEN rel.relkind IN ('v', 'm') THEN rtrim(pg_catalog.pg_get_viewdef(rel.oid), ';') END AS "viewDefinition",
   CASE WHEN rel.relkind = 'v' THEN json_build_object(
     'checkOption', (SELECT option_value FROM pg_catalog.pg_options_to_table(rel.reloptions) WHERE option_name = 'check_option'),

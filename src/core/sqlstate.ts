@@ -60,6 +60,7 @@ export const conditions = {
   indeterminateDatatype: '42P18',
   invalidColumnReference: '42P10',
   idleInTransactionSessionTimeout: '25P03',
+  transactionTimeout: '25P04',
   objectNotInPrerequisiteState: '55000',
   objectInUse: '55006',
   cantChangeRuntimeParam: '55P02',

@@ -2,7 +2,7 @@ import { type PgError, pgError } from '../core/errors.ts';
 import type { SessionState } from './session-state.ts';
 
 /*
- * How long a client may keep silent. The router counts, for a server of a transaction is idle too while the client waits for
+ * How long a client may keep silent, and its work may last. The router counts, for a server of a transaction is idle too while the client waits for
  * another one, and a pooled connection is idle most of the time.
  */
 
@@ -28,6 +28,62 @@ export function watchIdle(session: SessionState, expired: (error: PgError) => vo
     expired(pgError(condition, `terminating connection due to ${what}`, { severity: 'FATAL' }));
   }, waitMs);
   return () => clearTimeout(timer);
+}
+
+/**
+ * How long a transaction may last, and a statement with all its steps: servers count only what each of them does. One for each
+ * session.
+ */
+export class WorkClock {
+  readonly #session: SessionState;
+  readonly #expired: (error: PgError) => void;
+  #transaction: { readonly waitMs: number; readonly timer: NodeJS.Timeout } | null = null;
+  #statement: NodeJS.Timeout | null = null;
+
+  constructor(session: SessionState, expired: (error: PgError) => void) {
+    this.#session = session;
+    this.#expired = expired;
+  }
+
+  /** A message is taken up. */
+  startWork(): void {
+    this.#watchTransaction();
+    const waitMs = milliseconds(this.#session.transaction.settings.values.get('statement_timeout') ?? '0');
+    if (waitMs === 0) return;
+    const reason = pgError('queryCanceled', 'canceling statement due to statement timeout');
+    this.#statement = setTimeout(() => this.#session.cancelBecause(reason), waitMs);
+  }
+
+  /** It is done; the transaction may go on, and what it set may have changed. */
+  endWork(): void {
+    if (this.#statement !== null) clearTimeout(this.#statement);
+    this.#statement = null;
+    if (this.#session.transaction.status === 'I') this.#forgetTransaction();
+    else this.#watchTransaction();
+  }
+
+  stop(): void {
+    if (this.#statement !== null) clearTimeout(this.#statement);
+    this.#forgetTransaction();
+  }
+
+  #watchTransaction(): void {
+    const waitMs = milliseconds(timeoutOf(this.#session, 'transaction_timeout'));
+    if (waitMs === (this.#transaction?.waitMs ?? 0)) return;
+    this.#forgetTransaction();
+    if (waitMs === 0) return;
+    const timer = setTimeout(() => {
+      this.#expired(
+        pgError('transactionTimeout', 'terminating connection due to transaction timeout', { severity: 'FATAL' }),
+      );
+    }, waitMs);
+    this.#transaction = { waitMs, timer };
+  }
+
+  #forgetTransaction(): void {
+    if (this.#transaction !== null) clearTimeout(this.#transaction.timer);
+    this.#transaction = null;
+  }
 }
 
 /** As current_setting() writes it, or as a startup packet may: `300ms`, `5min`, `1000`. At most 2^31 - 1, what PostgreSQL takes. */

@@ -5,7 +5,7 @@ import { decodeQuery } from '../wire/frontend.ts';
 import { frontend as message } from '../wire/message-types.ts';
 import { endTransaction } from './end-transaction.ts';
 import { ExtendedProtocol } from './extended.ts';
-import { watchIdle } from './idle-timeouts.ts';
+import { WorkClock, watchIdle } from './idle-timeouts.ts';
 import type { Message } from './inbox.ts';
 import { SimpleOutput } from './outputs.ts';
 import { runStatement } from './run-statement.ts';
@@ -21,11 +21,13 @@ export class Session {
   readonly #extended: ExtendedProtocol;
   /** After an error in an extended pipeline everything up to Sync is skipped. */
   #skipToSync = false;
+  readonly #clock: WorkClock;
   /** ReadyForQuery was the last word. */
   #resting = true;
 
   constructor(state: SessionState) {
     this.#state = state;
+    this.#clock = new WorkClock(state, (error) => state.client.fail(error.fields));
     this.#extended = new ExtendedProtocol(state);
   }
 
@@ -44,10 +46,13 @@ export class Session {
         }
         if (next.type === message.terminate) return;
         this.#resting = false;
+        this.#clock.startWork();
         await this.#handle(next);
+        this.#clock.endWork();
         this.#state.runningSinceMs = null;
       }
     } finally {
+      this.#clock.stop();
       await this.#extended.closePortals().catch(() => {});
       await this.#state.transaction.abandon();
       this.#state.client.end();

@@ -25,6 +25,7 @@ export function withSetting(settings: SettingsSnapshot, name: string, value: str
 export const routerSettings: ReadonlySet<string> = new Set([
   'idle_in_transaction_session_timeout',
   'idle_session_timeout',
+  'transaction_timeout',
 ]);
 
 /** Who the session is, given up in this order and taken in the reverse one: each decides what else may be set. */
