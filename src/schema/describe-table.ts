@@ -97,7 +97,7 @@ const policiesSql = listSql(
 
 /** tgtype: 1 row, 2 before. */
 const triggersSql = listSql(
-  `pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname NOT IN ('${shellGuardName}', '${insertBackName}')
+  `pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname <> '${shellGuardName}' AND NOT starts_with(g.tgname, '${insertBackName}')
     AND NOT starts_with(g.tgname, '${watchTriggerPrefix}')`,
   `json_build_object('name', g.tgname, 'definition', pg_get_triggerdef(g.oid), 'enabled', g.tgenabled,
     'row', g.tgtype & 1 = 1, 'before', g.tgtype & 2 = 2, 'constraint', g.tgconstraint <> 0,

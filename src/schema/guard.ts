@@ -82,7 +82,8 @@ const guardStateSql = `SELECT c.oid,
   (SELECT g.tgenabled FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '${shellGuardName}'),
   (SELECT count(*) FROM pg_catalog.pg_statistic_ext s WHERE s.stxrelid = c.oid AND s.stxnamespace = 'pgherd'::regnamespace),
   EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
-    AND EXISTS (SELECT FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '${insertBackName}' AND g.tgenabled = 'A')
+    AND (SELECT count(*) = 2 FROM pg_catalog.pg_trigger g
+      WHERE g.tgrelid = c.oid AND starts_with(g.tgname, '${insertBackName}') AND g.tgenabled = 'A')
 FROM unnest($1::oid[]) c(oid)`;
 
 /**

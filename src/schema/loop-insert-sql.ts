@@ -4,42 +4,55 @@ import { secretSchema } from './guard-sql.ts';
 /*
  * A row that a function inserts goes into the shell, so that defaults, constraints, row security and RETURNING are PostgreSQL's own.
  * Before anybody looks, all rows of the statement are sent to the router through the foreign table and deleted from the shell. The
- * trigger's name makes it the first after the row is in: what referential integrity would check it finds gone; the nodes check it.
+ * trigger's name makes it the first after a row is in: what referential integrity would check it finds gone; the nodes check it.
  */
 
 const functionName = 'pgherd.insert_back()';
+/** Fires when the rows' triggers have: the next statement's first row is one again. */
+const statementEndName = `${insertBackName}ed`;
 
-/** Only a superuser may make a function whose statements fire no triggers of users. */
+/**
+ * Only a superuser may make a function whose statements fire no triggers of users. The first row's call sends all; a setting tells
+ * the others. Rows are deleted by their key where that can be: the dead rows of a long transaction pile up in the shell.
+ */
 export const insertBackFunctionSql = `CREATE OR REPLACE FUNCTION ${functionName} RETURNS trigger LANGUAGE plpgsql
-  SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET session_replication_role = 'replica' AS $pgherd$
-DECLARE columns text; found boolean;
+  SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET session_replication_role = 'replica'
+  SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $pgherd$
+DECLARE columns text; key text;
 BEGIN
+  IF tg_level = 'STATEMENT' THEN PERFORM set_config('pgherd.inserted', '', true); RETURN NULL; END IF;
+  IF current_setting('pgherd.inserted', true) = tg_relid::oid::text THEN RETURN NULL; END IF;
   PERFORM set_config('pgherd.shell_ok', encode(sha256(convert_to(g.secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true)
     FROM ${secretSchema}.guard g;
-  EXECUTE format('SELECT EXISTS (SELECT FROM ONLY %s)', tg_relid::regclass) INTO found;
-  IF found THEN
-    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
-      FROM pg_attribute WHERE attrelid = tg_relid AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
-    EXECUTE format('INSERT INTO ${loopName}.%I (%s) SELECT %s FROM ONLY %s', 't' || tg_relid, columns, columns, tg_relid::regclass);
-    EXECUTE format('DELETE FROM ONLY %s', tg_relid::regclass);
+  SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
+    FROM pg_attribute WHERE attrelid = tg_relid AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+  SELECT string_agg(format('s.%1$I = n.%1$I', a.attname), ' AND ') INTO key
+    FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) JOIN pg_type y ON y.oid = a.atttypid
+    WHERE i.indrelid = tg_relid AND i.indisprimary HAVING bool_and(y.typnamespace = 'pg_catalog'::regnamespace);
+  EXECUTE format('INSERT INTO ${loopName}.%I (%s) SELECT %s FROM pgherd_rows', 't' || tg_relid, columns, columns);
+  IF key IS NULL THEN EXECUTE format('DELETE FROM ONLY %s', tg_relid::regclass);
+  ELSE EXECUTE format('DELETE FROM ONLY %s s USING pgherd_rows n WHERE %s', tg_relid::regclass, key);
   END IF;
-  PERFORM set_config('pgherd.shell_ok', '', true);
+  PERFORM set_config('pgherd.shell_ok', '', true), set_config('pgherd.inserted', tg_relid::oid::text, true);
   RETURN NULL;
 END $pgherd$`;
 
-/** PL/pgSQL: makes the trigger of a shell that has a foreign table, where there is such a function. */
+/** PL/pgSQL: makes the triggers of a shell that has a foreign table, where there is such a function. */
 export const makeInsertBack = (oid: string) =>
   `IF to_regprocedure('${functionName}') IS NOT NULL AND to_regclass('${loopName}.t' || ${oid}) IS NOT NULL
-    AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = ${oid} AND tgname = '${insertBackName}' AND tgenabled = 'A') THEN
-    EXECUTE format('CREATE OR REPLACE TRIGGER "${insertBackName}" AFTER INSERT ON %s FOR EACH ROW EXECUTE FUNCTION ${functionName}', ${oid}::regclass);
-    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER "${insertBackName}"', ${oid}::regclass);
+    AND (SELECT count(*) FROM pg_catalog.pg_trigger WHERE tgrelid = ${oid} AND tgenabled = 'A' AND tgnewtable IS NOT NULL = (tgtype & 1 = 1)
+      AND tgname IN ('${insertBackName}', '${statementEndName}')) < 2 THEN
+    EXECUTE format('CREATE OR REPLACE TRIGGER "${insertBackName}" AFTER INSERT ON %s REFERENCING NEW TABLE AS pgherd_rows
+      FOR EACH ROW EXECUTE FUNCTION ${functionName}', ${oid}::regclass);
+    EXECUTE format('CREATE OR REPLACE TRIGGER "${statementEndName}" AFTER INSERT ON %s FOR EACH STATEMENT EXECUTE FUNCTION ${functionName}', ${oid}::regclass);
+    EXECUTE format('ALTER TABLE ONLY %s ENABLE ALWAYS TRIGGER "${insertBackName}", ENABLE ALWAYS TRIGGER "${statementEndName}"', ${oid}::regclass);
   END IF;`;
 
-/** PL/pgSQL: takes it away. */
-export const dropInsertBack = (
-  oid: string,
-) => `IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = ${oid} AND tgname = '${insertBackName}') THEN
-    EXECUTE format('DROP TRIGGER "${insertBackName}" ON %s', ${oid}::regclass);
+/** PL/pgSQL: takes them away. */
+export const dropInsertBack = (oid: string) =>
+  `IF EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgrelid = ${oid} AND tgname IN ('${insertBackName}', '${statementEndName}')) THEN
+    EXECUTE format('DROP TRIGGER IF EXISTS "${insertBackName}" ON %s', ${oid}::regclass);
+    EXECUTE format('DROP TRIGGER IF EXISTS "${statementEndName}" ON %s', ${oid}::regclass);
   END IF;`;
 
 /**
@@ -49,7 +62,7 @@ export const dropInsertBack = (
 export const insertsBackFunctionSql = String.raw`CREATE OR REPLACE FUNCTION pgherd.inserts_back(relation oid, context text) RETURNS boolean
   LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $pgherd$
 BEGIN
-  RETURN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = relation AND tgname = '${insertBackName}' AND tgenabled = 'A')
+  RETURN (SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = relation AND tgname IN ('${insertBackName}', '${statementEndName}') AND tgenabled = 'A')
     AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
       WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 4 = 4 AND g.tgenabled <> 'D' AND n.nspname <> 'pgherd')
     AND context !~* '\yon\s+conflict\y'

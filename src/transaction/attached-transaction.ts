@@ -61,6 +61,13 @@ export class AttachedTransaction extends DistributedTransaction {
     if (site !== 'coordinator') this.outer.markWritten(site);
   }
 
+  /** A cancel request reaches what the function waits for. */
+  override get connections(): readonly ServerConnection[] {
+    const outer = this.#outer;
+    const nodes = outer?.connections.filter((connection) => connection !== outer.connectionOf('coordinator')) ?? [];
+    return [...super.connections, ...nodes];
+  }
+
   /** What happened to keys on the nodes' connections, which are the other one's. */
   override get keyReportCount(): number {
     return this.#outer?.keyReportCount ?? 0;

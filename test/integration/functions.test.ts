@@ -119,6 +119,19 @@ test('INSERT gives its rows back, and what it could not insert is an error', asy
   expect(await outcome('DO $$BEGIN INSERT INTO orders VALUES (5, 5) ON CONFLICT DO NOTHING; END$$')).toMatch(/PH001/);
 });
 
+test('many inserts of one transaction, by one statement, by a loop, and within each other', async () => {
+  await db.query(`CREATE OR REPLACE FUNCTION nested(i int) RETURNS int LANGUAGE plpgsql AS
+    $$BEGIN INSERT INTO orders VALUES (50000 + i, 88, 1); RETURN i; END$$`);
+  await db.query(`DO $$BEGIN
+    INSERT INTO orders SELECT i, 66, 1 FROM generate_series(10001, 14000) i;
+    FOR i IN 20001..20500 LOOP INSERT INTO orders VALUES (i, 66, 1); END LOOP;
+    INSERT INTO orders SELECT 30000 + nested(i), 77, 1 FROM generate_series(1, 20) i;
+  END$$`);
+  expect(await outcome('SELECT cust, count(*) FROM orders WHERE cust > 60 GROUP BY 1 ORDER BY 1')).toBe(
+    '66|4500, 77|20, 88|20',
+  );
+});
+
 test('INSERT fills identity, generated and referencing columns, and undoes with its exception block', async () => {
   await db.query(`CREATE TABLE parents (id int PRIMARY KEY);
     CREATE TABLE children (id bigint GENERATED ALWAYS AS IDENTITY, parent int REFERENCES parents, n int, twice int GENERATED ALWAYS AS (n * 2) STORED,
@@ -145,6 +158,31 @@ test('INSERT beneath a trigger of the table itself is refused', async () => {
   await db.query('INSERT INTO noted VALUES (1)');
   expect(await outcome('SELECT note FROM noted')).toBe('x');
   await db.query('DROP TABLE noted');
+});
+
+test('a function that waits on a node times out, or gets its turn, and the session goes on', async () => {
+  const other = await login('postgres');
+  await other.query('BEGIN; UPDATE orders SET total = 1 WHERE cust = 3');
+  await db.query("SET statement_timeout = '500ms'");
+  expect(await outcome('SELECT raise_total(3)')).toMatch(/^57014/);
+  await db.query('RESET statement_timeout');
+  const waiting = outcome('SELECT raise_total(3)');
+  await new Promise((resolve) => setTimeout(resolve, 1000));
+  await other.query('ROLLBACK');
+  expect(await waiting).toBe('10');
+  expect(await outcome('SELECT total_of(3)')).toBe('490');
+  await other.end();
+});
+
+test('a local row that references a shell is not checked against the empty shell', async () => {
+  const direct = new pg.Client({ ...herd.coordinator, user: 'postgres', database: 'postgres' });
+  await direct.connect();
+  await direct.query(
+    'CREATE TABLE notes (order_id int); ALTER TABLE notes ADD FOREIGN KEY (order_id) REFERENCES orders NOT VALID',
+  );
+  expect(await outcome('INSERT INTO notes VALUES (1)', direct)).toMatch(/PH001/);
+  await direct.query('DROP TABLE notes');
+  await direct.end();
 });
 
 test('what a function wrote is committed', async () => {
