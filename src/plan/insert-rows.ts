@@ -2,11 +2,13 @@ import { drawSql } from '../catalog/column-default.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
+import { joinParts } from '../sql/source.ts';
 import { globalIndexes } from './change-checks.ts';
 import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { gather } from './gather.ts';
+import { nearQuery } from './insert-query.ts';
 import { type InsertShape, isDefault, isTaken } from './insert-shape.ts';
 import { type InsertText, valuesExtents } from './insert-text.ts';
 import { needsDefault } from './insert-values.ts';
@@ -102,7 +104,33 @@ export function rowsOf(question: RowsQuestion): {
   rows: SqlTemplate;
   dependsOnParameters: boolean;
 } {
-  const { model, facts, context, constants, shape, text, columns } = question;
+  const { model, facts, context, constants, motions, shape, columns } = question;
+  const { source } = shape;
+  // A WITH of the INSERT's own stands before it, and would have to come along.
+  const isAlone = !model.root.children.some(({ via }) => via === 'cte');
+  if (source.kind === 'query' && source.block.kind === 'select' && isAlone && context.force !== 'gather') {
+    const near = nearQuery(source.block.node, context, { motions, constants });
+    if (near !== null) {
+      const rows = joinParts([openQuery(shape, columns), ...near, closeOf(shape, columns)]);
+      return { motions, rows, dependsOnParameters: true };
+    }
+  }
+  const gathered = gather({ model, facts, context, constants, edits: rowEdits(question), motions });
+  return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
+}
+
+/** `INSERT … SELECT` as nodes run it: values cast, and nothing as text, since no row travels. */
+export function insertEdits(question: RowsQuestion, head: string): PlanEdit[] {
+  const { shape, text } = question;
+  const columns = question.columns.map((each) => ({ ...each, motion: { ...each.motion, viaText: false } }));
+  return [
+    { ...text.head, parts: [`${head} ${openQuery(shape, columns)}`] },
+    { start: text.tailStart, end: text.tailStart, parts: [`${closeOf(shape, columns)} `] },
+  ];
+}
+
+function rowEdits(question: RowsQuestion): PlanEdit[] {
+  const { model, shape, text, columns } = question;
   const end = model.source.bytes.length;
   const written = columns.filter(({ generatedSql }) => generatedSql === null);
   const drop = (start: number, to: number, parts: SqlTemplate = []): PlanEdit => ({ start, end: to, parts });
@@ -117,8 +145,7 @@ export function rowsOf(question: RowsQuestion): {
         `VALUES (${written.map((place) => typed(place.defaultSql ?? 'NULL', place)).join(', ')})`,
       ]),
     );
-  const gathered = gather({ model, facts, context, constants, edits, motions: question.motions });
-  return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
+  return edits;
 }
 
 const rowsAlias = 'pgherd_rows';

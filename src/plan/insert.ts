@@ -9,11 +9,12 @@ import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { nodeObstacle, spreadObstacle, systemColumnsOf } from './functions.ts';
 import { conflictHandling } from './insert-conflict.ts';
-import { rowColumns, rowsOf } from './insert-rows.ts';
+import { nodesThatInsert } from './insert-query.ts';
+import { insertEdits, type RowsQuestion, rowColumns, rowsOf } from './insert-rows.ts';
 import { insertShape } from './insert-shape.ts';
 import { type InsertText, insertText } from './insert-text.ts';
 import { isChange, isInside, type Model, type RelationItem } from './model.ts';
-import type { ChangeStep, Motion, Plan, SqlTemplate } from './plan.ts';
+import type { ChangeStep, Motion, NodeId, Plan, SqlTemplate } from './plan.ts';
 import { type ConstantPool, createConstantPool, rewriteStatement } from './rewrite.ts';
 import { placeOnNode } from './single-shard.ts';
 import { type Evaluated, evaluateSublink, type SublinkRequest } from './sublink.ts';
@@ -34,19 +35,12 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const evaluated = evaluateTail(text, { model, facts, context, constants, motions });
   checkTail(model, target, { text, evaluated }, context);
   const columns = rowColumns(shape);
-  const { rows, dependsOnParameters } = rowsOf({
-    model,
-    facts,
-    context,
-    constants,
-    target,
-    shape,
-    text,
-    columns,
-    motions,
-  });
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
+  const question = { model, facts, context, constants, target, shape, text, columns, motions };
+  const nodes = context.force === 'gather' ? null : nodesThatInsert(model, facts, context, question);
+  if (nodes !== null) return insertOnNodes(question, { nodes, head, evaluated, reason });
+  const { rows, dependsOnParameters } = rowsOf(question);
   const handling = conflictHandling(
     target,
     columns.map(({ motion }) => motion),
@@ -62,6 +56,33 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
     ...{ reason, constants: constants.list, motions, final, writes: true },
     returnsRows: root.node.returningClause !== undefined,
     valueIndependent: !dependsOnParameters,
+  };
+}
+
+/** Each node inserts what it selects. */
+function insertOnNodes(
+  question: RowsQuestion,
+  how: {
+    readonly nodes: readonly NodeId[];
+    readonly head: string;
+    readonly evaluated: readonly Evaluated[];
+    readonly reason: string;
+  },
+): Plan {
+  const { model, context, constants, motions, target } = question;
+  const edits = [...insertEdits(question, how.head), ...how.evaluated.map(({ edit }) => edit)];
+  const sql = rewriteStatement({
+    ...{ model, context, constants },
+    replace: (item) => (item.isTarget ? null : placeOnNode(item, null, context)),
+    edits: edits.map((edit) => ({ source: model.source, edit })),
+  });
+  const { root } = model;
+  return {
+    rung: 'rows to shards',
+    reason: `${how.reason}; its rows stay on the nodes that select them`,
+    ...{ constants: constants.list, motions, writes: true, valueIndependent: false },
+    final: { kind: 'change shards', table: target.table!, command: 'INSERT', sites: how.nodes, sql },
+    returnsRows: root.kind === 'insert' && root.node.returningClause !== undefined,
   };
 }
 

@@ -227,7 +227,7 @@ export function containsKey(refs: Refs, block: Block, locus: Hashed): boolean {
 }
 
 /** A column of a subquery in FROM that is a plain column of what it reads. */
-function throughQueries(bound: Bound): Bound | null {
+export function throughQueries(bound: Bound): Bound | null {
   let inner: Bound | null = bound;
   while (inner?.item.kind === 'query') {
     const { item, column }: { item: QueryItem; column: string } = { item: inner.item, column: inner.column };

@@ -7,7 +7,7 @@ import type { ColocationGroup, DistributedTable, KeyColumn, NodeId } from '../ca
  * first byte is sent; EXPLAIN prints it as it stands.
  */
 
-export type { Site };
+export type { NodeId, Site };
 
 /**
  * SQL with holes. A part is text, one of the client's parameters (0-based; written by the executor as a placeholder of its
@@ -148,11 +148,11 @@ export type ChangeStep =
       /** With global unique indexes: what ON CONFLICT has to do with them. */
       readonly conflict: ConflictWithIndexes | null;
     }
-  /** UPDATE, DELETE or MERGE whose SQL may run as it stands on each site that may hold rows; tags and RETURNING rows add up. */
+  /** A change whose SQL may run as it stands on each site that may hold rows; tags and RETURNING rows add up. */
   | {
       readonly kind: 'change shards';
       readonly table: DistributedTable;
-      readonly command: 'UPDATE' | 'DELETE' | 'MERGE';
+      readonly command: 'INSERT' | 'UPDATE' | 'DELETE' | 'MERGE';
       readonly sites: readonly NodeId[];
       readonly sql: SqlTemplate;
     }

@@ -10,6 +10,7 @@ import type { PlanContext } from '../context.ts';
 import { NotSplit } from '../phase-split.ts';
 import type { Motion, MotionColumn, Plan, Site, SqlTemplate, StageTarget } from '../plan.ts';
 import { bind, blockOutputs } from '../resolve.ts';
+import type { Steps } from '../steps.ts';
 import { inferType } from '../type-inference.ts';
 import { isTextual } from '../type-name.ts';
 import { type Staging, stagedSchema } from './staging.ts';
@@ -106,6 +107,20 @@ export function selectStaged(staged: StagedQuery, alias: string, shown: readonly
   return selectOf({ targetList, fromClause: [stagedRange(staged, alias)] });
 }
 
+/** What nodes answer as SQL of the coordinator, over a motion that is added to the steps. */
+export function rowsAtCoordinator(
+  plan: Plan,
+  columns: readonly MotionColumn[],
+  { motions }: Steps,
+): SqlTemplate | null {
+  const { final } = plan;
+  if (final.kind !== 'scatter') return null;
+  const index = motions.push(motionOf(final, columns, 'Rows', null)) - 1;
+  const list = columns.map(({ viaText, typeName }, i) => `c${i}${viaText ? `::${typeName}` : ''}`).join(', ');
+  const limit = final.limitRows === null ? '' : ` LIMIT ${final.limitRows}`;
+  return [`SELECT ${list} FROM `, { motion: index }, `${limit} OFFSET ${final.offsetRows}`];
+}
+
 interface Source {
   readonly sites: readonly Site[];
   readonly sql: SqlTemplate;
@@ -117,14 +132,7 @@ function sourceOf(plan: Plan, columns: readonly MotionColumn[], staging: Staging
   if (final.kind === 'pass') return { sites: [final.site], sql: final.sql };
   if (final.kind !== 'scatter') throw new NotSplit('only queries are staged');
   if (final.limitRows === null && final.offsetRows === 0) return final;
-  const gathered = motionOf(final, columns, 'Rows', null);
-  const index = staging.context.steps.motions.push(gathered) - 1;
-  const limit = final.limitRows === null ? '' : ` LIMIT ${final.limitRows}`;
-  const list = columns.map(({ viaText, typeName }, i) => `c${i}${viaText ? `::${typeName}` : ''}`).join(', ');
-  return {
-    sites: ['coordinator'],
-    sql: [`SELECT ${list} FROM `, { motion: index }, `${limit} OFFSET ${final.offsetRows}`],
-  };
+  return { sites: ['coordinator'], sql: rowsAtCoordinator(plan, columns, staging.context.steps)! };
 }
 
 /** Types are written out: whatever the query yields arrives as what it was declared to be. */
