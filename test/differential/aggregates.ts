@@ -1,6 +1,7 @@
 import { expression, leaf } from './expressions.ts';
 import { predicate } from './predicates.ts';
 import { columnsOf, deeper, type Scope } from './scope.ts';
+import { scalarSubquery } from './subqueries.ts';
 import type { ColumnType } from './tables.ts';
 import { choice, list, optional, sql, type Tree } from './tree.ts';
 
@@ -112,6 +113,8 @@ export function groupingItems(scope: Scope): Item[] {
   const { random } = scope;
   const columns = columnsOf(scope).filter((column) => column.type !== 'json' && column.type !== 'float');
   if (columns.length === 0) return [];
+  if (scope.depth > 0 && random.chance(0.04))
+    return [{ tree: scalarSubquery({ ...scope, depth: 0, inline: true }, 'int'), type: 'int' }];
   return random.sample(columns, random.int(1, 3)).map((column): Item => {
     if (random.chance(0.65)) return { tree: column.sql, type: column.type };
     switch (column.type) {

@@ -2,7 +2,7 @@ import { aggregate, groupByClause, groupingItems, havingClause, type Item } from
 import { expression, leaf } from './expressions.ts';
 import { type From, fromClause, scopeOver, whereClause } from './from.ts';
 import { type Column, columnsOf, deeper, literal, type Relation, type Scope } from './scope.ts';
-import { smallNumber } from './subqueries.ts';
+import { scalarSubquery, smallNumber } from './subqueries.ts';
 import type { ColumnDefinition, ColumnType } from './tables.ts';
 import { list, type Ordering, optional, type Query, query, select, sql, type Tree, widthOf } from './tree.ts';
 import { windowItem } from './windows.ts';
@@ -88,12 +88,21 @@ function aggregateQuery(scope: Scope): Typed {
   const exact = scope.outer.length > 0 || scope.depth < 2;
   const aggregates = Array.from({ length: random.int(1, 3) }, () => aggregate(inner, exact));
   const ranking = grouping.length > 0 && random.chance(0.08) ? [rankOfGroups(grouping)] : [];
-  const items = [...grouping.filter(() => random.chance(0.85)), ...aggregates, ...ranking];
+  const looked = grouping.length > 0 && scope.depth > 0 && random.chance(0.08) ? [lookedUp(inner, grouping)] : [];
+  const items = [...grouping.filter(() => random.chance(0.85)), ...aggregates, ...looked, ...ranking];
   const groupBy = ranking.length > 0 ? sql` GROUP BY ${joined(grouping)}` : groupByClause(inner, grouping);
   const where = whereClause(scopeOver(scope, from), 0.55);
   const rest = sql`FROM ${from.tree}${where}${groupBy}${havingClause(inner)}`;
   const typed = named(scope, items, (trees) => select(trees, rest));
   return withOrder(scope, typed, { aggregated: true });
+}
+
+/** A subquery for each group, tied to what the groups are by. */
+function lookedUp(scope: Scope, grouping: readonly Item[]): Item {
+  const outer = grouping.flatMap(({ tree, type }, index) =>
+    typeof tree === 'string' ? [{ sql: tree, name: `g${index}`, type }] : [],
+  );
+  return { tree: scalarSubquery({ ...scope, depth: 0, sources: [], outer }, 'num'), type: 'num' };
 }
 
 function rankOfGroups(grouping: readonly Item[]): Item {

@@ -11,9 +11,13 @@ export function scalarSubquery(scope: Scope, type: 'int' | 'big' | 'num' | 'text
   const { random } = scope;
   const { from, where, inner } = correlated(scope);
   const value = () => leaf({ ...inner, outer: [] }, type);
+  const number = () => leaf({ ...inner, outer: [] }, 'int');
   if (type === 'big') {
     if (random.chance(0.15))
       return sql`(SELECT count(*) FROM (${groups(inner, from, where)}) AS ${scope.names.next('q')})`;
+    if (random.chance(0.1))
+      return sql`(SELECT regr_count(${leaf(inner, 'int')}, ${leaf(inner, 'int')}) FROM ${from.tree}${where})`;
+    if (random.chance(0.1)) return sql`(SELECT rank(3) WITHIN GROUP (ORDER BY ${number()}) FROM ${from.tree}${where})`;
     return sql`(SELECT count(${random.pick(['*', '*', sql`DISTINCT ${leaf(inner, 'int')}`])}) FROM ${from.tree}${where})`;
   }
   if (random.chance(0.6)) return sql`(SELECT ${random.pick(['max', 'min'])}(${value()}) FROM ${from.tree}${where})`;
