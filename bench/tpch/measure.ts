@@ -3,14 +3,13 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import { compareOutcomes } from '../../test/oracle/compare.ts';
 import { type Outcome, runStatement } from '../../test/oracle/outcome.ts';
+import { type Explained, explainQuery } from './explained.ts';
 import { tpchDir } from './options.ts';
 import { type Moved, openMeter } from './traffic.ts';
 
 /** What was found out about one query. Times in milliseconds, in the order of the runs. */
-export interface Measured {
+export interface Measured extends Explained {
   readonly query: number;
-  readonly rung: string;
-  readonly reason: string;
   readonly rows: number;
   readonly moved: Moved;
   readonly plainMs: readonly number[];
@@ -38,7 +37,6 @@ export async function measureQuery(
   stopped: () => boolean,
 ): Promise<Measured> {
   const text = queryText(query);
-  const { rung, reason } = await rungOf(sides.herd, text);
   const expected = await runStatement(sides.plain, { text });
   let got: Outcome = expected;
   const meter = await openMeter(sides.herd);
@@ -47,13 +45,14 @@ export async function measureQuery(
   });
   const difference = compareOutcomes(expected, got, /order by/i.test(text) ? 'total' : 'none');
   const rows = expected.kind === 'result' ? expected.rows.length : 0;
+  const explained = await explainQuery(sides.herd, text);
   const plainMs: number[] = [];
   const herdMs: number[] = [];
   for (let run = 0; run < runs && got.kind === 'result' && !stopped(); run++) {
     plainMs.push(await timed(sides.plain, text));
     herdMs.push(await timed(sides.herd, text));
   }
-  return { query, rung, reason, rows, moved, plainMs, herdMs, difference };
+  return { query, ...explained, rows, moved, plainMs, herdMs, difference };
 }
 
 async function timed(client: pg.Client, text: string): Promise<number> {
@@ -61,12 +60,4 @@ async function timed(client: pg.Client, text: string): Promise<number> {
   const outcome: Outcome = await runStatement(client, { text });
   const ms = performance.now() - start;
   return outcome.kind === 'result' ? ms : Number.NaN;
-}
-
-async function rungOf(herd: pg.Client, text: string): Promise<{ rung: string; reason: string }> {
-  const outcome = await runStatement(herd, { text: `EXPLAIN ${text}` });
-  if (outcome.kind === 'error') return { rung: 'refused', reason: outcome.message };
-  const line = outcome.rows.map(([first]) => first ?? '').find((each) => each.includes('Rung: ')) ?? '';
-  const [, rung = 'local', reason = ''] = /Rung: ([^(]+?) *(?:\((.*)\))?$/.exec(line.trim()) ?? [];
-  return { rung, reason };
 }

@@ -27,8 +27,29 @@ export function summarize(measured: readonly Measured[]): Summary {
   };
 }
 
-const heading = ['query', 'plain s', 'herd s', 'ratio', 'rows', 'MB to coord', 'MB to nodes', 'rung', 'why'];
-const rightAligned = new Set(['plain s', 'herd s', 'ratio', 'rows', 'MB to coord', 'MB to nodes']);
+const heading = [
+  'query',
+  'plain s',
+  'herd s',
+  'ratio',
+  'rows',
+  'rows to coord',
+  'MB to coord',
+  'rows moved',
+  'MB to nodes',
+  'rung',
+  'why',
+];
+const rightAligned = new Set([
+  'plain s',
+  'herd s',
+  'ratio',
+  'rows',
+  'rows to coord',
+  'MB to coord',
+  'rows moved',
+  'MB to nodes',
+]);
 
 /** As text for a terminal: a line per query, then the sums. */
 export function describe(measured: readonly Measured[]): string {
@@ -36,12 +57,19 @@ export function describe(measured: readonly Measured[]): string {
   const lines = measured.map((each) => {
     const [plain, herd] = [median(each.plainMs), median(each.herdMs)];
     const cells = [`Q${each.query}`, seconds(plain), seconds(herd), ratio(herd, plain), String(each.rows)];
-    const moved = [megabytes(each.moved.toCoordinator), megabytes(each.moved.toNodes)];
-    return [...cells, ...moved, each.rung, each.difference === undefined ? each.reason : `DIFFERS: ${each.difference}`];
+    const toCoordinator = [String(each.rowsToCoordinator), megabytes(each.moved.toCoordinator)];
+    const toNodes = [String(each.rowsToNodes), megabytes(each.moved.toNodes)];
+    return [
+      ...cells,
+      ...toCoordinator,
+      ...toNodes,
+      each.rung,
+      each.difference === undefined ? each.reason : `DIFFERS: ${each.difference}`,
+    ];
   });
   const sums = ['sum', seconds(plainSeconds * 1000), seconds(herdSeconds * 1000), ratio(herdSeconds, plainSeconds)];
   const total = (what: keyof Moved) => megabytes(measured.reduce((sum, each) => sum + each.moved[what], 0));
-  const movedSums = [total('toCoordinator'), total('toNodes')];
+  const movedSums = ['', total('toCoordinator'), '', total('toNodes')];
   const table = [
     heading,
     ...lines,
