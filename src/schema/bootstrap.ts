@@ -2,7 +2,7 @@ import { nextIdentitySql } from '../catalog/column-default.ts';
 import { installCatalog } from '../catalog/schema-sql.ts';
 import { installStatementStatistics, installStatistics } from '../catalog/statistics-install.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import { segmentFunctionSql } from '../sql/segment-function.ts';
+import { coordinatorSegmentSql } from '../sql/segment-function.ts';
 import { adminStubsSql } from './admin-stubs.ts';
 import {
   coordinatorGuardsSql,
@@ -34,7 +34,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       referenceGuardSql,
       ownerFunctionSql,
       nextIdentitySql,
-      segmentFunctionSql(-1),
+      coordinatorSegmentSql,
     ].join(';\n'),
   );
   const superuser = await isSuperuser(runner);

@@ -187,6 +187,21 @@ describe('gp_segment_id', () => {
     expect(await rows('EXECUTE p')).toEqual(expected);
   });
 
+  test('is refused where the coordinator reads rows by way of the router', async () => {
+    expect(
+      await failure('CREATE MATERIALIZED VIEW stored AS SELECT gp_segment_id, count(*) FROM t GROUP BY 1'),
+    ).toMatchObject({
+      code: '0A000',
+      message: expect.stringMatching(/PH042/),
+    });
+    await client.query(
+      'CREATE FUNCTION of_view() RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN (SELECT max(gp_segment_id) FROM per_node); END $$',
+    );
+    expect(await failure('SELECT of_view()')).toMatchObject({ code: '0A000', message: expect.stringMatching(/PH042/) });
+    await client.query('CREATE MATERIALIZED VIEW here AS SELECT gp_segment_id, count(*) FROM loc GROUP BY 1');
+    expect(await rows('SELECT * FROM here')).toEqual([[-1, '2']]);
+  });
+
   test('in changes: what they return and which rows they concern', async () => {
     const inserted = await rows(
       "INSERT INTO t VALUES (1001, 1, 'x'), (1002, 1, 'x'), (1003, 1, 'x'), (1004, 1, 'x') RETURNING id, gp_segment_id",
