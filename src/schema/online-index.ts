@@ -5,6 +5,7 @@ import { settled } from '../core/settled.ts';
 import { quoteQualified } from '../sql/quote.ts';
 import { describeTables } from './describe-table.ts';
 import { requireOwner } from './distribute.ts';
+import { placingColumns } from './distribution-key.ts';
 import { withShellAccess } from './guard.ts';
 import { isMaintenanceText } from './guard-sql.ts';
 import type { HerdTransaction } from './herd.ts';
@@ -50,10 +51,7 @@ export async function createIndexOnline(
       const index = shape?.indexes.find((each) => !was?.indexes.some((known) => known.oid === each.oid));
       if (!shape || !index) return null;
       if (table.distribution.kind === 'distributed') {
-        checkDistributable(
-          shape,
-          table.distribution.keys.map((key) => key.attnum),
-        );
+        checkDistributable(shape, placingColumns(table.distribution));
       }
       return openIndexJob(runner, { relation: oid, index: index.oid });
     });

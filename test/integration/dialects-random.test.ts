@@ -136,4 +136,18 @@ describe('a table whose rows are spread at random', () => {
       ['old', '10', '10'],
     ]);
   });
+
+  test('a unique index is unique over all nodes, built CONCURRENTLY too', async () => {
+    await client.query('CREATE TABLE unique_too (a int, b int) DISTRIBUTED RANDOMLY');
+    await client.query('INSERT INTO unique_too SELECT g, g FROM generate_series(1, 30) g');
+    await client.query('CREATE INDEX CONCURRENTLY plain_index ON unique_too (b)');
+    await client.query('CREATE UNIQUE INDEX CONCURRENTLY unique_index ON unique_too (a)');
+    const outcomes = await Promise.all(Array.from({ length: 6 }, () => code('INSERT INTO unique_too VALUES (7, 0)')));
+    expect(new Set(outcomes)).toEqual(new Set([expect.stringMatching(/^23505.*unique_index/)]));
+    expect(await onNodes("SELECT count(*) FROM pg_indexes WHERE indexname = 'plain_index'")).toEqual([1, 1, 1]);
+    await client.query('DROP INDEX CONCURRENTLY plain_index');
+    await client.query('DROP INDEX unique_index');
+    expect(await code('INSERT INTO unique_too VALUES (7, 0)')).toBe('none');
+    expect(await code('CREATE UNIQUE INDEX CONCURRENTLY unique_index ON unique_too (a)')).toMatch(/^23505/);
+  });
 });

@@ -199,6 +199,7 @@ function keyDestination(
 /** Rows of the group's key types can be routed without asking a server. */
 export function isRoutable({ method }: ColocationGroup, keys: readonly { readonly typeOid: number }[]): boolean {
   const integers = new Set([20, 21, 23, 1082]);
+  if (keys.length === 0) return false;
   return keys.every(({ typeOid }) => isKnownKeyType(typeOid) && (method === 'hash' || integers.has(typeOid)));
 }
 
