@@ -187,6 +187,42 @@ describe('gp_segment_id', () => {
     expect(await rows('EXECUTE p')).toEqual(expected);
   });
 
+  test('gives what a plain column with the same values gives', async () => {
+    for (const table of ['t', 'u', 'r']) {
+      await client.query(`CREATE TABLE copy_of_${table} AS SELECT *, gp_segment_id AS s FROM ${table}`);
+    }
+    for (const sql of [
+      'SELECT count(DISTINCT SEG) FROM T',
+      'SELECT SEG, k, count(*), sum(id) FROM T GROUP BY ROLLUP (SEG, k)',
+      'SELECT SEG, k, count(*) FROM T GROUP BY GROUPING SETS ((SEG), (k), ())',
+      'SELECT id, SEG FROM T WHERE SEG IN (0, 2) OR id < 10',
+      'SELECT id FROM T WHERE SEG = ANY (ARRAY[1]) AND k = 3',
+      'SELECT x.SEG, l.y FROM T x, LATERAL (SELECT x.SEG * 10 + x.id AS y) l WHERE x.id < 30',
+      'SELECT x.id, (SELECT count(*) FROM U y WHERE y.SEG = x.SEG AND y.t_id < x.id) FROM T x WHERE x.id < 20',
+      'SELECT x.SEG, y.SEG, count(*) FROM T x JOIN U y ON x.id = y.w GROUP BY 1, 2',
+      'SELECT x.SEG, y.SEG, count(*) FROM T x FULL JOIN U y ON x.id = y.w AND x.SEG = y.SEG GROUP BY 1, 2',
+      'SELECT x.SEG, z.SEG, count(*) FROM T x JOIN R z ON x.id = z.a GROUP BY 1, 2',
+      'SELECT x.id FROM T x WHERE EXISTS (SELECT 1 FROM R z WHERE z.a = x.id AND z.SEG <> x.SEG)',
+      'SELECT x.id FROM T x WHERE x.SEG NOT IN (SELECT z.SEG FROM R z WHERE z.a < 3)',
+      'SELECT SEG, rank() OVER (PARTITION BY SEG ORDER BY id), lag(id) OVER (ORDER BY SEG, id) FROM T',
+      'WITH c AS (SELECT SEG AS s, max(id) AS m FROM T GROUP BY 1) SELECT c.s, T.id FROM c JOIN T ON T.id = c.m',
+      'SELECT SEG FROM T INTERSECT SELECT SEG FROM R WHERE a < 5',
+      'SELECT json_agg(q ORDER BY q.s) FROM (SELECT SEG AS s, count(*) FROM T GROUP BY 1) q',
+      'SELECT CASE WHEN SEG = 0 THEN $$zero$$ ELSE $$other$$ END, count(*) FROM T GROUP BY 1',
+      'SELECT max(SEG) FILTER (WHERE k = 1), array_agg(DISTINCT SEG ORDER BY SEG) FROM T',
+      'SELECT id FROM T ORDER BY SEG DESC, id LIMIT 7 OFFSET 2',
+    ]) {
+      const as = (copy: string, column: string) =>
+        sql.replace(/\b(T|U|R)\b/g, (table) => copy + table.toLowerCase()).replaceAll('SEG', column);
+      const sorted = (found: unknown[][]) => found.map((row) => JSON.stringify(row)).sort();
+      const expected = sorted(await rows(as('copy_of_', 's')));
+      expect(sorted(await rows(as('', 'gp_segment_id'))), sql).toEqual(expected);
+      await client.query('SET pgherd.force_rung = gather');
+      expect(sorted(await rows(as('', 'gp_segment_id'))), `${sql}, gathered`).toEqual(expected);
+      await client.query('RESET pgherd.force_rung');
+    }
+  });
+
   test('is refused where the coordinator reads rows by way of the router', async () => {
     expect(
       await failure('CREATE MATERIALIZED VIEW stored AS SELECT gp_segment_id, count(*) FROM t GROUP BY 1'),
