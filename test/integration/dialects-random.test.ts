@@ -118,9 +118,15 @@ describe('a table whose rows are spread at random', () => {
     expect(await code('CREATE TABLE x (r int4range, EXCLUDE USING gist (r WITH &&)) DISTRIBUTED RANDOMLY')).toMatch(
       /^0A000/,
     );
-    expect(await code('CREATE TABLE x (id int PRIMARY KEY, parent int REFERENCES x) DISTRIBUTED RANDOMLY')).toMatch(
-      /PH010/,
-    );
+  });
+
+  test('foreign keys hold, whichever node a row and what it references are on', async () => {
+    await client.query('CREATE TABLE tree (id int PRIMARY KEY, parent int REFERENCES tree) DISTRIBUTED RANDOMLY');
+    await client.query('INSERT INTO tree SELECT g, nullif(g - 1, 0) FROM generate_series(1, 20) g');
+    expect(await code('INSERT INTO tree VALUES (100, 99)')).toMatch(/^23503/);
+    expect(await code('DELETE FROM tree WHERE id = 3')).toMatch(/^23503/);
+    expect(await code('UPDATE tree SET parent = 77 WHERE id = 5')).toMatch(/^23503/);
+    expect(await code('DELETE FROM tree WHERE id = 20')).toBe('none');
   });
 
   test('MERGE inserts each row once', async () => {
