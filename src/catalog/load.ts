@@ -148,6 +148,7 @@ function buildTable(
     primaryKey: row.primaryKey,
     distribution: Object.freeze(buildDistribution(row, columns, groups)),
     hasRowTriggers: row.hasRowTriggers,
+    hasColumnGrants: row.hasColumnGrants,
     hasRowSecurity: relation.rowSecurity,
     estimatedRows: row.estimatedRows,
   });

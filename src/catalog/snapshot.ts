@@ -127,6 +127,8 @@ export interface DistributedTable {
   readonly primaryKey: readonly string[];
   readonly distribution: Distribution;
   readonly hasRowTriggers: boolean;
+  /** Some role has rights on some columns only: hidden tables, which show others, are not for it. */
+  readonly hasColumnGrants?: boolean;
   readonly hasRowSecurity: boolean;
   /** Rows and bytes as last estimated; -1 when unknown. */
   readonly estimatedRows: number;

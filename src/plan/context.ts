@@ -1,4 +1,5 @@
 import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
+import type { KeyValue } from './key-value.ts';
 import type { SqlTemplate } from './plan.ts';
 import type { PlanAnswers } from './questions.ts';
 import type { Steps } from './steps.ts';
@@ -12,6 +13,8 @@ export interface PlanContext {
   readonly temporaryNames: ReadonlySet<string>;
   /** The text is a view's definition, whose names were resolved when it was made: pg_catalog's are the coordinator's own. */
   readonly inView?: true;
+  /** Found in a global unique index: the only distribution keys that rows which matter have in this table, by its OID. */
+  readonly pinned?: { readonly table: number; readonly keys: readonly (readonly KeyValue[])[] };
   /** By parameter number less one; null: nothing is known of them. */
   readonly parameters: readonly PlannedParameter[] | null;
   /** In an explicit transaction block: its now() is the coordinator's, not the node's. */

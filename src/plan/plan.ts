@@ -1,5 +1,6 @@
 import type { Site } from '../catalog/site.ts';
 import type { ColocationGroup, DistributedTable, KeyColumn, NodeId } from '../catalog/snapshot.ts';
+import type { IndexRoute } from './index-route.ts';
 
 /**
  * A plan is a short list of SQL steps: motions bring rows to the coordinator (each a fragment of SQL, the servers it runs on,
@@ -266,6 +267,8 @@ export interface Plan {
   readonly returnsRows: boolean;
   /** The plan holds for any parameter values (it may then be cached by text). */
   readonly valueIndependent: boolean;
+  /** Whose entry says where the one row is that the statement is about. */
+  readonly byIndex?: IndexRoute;
   /** It may change keys that the router keeps, which it settles in the same transaction. */
   readonly touchesKeys?: true;
   /** Changes in WITH, carried out in order after all motions; what they return goes into later ones and into the final step. */

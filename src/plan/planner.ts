@@ -12,6 +12,7 @@ import type { PlanContext } from './context.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
 import { gather, isWrittenBefore } from './gather.ts';
+import { indexRoute } from './index-route.ts';
 import { planInsert } from './insert.ts';
 import { type Block, isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
@@ -98,8 +99,21 @@ function forCursor(plan: Plan): Plan {
 
 function planModel(model: Model, isUtility: boolean, context: PlanContext): Plan {
   const facts = findFacts(model.root);
-  const plan = planWithFacts(model, facts, isUtility, context);
+  const plan = withIndexRoute(planWithFacts(model, facts, isUtility, context), { model, facts, isUtility }, context);
   return plan.touches ? plan : { ...plan, touches: touchedShards(model, facts, context) };
+}
+
+/** The plan for all nodes stays: it answers when the row is not where the index says. */
+function withIndexRoute(
+  plan: Plan,
+  { model, facts, isUtility }: { model: Model; facts: FactsByRelation; isUtility: boolean },
+  context: PlanContext,
+): Plan {
+  if (plan.rung === 'single shard' || isUtility) return plan;
+  const byIndex = indexRoute(model, facts, context);
+  if (byIndex === null) return plan;
+  const reason = `${plan.reason}; but unique index ${byIndex.index.name} is asked first which shard has the row`;
+  return { ...plan, reason, byIndex, valueIndependent: false };
 }
 
 function planWithFacts(model: Model, facts: FactsByRelation, isUtility: boolean, context: PlanContext): Plan {

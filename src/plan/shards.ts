@@ -28,16 +28,26 @@ export function shardsOf(item: RelationItem, facts: readonly Fact[], context: Pl
   if (distribution?.kind !== 'distributed' || !isKeyed(distribution)) {
     return { indexes: null, dependsOnParameters: false };
   }
-  const classes = equalColumns(facts, context);
   const seen = { parameter: false };
-  const candidates = distribution.keys.map((key) => {
-    const column = visibleName(item, key.name);
-    return column === null
-      ? null
-      : keyValues({ item, column }, { typeOid: key.typeOid, facts, classes, context, seen });
-  });
-  const values = candidates.every((candidate) => candidate !== null) ? combine(candidates) : null;
+  const found = pinnedValues(item, distribution.keys, facts, context, seen);
+  const values = found ?? (context.pinned?.table === item.table?.oid ? (context.pinned?.keys ?? null) : null);
   return { indexes: values === null ? null : lookUp(distribution, values), dependsOnParameters: seen.parameter };
+}
+
+/** The values of these columns that the facts leave, one list for each combination; null: any. */
+export function pinnedValues(
+  item: RelationItem,
+  columns: readonly { readonly name: string; readonly typeOid: number }[],
+  facts: readonly Fact[],
+  context: PlanContext,
+  seen = { parameter: false },
+): readonly (readonly KeyValue[])[] | null {
+  const classes = equalColumns(facts, context);
+  const candidates = columns.map(({ name, typeOid }) => {
+    const column = visibleName(item, name);
+    return column === null ? null : keyValues({ item, column }, { typeOid, facts, classes, context, seen });
+  });
+  return candidates.every((candidate) => candidate !== null) ? combine(candidates) : null;
 }
 
 /** The shards that rows with these keys go to; null: any. */

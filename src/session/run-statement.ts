@@ -23,6 +23,7 @@ import { movesIntoSchemas, settleSchemas } from './distributed-schemas.ts';
 import { runExecuteDirect } from './execute-direct.ts';
 import { runExplain } from './explain-command.ts';
 import { openForFilling, openForFunctions } from './function-calls.ts';
+import { followIndex } from './index-route.ts';
 import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
 import { answer, answersFor } from './plan-answers.ts';
@@ -189,11 +190,13 @@ async function runPlanOrGather(
   output: ClientOutput,
 ): Promise<void> {
   const context = () => executionContext(session, run.parameters, run.extended);
+  const left = plan.byIndex ? await followIndex(session, run, plan.byIndex, output) : output;
+  if (left === null) return;
   try {
-    await runPlan(plan, context(), output);
+    await runPlan(plan, context(), left);
   } catch (error) {
     if (!(error instanceof NotStageable)) throw error;
-    await runPlan(await planFor(session, run, { force: 'gather' }), context(), output);
+    await runPlan(await planFor(session, run, { force: 'gather' }), context(), left);
   }
 }
 
@@ -375,7 +378,7 @@ function changesData(statement: ParsedStatement): boolean {
   }
 }
 
-async function plannedParameters(
+export async function plannedParameters(
   session: SessionState,
   parameters: readonly BoundValue[],
 ): Promise<readonly PlannedParameter[]> {
