@@ -22,6 +22,9 @@ DECLARE columns text; key text;
 BEGIN
   IF tg_level = 'STATEMENT' THEN PERFORM set_config('pgherd.inserted', '', true); RETURN NULL; END IF;
   IF current_setting('pgherd.inserted', true) = tg_relid::oid::text THEN RETURN NULL; END IF;
+  IF NOT pgherd.inserts_back(tg_relid, '') THEN
+    RAISE EXCEPTION USING errcode = '0A000', message = format('rows of distributed table %s cannot be inserted outside the router (PH001)', tg_relid::regclass);
+  END IF;
   PERFORM set_config('pgherd.shell_ok', encode(sha256(convert_to(g.secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true)
     FROM ${secretSchema}.guard g;
   SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
@@ -35,7 +38,8 @@ BEGIN
   END IF;
   PERFORM set_config('pgherd.shell_ok', '', true), set_config('pgherd.inserted', tg_relid::oid::text, true);
   RETURN NULL;
-END $pgherd$`;
+END $pgherd$;
+REVOKE EXECUTE ON FUNCTION ${functionName} FROM PUBLIC`;
 
 /** PL/pgSQL: makes the triggers of a shell that has a foreign table, where there is such a function. */
 export const makeInsertBack = (oid: string) =>
@@ -57,7 +61,8 @@ export const dropInsertBack = (oid: string) =>
 
 /**
  * SQL: whether rows inserted into a shell find their way. Triggers of users would fire here and on the node; ON CONFLICT would be
- * decided by the empty shell.
+ * decided by the empty shell. And insert_back() runs as a superuser, so nothing of a user's may run in it: no trigger that fires even
+ * there, none on the foreign table, no generated column with a user's function.
  */
 export const insertsBackFunctionSql = String.raw`CREATE OR REPLACE FUNCTION pgherd.inserts_back(relation oid, context text) RETURNS boolean
   LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp AS $pgherd$
@@ -65,6 +70,14 @@ BEGIN
   RETURN (SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = relation AND tgname IN ('${insertBackName}', '${statementEndName}') AND tgenabled = 'A')
     AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
       WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 4 = 4 AND g.tgenabled <> 'D' AND n.nspname <> 'pgherd')
+    AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+      WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') AND n.nspname <> 'pgherd')
+    AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger g ON g.tgrelid = i.inhrelid WHERE i.inhparent = relation)
+    AND NOT EXISTS (SELECT FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
+      JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid
+      WHERE (a.attgenerated <> '' OR a.attinhcount = 0 AND a.attrelid <> relation) AND d.refobjid >= 16384
+        AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass, 'pg_type'::regclass, 'pg_cast'::regclass)
+        AND (a.attrelid = relation OR a.attrelid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = relation)))
     AND context !~* '\yon\s+conflict\y'
     AND NOT (context ~ '^SQL function ' AND EXISTS (SELECT FROM pg_proc p WHERE p.oid >= 16384
       AND (p.prosrc ~* '\yon\s+conflict\y' OR pg_get_function_sqlbody(p.oid) ~* '\yon\s+conflict\y')

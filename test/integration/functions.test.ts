@@ -185,6 +185,32 @@ test('a local row that references a shell is not checked against the empty shell
   await direct.end();
 });
 
+test("an owner's code gets no more rights when rows are inserted by a function", async () => {
+  await db.query('CREATE ROLE sly LOGIN; GRANT CREATE ON SCHEMA public TO sly');
+  const sly = await login('sly');
+  const direct = new pg.Client({ ...herd.coordinator, user: 'sly', database: 'postgres' });
+  await direct.connect();
+  await sly.query(`CREATE TABLE bait (id int PRIMARY KEY);
+    CREATE FUNCTION grab() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''%'', current_user; END'`);
+  await sly.query("SELECT create_distributed_table('bait', 'id')");
+  await direct.query('CREATE TRIGGER grab BEFORE DELETE ON bait FOR EACH ROW EXECUTE FUNCTION grab()');
+  await direct.query('ALTER TABLE bait ENABLE ALWAYS TRIGGER grab; ALTER TABLE bait DISABLE TRIGGER pgherd_guard');
+  expect(await outcome('INSERT INTO bait VALUES (1)', direct)).toMatch(/^0A000 .*PH001/);
+  await direct.query('DROP TRIGGER grab ON bait');
+  const child = `pgherd_loop.t${await outcome("SELECT 'bait'::regclass::oid", direct)}`;
+  await outcome(`CREATE TRIGGER grab BEFORE INSERT ON ${child} FOR EACH ROW EXECUTE FUNCTION grab()`, direct);
+  expect(await outcome('INSERT INTO bait VALUES (1)', direct)).toMatch(/^(0A000 .*PH001|08001)/);
+  expect(
+    await outcome(
+      'CREATE TRIGGER mine AFTER INSERT ON bait FOR EACH ROW EXECUTE FUNCTION pgherd.insert_back()',
+      direct,
+    ),
+  ).toMatch(/^42501/);
+  await direct.end();
+  await sly.end();
+  await db.query('DROP TABLE bait CASCADE');
+});
+
 test('what a function wrote is committed', async () => {
   expect(await outcome('SELECT raise_total(3)')).toBe('10');
   expect(await outcome('SELECT sum(total) FROM orders WHERE cust = 3')).toBe('490');
