@@ -51,26 +51,27 @@ function mergeObstacle(item: RelationItem, facts: FactsByRelation): string | nul
 
 /** Whether nodes can complete the rows that an INSERT of a MERGE adds. */
 export function hasDefaults(action: MergeAction, table: DistributedTable): boolean {
-  const named = action.targets.length > 0 ? assignedColumns(action.targets) : table.columns.map(({ name }) => name);
-  const left = table.columns.find(
-    ({ name, default: { kind } }) =>
-      !named.includes(name) && kind !== 'none' && kind !== 'constant' && kind !== 'generated',
-  );
-  return !left && !action.hasDefault;
+  const { targets, values } = action;
+  const named =
+    targets.length > 0 ? assignedColumns(targets) : table.columns.slice(0, values.length).map(({ name }) => name);
+  return table.columns.every(({ name, default: { kind } }) => {
+    if (kind === 'none' || kind === 'constant' || kind === 'generated') return true;
+    const value = values[named.indexOf(name)];
+    return value !== undefined && !('SetToDefault' in value);
+  });
 }
 
 export interface MergeAction {
   readonly commandType: string;
   readonly targets: readonly Node[];
   readonly values: readonly Node[];
-  readonly hasDefault: boolean;
 }
 
 export function mergeActions(clauses: readonly Node[] | undefined): MergeAction[] {
   return (clauses ?? []).flatMap((node) => {
     if (!('MergeWhenClause' in node)) return [];
     const { commandType = '', targetList = [], values = [] } = node.MergeWhenClause;
-    return [{ commandType, targets: targetList, values, hasDefault: values.some((value) => 'SetToDefault' in value) }];
+    return [{ commandType, targets: targetList, values }];
   });
 }
 

@@ -73,7 +73,7 @@ function rowColumn(column: ColumnEntry, shape: InsertShape): RowColumn {
   return { column, motion, given, defaultSql: fallback, generatedSql, isStored: isStored(column, shape) };
 }
 
-function defaultSql(column: ColumnEntry): string {
+export function defaultSql(column: ColumnEntry): string {
   switch (column.default.kind) {
     case 'sequence':
       return drawSql(column.default);

@@ -14,6 +14,7 @@ import { type FactsByRelation, findFacts } from './facts.ts';
 import { gather, isWrittenBefore } from './gather.ts';
 import { indexRoute } from './index-route.ts';
 import { planInsert } from './insert.ts';
+import { withMergeDefaults } from './merge-defaults.ts';
 import { type Block, isChange, type Model } from './model.ts';
 import type { Plan } from './plan.ts';
 import { createConstantPool } from './rewrite.ts';
@@ -44,6 +45,8 @@ export function planStatement(statement: RawStatement, context: PlanContext, out
   const view = model.relations.find((item) => item.isChangedView);
   if (view) return planThroughView({ model, node: inner, target: view }, { statement: cut, isUtility, outer }, context);
   if (isLocal(model)) return planLocal(cut, model.blocks, model);
+  const completed = withMergeDefaults(model, inner);
+  if (completed) return planStatement(completed, context, outer);
   const planned = planModel(model, isUtility, context);
   const cursor = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
   const plan = touchesKeys(model, context) ? { ...cursor, touchesKeys: true as const } : cursor;
