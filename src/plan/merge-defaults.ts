@@ -81,14 +81,14 @@ function withValues(
   clause: MergeWhenClause,
   columns: readonly ColumnEntry[],
   drawn: readonly ColumnEntry[],
-  valueOf: (column: ColumnEntry) => Node,
+  drawnValue: (column: ColumnEntry) => Node,
 ): MergeWhenClause {
   const given = clause.values ?? [];
   const named = clause.targetList?.map((node) => ('ResTarget' in node ? (node.ResTarget.name ?? '') : ''));
   const names = named ?? columns.slice(0, given.length).map(({ name }) => name);
   const values = given.map((value, i) => {
     const column = 'SetToDefault' in value ? drawn.find(({ name }) => name === names[i]) : undefined;
-    return column ? valueOf(column) : value;
+    return column ? drawnValue(column) : value;
   });
   const added = drawn.filter(({ name }) => !names.includes(name));
   const isAlways = ({ name, default: own }: ColumnEntry) =>
@@ -102,7 +102,7 @@ function withValues(
       ...(clause.targetList ?? names.map((name): Node => ({ ResTarget: { name } }))),
       ...added.map(({ name }): Node => ({ ResTarget: { name } })),
     ],
-    values: [...values, ...added.map(valueOf)],
+    values: [...values, ...added.map(drawnValue)],
   };
 }
 

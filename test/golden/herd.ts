@@ -99,7 +99,10 @@ function plain(
   list: readonly Column[],
   viewDefinition: string | null = null,
 ): RelationEntry {
-  return { oid: ++oids, schema: 'public', name, kind, columns: columns(list), distributed: null, viewDefinition };
+  return {
+    ...{ oid: ++oids, schema: 'public', name, kind, columns: columns(list), distributed: null, viewDefinition },
+    ...(kind === 'view' ? { viewOptions: { checkOption: null, hasActions: false, isBarrier: false } } : {}),
+  };
 }
 
 const users = keyed(integers, 'id', 'integer');
