@@ -137,7 +137,7 @@ async function fillTable(
   motion: StageMotion,
 ): Promise<void> {
   await connection.query(createTableSql({ name, columns: motion.columns, primaryKey: [] }));
-  const copy = await TableCopy.open(connection, { name, lookupColumns: [] });
+  const copy = await TableCopy.open(connection, { name, lookupColumns: motion.lookupColumns });
   for (const row of rows) if (!copy.write(row)) await connection.drained();
   await copy.finish();
 }

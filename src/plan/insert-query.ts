@@ -1,4 +1,6 @@
 import type { SelectStmt } from '@pgsql/types';
+import { PgError } from '../core/errors.ts';
+import { conditions } from '../core/sqlstate.ts';
 import { restate } from '../sql/restate.ts';
 import { visible } from './alignment.ts';
 import { analyze } from './analyze.ts';
@@ -80,6 +82,15 @@ function keepsKeys(block: SelectBlock, locus: Hashed, shape: InsertShape): boole
 
 /** A query as SQL of the coordinator, most of it done by the nodes; null: it takes a gather. Its steps come behind those that are given. */
 export function nearQuery(query: SelectStmt, context: PlanContext, steps: Steps): SqlTemplate | null {
+  try {
+    return withoutGather(query, context, steps);
+  } catch (error) {
+    if (error instanceof PgError && error.code === conditions.featureNotSupported) return null;
+    throw error;
+  }
+}
+
+function withoutGather(query: SelectStmt, context: PlanContext, steps: Steps): SqlTemplate | null {
   const inside: PlanContext = { ...context, steps };
   const statement = restate({ SelectStmt: query });
   const model = analyze(statement.node, statement, inside);

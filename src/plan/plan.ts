@@ -68,6 +68,8 @@ export interface StageMotion {
   readonly sql: SqlTemplate;
   readonly columns: readonly MotionColumn[];
   readonly to: StageTarget;
+  /** Columns that a correlated subquery looks rows up by: a table of them gets an index on each. */
+  readonly lookupColumns: readonly string[];
   readonly label: string;
 }
 

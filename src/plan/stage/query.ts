@@ -44,6 +44,8 @@ export interface StageRequest {
   readonly once?: boolean;
   /** The rows are read in several places. */
   readonly shared?: boolean;
+  /** Places of columns by which a correlated subquery looks rows up. */
+  readonly lookups?: readonly number[];
 }
 
 /** Plans a query by itself and stages its rows under the given names. */
@@ -53,7 +55,7 @@ export function stageQuery(
   destination: Destination,
   request: StageRequest,
 ): StagedQuery | { readonly reason: string } {
-  const { staging, label, rows, planQuery, once } = request;
+  const { staging, label, rows, planQuery } = request;
   const columns = outputsOf(query, staging.context);
   if ('reason' in columns) return columns;
   const plan = planQuery(query, staging);
@@ -64,8 +66,11 @@ export function stageQuery(
     const sql = request.shared ? ['SELECT * FROM (', ...source.sql, ') AS pgherd_s OFFSET 0'] : source.sql;
     return { relation: staging.addQuery(sql, columns, names, rows), names };
   }
-  const alike = once === true && columns.every(({ typeOid }) => identicalTypes.has(typeOid));
-  const motion = motionOf(source, columns, label, targetOf(destination, columns, names, staging.context), alike);
+  const alike = request.once === true && columns.every(({ typeOid }) => identicalTypes.has(typeOid));
+  const motion = motionOf(source, columns, label, targetOf(destination, columns, names, staging.context), {
+    ...request,
+    once: alike,
+  });
   const distribution = distributionOf(destination, columns, names, staging.context);
   return { relation: staging.addRelation(motion, names, distribution, rows), names };
 }
@@ -141,7 +146,7 @@ function motionOf(
   columns: readonly MotionColumn[],
   label: string,
   to: StageTarget | null,
-  once = false,
+  { once = false, lookups = [] }: Pick<StageRequest, 'once' | 'lookups'> = {},
 ): Motion {
   const list = columns.map(({ name, typeName, viaText }) => `${quoteIdentifier(name)}::${viaText ? 'text' : typeName}`);
   const names = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
@@ -150,7 +155,8 @@ function motionOf(
     ...sql,
     `) AS pgherd_q(${names})`,
   ]);
-  if (to !== null) return { kind: 'stage', sites, sql: wrapped, columns, to, label };
+  const lookupColumns = lookups.map((place) => columns[place]!.name);
+  if (to !== null) return { kind: 'stage', sites, sql: wrapped, columns, to, lookupColumns, label };
   const rest = { primaryKey: [], lookupColumns: [], locksRows: false } as const;
   return { kind: 'gather', sites, sql: wrapped, columns, ...rest, label };
 }

@@ -1,6 +1,7 @@
 import type { Node, SubLink } from '@pgsql/types';
 import { fingerprint } from '../../sql/walk.ts';
 import { isAligned } from '../alignment.ts';
+import type { PlanContext } from '../context.ts';
 import { conjuncts } from '../facts.ts';
 import { isAggregate } from '../functions.ts';
 import { listLocus } from '../locus.ts';
@@ -8,7 +9,7 @@ import { type Block, type Child, isInside, type LeafItem, type SelectBlock } fro
 import { allBlocks, isUncorrelated } from '../sublink.ts';
 import { isRoutable, placesOf } from './colocate.ts';
 import { decorrelate } from './decorrelate.ts';
-import { keyPartners } from './pairs.ts';
+import { equalPairs, keyPartners } from './pairs.ts';
 import { type Destination, outputsOf, selectStaged, stageQuery, stageValue } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { sizeOf } from './size.ts';
@@ -141,7 +142,8 @@ function moveInnerRows(block: SelectBlock, link: SubLink, question: StageQuestio
     keys && !few && context.force !== 'broadcast' ? { kind: 'redistribute', ...keys } : { kind: 'broadcast' };
   const names = [...unit.leaves].map(({ name }) => name).join(', ');
   const label = `${destination.kind === 'broadcast' ? 'Broadcast' : 'Redistribute'} ${names} of a subquery`;
-  const staged = stageQuery(query, unit.names, destination, { staging, label, rows, planQuery, once });
+  const lookups = lookupPlaces(unit, block, context);
+  const staged = stageQuery(query, unit.names, destination, { staging, label, rows, planQuery, once, lookups });
   if ('reason' in staged) return staged;
   return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
 }
@@ -171,4 +173,15 @@ function keyPlaces(
     if (keys) return { group: distribution.group, keys };
   }
   return null;
+}
+
+/** The columns that the subquery compares with rows around it. */
+function lookupPlaces(unit: Unit, block: SelectBlock, context: PlanContext): number[] {
+  const pairs = equalPairs(conjuncts(block.where, block), context);
+  const own = pairs.flatMap(([a, b]) => (unit.leaves.has(a.item) === unit.leaves.has(b.item) ? [] : [a, b]));
+  const places = placesOf(
+    own.filter(({ item }) => unit.leaves.has(item)),
+    unit,
+  );
+  return [...new Set(places ?? [])];
 }
