@@ -50,8 +50,11 @@ export function askTypes(sql: SqlTemplate, answers: PlanAnswers): readonly Outpu
   const question: PlanQuestion = { kind: 'types', sql };
   const answer = answers.types(questionKey(question));
   if (answer === undefined) throw new Unanswered(question);
-  return answer;
+  return answer?.some(({ typeOid }) => shapeless.has(typeOid)) ? null : answer;
 }
+
+/** record and record[]: what is in them isn't known by the type, so that no server takes them from another. */
+const shapeless: ReadonlySet<number> = new Set([2249, 2287]);
 
 export function askSize(site: Site, sql: SqlTemplate, answers: PlanAnswers): RowsSize | null {
   const question: PlanQuestion = { kind: 'size', site, sql };

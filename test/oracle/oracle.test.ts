@@ -69,7 +69,9 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
       return undefined;
     }
     const expected = await runStatement(sessions.plain, request);
-    return compareOutcomes(expected, got, isOrdered(statement.text) ? 'total' : 'none');
+    // Rows that ORDER BY holds equal come as they come, and where rows are spread at random that is never the same.
+    const ordered = mode !== 'rows spread at random' && isOrdered(statement.text);
+    return compareOutcomes(expected, got, ordered ? 'total' : 'none');
   }
 });
 

@@ -30,3 +30,12 @@ SELECT count(DISTINCT tableoid) FROM p;
 INSERT INTO p SELECT 10 + id, name, tags FROM p WHERE id = 1 RETURNING p;
 UPDATE p SET name = 'neu' WHERE id = 2 RETURNING p, p.*, (p).name;
 DELETE FROM p WHERE id = 3 RETURNING p;
+CREATE TABLE shaped (id int PRIMARY KEY, k int, v text);
+-- distribute shaped by id
+INSERT INTO shaped SELECT g, g % 3, 'v' || g FROM generate_series(1, 9) g;
+SELECT (id, v) FROM shaped ORDER BY id;
+SELECT (SELECT (id, v) FROM shaped WHERE k = 0 AND id > 8);
+SELECT x FROM (SELECT (k, count(*)) AS x FROM shaped GROUP BY k ORDER BY k LIMIT 2) q;
+SELECT array_agg((id, v) ORDER BY id) FROM shaped;
+SELECT ARRAY(SELECT (k, v) FROM shaped WHERE k = 1 ORDER BY id);
+SELECT count(DISTINCT (k, 1)) FROM shaped;
