@@ -21,7 +21,7 @@ export async function transactionEnded(session: SessionState, end: () => Promise
   try {
     await end();
   } finally {
-    session.keys.endTransaction();
+    if (session.loop === null) session.keys.endTransaction();
     session.transactionCatalog = null;
     session.localTimeouts.clear();
     session.cursorFields.clear();
@@ -39,6 +39,8 @@ async function commit(session: SessionState): Promise<void> {
 
 /** What is deferred to the end is checked before it; if that fails, everything is rolled back. */
 export async function settleDeferred(session: SessionState): Promise<void> {
+  // The end of a function's way back is not its caller's.
+  if (session.loop !== null) return;
   try {
     await session.keys.settleDeferred(executionContext(session, []));
   } catch (error) {

@@ -4,6 +4,7 @@ import { type DistributedTable, resolveRelation } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
 import { pgError, unsupported } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
+import type { KeyKeeper } from '../execute/keys/key-keeper.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { createSource, type Edit, positionOf, type SqlSource, splice } from '../sql/source.ts';
@@ -29,6 +30,10 @@ export class LoopSession {
   constructor(state: SessionState, caller: () => SessionState) {
     this.#state = state;
     this.#caller = caller;
+  }
+
+  get keys(): KeyKeeper {
+    return this.#caller().keys;
   }
 
   /** The statement as the planner can take it, and an output that knows rows' addresses. */

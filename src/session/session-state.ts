@@ -64,7 +64,7 @@ export class SessionState {
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
   readonly sequences = new SequenceMemory();
-  readonly keys = new KeyKeeper();
+  readonly #keys = new KeyKeeper();
   /** What runs is a procedure that ends transactions: no block of the router's may be around it. */
   committingProcedure = false;
   /** The session is no client's: a function's statements come back by it. */
@@ -93,6 +93,11 @@ export class SessionState {
     this.services = services;
     this.identity = identity;
     this.transaction = open(this.#transactionHost());
+  }
+
+  /** What a function does to keys is its caller's to keep: checks may wait until that one's transaction ends. */
+  get keys(): KeyKeeper {
+    return this.loop?.keys ?? this.#keys;
   }
 
   get signal(): AbortSignal {
