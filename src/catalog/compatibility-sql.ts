@@ -16,6 +16,8 @@ export const liveViewNames: readonly string[] = [
   'citus_stat_activity',
   'citus_dist_stat_activity',
   'citus_lock_waits',
+  'pgherd_transactions',
+  'pgherd_transaction_log',
   'citus_schemas',
 ];
 
@@ -28,6 +30,12 @@ export const liveShardSizeName = 'live_shard_size';
 
 /** `pgherd.server_traffic(server, bytes_sent, bytes_received)`: between this router's sessions and each server since it started. */
 export const serverTrafficName = 'server_traffic';
+
+/** `pgherd.live_transaction`: what is prepared on the nodes. */
+export const preparedTransactionsName = 'live_transaction';
+
+/** `pgherd.live_transaction_event`: the last steps of this router's distributed commits. */
+export const transactionEventsName = 'live_transaction_event';
 
 export function compatibilitySql(schema: CompatibilitySchema): string {
   const views = Object.entries(viewBodies).flatMap(([name, body]) => [
@@ -52,6 +60,16 @@ WHERE c.relnamespace = 'pg_catalog'::regnamespace AND c.relname = ANY (ARRAY[${v
 /** Read past the router, each raises. */
 const liveSql = [
   liveRelationSql(liveShardSizeName, 'sizes of shards were', 'shardid bigint, nodeid integer, bytes bigint'),
+  liveRelationSql(
+    preparedTransactionsName,
+    'prepared transactions were',
+    'gid text, nodeid integer, nodename text, since timestamptz, owner text',
+  ),
+  liveRelationSql(
+    transactionEventsName,
+    'steps of commits were',
+    'number bigint, at timestamptz, gid text, step text, detail text',
+  ),
   liveRelationSql(serverTrafficName, 'traffic was', 'server text, bytes_sent bigint, bytes_received bigint'),
 ];
 
@@ -104,6 +122,17 @@ const boundSql = (side: 'from' | 'to') => `CASE g.bounds->>'kind'
     WHEN 'list' THEN (SELECT string_agg(coalesce(v, 'NULL'), ', ') FROM jsonb_array_elements_text(g.bounds->'values') v) END`;
 
 const viewBodies: Readonly<Record<string, string>> = {
+  pgherd_transactions: `SELECT l.gid, l.nodename, l.since, l.owner, d.decision,
+  CASE WHEN l.gid NOT LIKE 'pgherd:%' AND d.decision IS NULL THEN 'a client prepared it'
+    WHEN d.decision = 'commit' THEN 'it is decided, and the server is to be told to commit'
+    WHEN d.decision = 'abort' THEN 'it is decided, and the server is to be told to roll back'
+    WHEN e.fenced OR e.epoch IS NULL THEN 'its router is dead and nothing was decided: recovery rolls it back'
+    ELSE 'nothing is decided yet' END AS why
+FROM pgherd.live_transaction l
+LEFT JOIN pgherd.transaction_decision d
+  ON d.gid = CASE WHEN l.gid LIKE 'pgherd:%' THEN regexp_replace(l.gid, ':[0-9]+$', '') ELSE 'pgherd:client:0:' || l.gid END
+LEFT JOIN pgherd.router_epoch e ON e.epoch::text = split_part(l.gid, ':', 3)`,
+  pgherd_transaction_log: 'SELECT number, at, gid, step, detail FROM pgherd.live_transaction_event',
   pg_dist_node: `SELECT n.node_id AS nodeid, n.node_id AS groupid, n.name AS nodename, n.port AS nodeport,
   'default'::text AS noderack, n.node_id = 0 AS hasmetadata, n.active AS isactive, 'primary'::text AS noderole,
   'default'::name AS nodecluster, true AS metadatasynced, n.should_have_shards AS shouldhaveshards

@@ -3,7 +3,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { type CompatibilitySchema, compatibilitySql } from './compatibility-sql.ts';
 
 /** Raised whenever the SQL of this file or of the views changes: only then is it run on a coordinator that has a catalog. */
-export const catalogSchemaVersion = 4;
+export const catalogSchemaVersion = 5;
 
 /** Routers LISTEN here; the payload is the new version of the catalog. */
 export const catalogChannel = 'pgherd_catalog';

@@ -12,6 +12,7 @@ import type { Report, UpOptions } from './herd-report.ts';
 import { psql } from './psql.ts';
 import { describeStatus, herdStatus } from './status.ts';
 import { connectLines, terminalReport } from './terminal.ts';
+import type { TransactionsFlags } from './transactions.ts';
 
 /** What the shell is told. */
 const exitCodes = { done: 0, failed: 1, misused: 2, notRunning: 3 } as const;
@@ -163,6 +164,18 @@ Examples:
   .action(async (flags: GpconfigFlags) => {
     const { gpconfig } = await import('./gpconfig.ts');
     await gpconfig(flags, (line) => void process.stdout.write(`${line}\n`));
+    leave(exitCodes.done);
+  });
+
+program
+  .command('transactions')
+  .description('the last steps of distributed commits, and what is in doubt on the nodes now: a JSON object a line')
+  .addOption(dataOption())
+  .option('--url <url>', 'a router anywhere: postgresql://user:password@host:port/database')
+  .option('--follow', 'go on with the steps to come, until Ctrl-C')
+  .action(async (flags: TransactionsFlags) => {
+    const { transactions } = await import('./transactions.ts');
+    await transactions(flags, (line) => void process.stdout.write(`${line}\n`), new AbortController().signal);
     leave(exitCodes.done);
   });
 

@@ -3,7 +3,7 @@ import net from 'node:net';
 import tls from 'node:tls';
 import { type ConnectionPool, PoolSet } from '../backend/pool.ts';
 import { ServerConnection } from '../backend/server-connection.ts';
-import { serverTrafficName } from '../catalog/compatibility-sql.ts';
+import { serverTrafficName, transactionEventsName } from '../catalog/compatibility-sql.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import { ownerSecretSql, withOwner } from '../schema/owner.ts';
@@ -19,6 +19,7 @@ import { StatementCache } from '../session/statement-cache.ts';
 import { StatementTimes } from '../session/statement-times.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { Fence } from '../transaction/fence.ts';
+import { ProtocolLog } from '../transaction/protocol-log.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { DeadlockKeeper } from './deadlock-keeper.ts';
@@ -27,7 +28,7 @@ import { openLoopTo } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
-import { liveShardSizes, serverTraffic } from './virtual-rows.ts';
+import { liveShardSizes, serverTraffic, transactionEvents } from './virtual-rows.ts';
 
 export interface ServerAddress {
   readonly host: string;
@@ -172,9 +173,11 @@ function routerServices(
   options: RouterOptions,
   { control, catalog, recovery, pools, fence, loop }: Parts,
 ): RouterServices {
+  const protocolLog = new ProtocolLog();
   return {
     log: options.log,
     fence,
+    protocolLog,
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
@@ -198,8 +201,10 @@ function routerServices(
       return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
     },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
-    routerRows: async (relation) =>
-      relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot),
+    async routerRows(relation) {
+      if (relation === transactionEventsName) return transactionEvents(protocolLog);
+      return relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot);
+    },
     times: new StatementTimes(options.measuresStatements ?? true),
     repartitionJoins: options.repartitionJoins ?? true,
     logStatement: options.logStatement ?? 'none',

@@ -1,6 +1,7 @@
 import type { PoolSet } from '../backend/pool.ts';
 import { type CatalogSnapshot, type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
+import type { ProtocolLog } from '../transaction/protocol-log.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /** `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, node id, bytes). */
@@ -48,4 +49,9 @@ export function serverTraffic(pools: PoolSet): string[][] {
     byServer.set(target.label, { sent: sum.sent + sent, received: sum.received + received });
   }
   return [...byServer].map(([server, { sent, received }]) => [server, String(sent), String(received)]);
+}
+
+/** `pgherd.live_transaction_event`: the last steps of this router's distributed commits. */
+export function transactionEvents(log: ProtocolLog): string[][] {
+  return log.events.map(({ number, at, key, step, detail }) => [String(number), at.toISOString(), key, step, detail]);
 }

@@ -1,9 +1,15 @@
-import { liveShardSizeName, serverTrafficName } from '../catalog/compatibility-sql.ts';
+import {
+  liveShardSizeName,
+  preparedTransactionsName,
+  serverTrafficName,
+  transactionEventsName,
+} from '../catalog/compatibility-sql.ts';
 import { statementSchemaSql } from '../catalog/statistics-install.ts';
 import { type StatisticsView, siteStatisticsSql, statisticsViewOf } from '../catalog/statistics-views.ts';
 import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
+import { quoteLiteral } from '../sql/quote.ts';
 import type { SessionState } from './session-state.ts';
 
 type Rows = readonly (readonly (string | null)[])[];
@@ -14,11 +20,14 @@ export async function liveRows(session: SessionState, relation: string): Promise
   switch (relation) {
     case liveShardSizeName:
     case serverTrafficName:
+    case transactionEventsName:
       return services.routerRows(relation);
     case 'live_shard_time':
       return services.times.shardRows(session.catalog);
     case 'live_statement':
       return services.times.statementRows(await readableRole(session));
+    case preparedTransactionsName:
+      return onServers(session, preparedTransactions);
     case 'live_lock_wait':
       return onServers(session, lockWaits);
     default: {
@@ -65,6 +74,12 @@ async function statistics(session: SessionState, view: StatisticsView, runner: S
 
 async function statementsSchema(runner: SqlRunner): Promise<string | null> {
   return (await runner.query(statementSchemaSql)).rows[0]?.[0] ?? null;
+}
+
+async function preparedTransactions(runner: SqlRunner, { id, name }: Site): Promise<Rows> {
+  const sql = `SELECT gid, ${id}, ${quoteLiteral(name)}, prepared, owner FROM pg_catalog.pg_prepared_xacts
+    WHERE database = current_database()`;
+  return (await runner.query(sql)).rows;
 }
 
 async function lockWaits(runner: SqlRunner, { id }: Site): Promise<Rows> {

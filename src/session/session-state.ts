@@ -227,6 +227,7 @@ export class SessionState {
     return {
       log: services.log,
       fence: services.fence,
+      protocolLog: services.protocolLog,
       nextTransactionName: () => services.nextTransactionName(),
       control: () => services.control(),
       decisionProof: (name) => services.decisionProof(name),

@@ -11,6 +11,7 @@ import { askDecision, decideSql } from './decision-sql.ts';
 import type { Fence } from './fence.ts';
 import { decisionKey, type TransactionName } from './gid.ts';
 import { type Answer, type Effect, runProtocol } from './protocol.ts';
+import type { ProtocolLog } from './protocol-log.ts';
 
 export interface Participant {
   readonly site: Site;
@@ -21,6 +22,7 @@ export interface Participant {
 export interface CommitHost {
   readonly log: Log;
   readonly fence: Fence;
+  readonly protocolLog: ProtocolLog;
   /** A name no other transaction of the cluster has had or will have. */
   nextTransactionName(): TransactionName;
   /** Shows the coordinator that it is the router who decides. */
@@ -106,10 +108,18 @@ async function twoPhase(participants: readonly Participant[], host: CommitHost):
   const nodes = participants.flatMap(({ site, written }) => (written && site !== 'coordinator' ? [site] : []));
   const part = coordinator === undefined ? 'absent' : coordinator.written ? 'writer' : 'reader';
   let outcome: CommitOutcome | null = null;
+  const key = decisionKey(name);
+  host.protocolLog.note(key, 'begin', `nodes ${nodes.join(', ')}${part === 'writer' ? ' and the coordinator' : ''}`);
+  const perform = async (effect: Effect): Promise<Answer> => {
+    const answer = await performer.perform(effect);
+    host.protocolLog.noteAnswer(key, effect, answer);
+    return answer;
+  };
   try {
-    outcome = await runProtocol(commitProtocol({ name, nodes, coordinator: part }), (effect) =>
-      performer.perform(effect),
-    );
+    outcome = await runProtocol(commitProtocol({ name, nodes, coordinator: part }), perform);
+    const unsettled =
+      outcome.unsettled.length > 0 ? `, nodes ${outcome.unsettled.join(', ')} are left to recovery` : '';
+    host.protocolLog.note(key, 'outcome', `${outcome.kind}${unsettled}`);
   } finally {
     // A fault of our own leaves it to recovery.
     performer.leaveFence(nodes);

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { transactions } from '../../src/cli/transactions.ts';
 import { startHerd, type TestHerd } from '../harness/herd.ts';
 
 let herd: TestHerd;
@@ -150,4 +151,51 @@ test('a deadlock over two nodes is broken, and the younger transaction is told',
   await younger.query('ROLLBACK');
   await waiting;
   await older.query('COMMIT');
+});
+
+test('an order and a balance on different nodes have two prepared participants, whose steps can be followed', async () => {
+  const client = await connect(herd.url);
+  await client.query('BEGIN');
+  await client.query('UPDATE account SET balance = balance - 1 WHERE id IN (1, 2, 3, 4)');
+  await client.query('UPDATE account SET balance = balance + 1 WHERE id IN (1, 2, 3, 4)');
+  await client.query('COMMIT');
+  const lines: { gid: string; step: string; detail: string }[] = [];
+  await transactions({ data: '', url: herd.url }, (line) => lines.push(JSON.parse(line)), AbortSignal.abort());
+  const { gid } = lines.findLast(({ step }) => step === 'outcome')!;
+  expect(
+    lines
+      .filter((line) => line.gid === gid)
+      .map(({ step, detail }) => `${step}: ${detail}`)
+      .sort(),
+  ).toEqual([
+    'begin: nodes 1, 2',
+    'decision: commit',
+    'outcome: committed',
+    'told: node 1: COMMIT PREPARED done',
+    'told: node 2: COMMIT PREPARED done',
+    'vote: node 1: prepared',
+    'vote: node 2: prepared',
+  ]);
+});
+
+test('pgherd_transactions shows what is prepared, since when and why', async () => {
+  const node = await server(herd.nodes[1]!);
+  await node.query('BEGIN');
+  await node.query('UPDATE account SET balance = balance WHERE id = (SELECT min(id) FROM account)');
+  await node.query("PREPARE TRANSACTION 'by a client'");
+  const client = await connect(herd.url);
+  const { rows } = await client.query(
+    'SELECT gid, nodename, since <= now() AS since, owner, decision, why FROM pgherd_transactions',
+  );
+  expect(rows).toEqual([
+    {
+      gid: 'by a client',
+      nodename: 'worker2',
+      since: true,
+      owner: 'postgres',
+      decision: null,
+      why: 'a client prepared it',
+    },
+  ]);
+  await node.query("ROLLBACK PREPARED 'by a client'");
 });
