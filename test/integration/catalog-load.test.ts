@@ -234,8 +234,18 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
       ].sort(),
     );
     expect([...snapshot.relations.keys()].sort()).toEqual(['pg_catalog', 'pgherd', 'pgherd_unique', 'public']);
-    expect([...snapshot.relations.get('pg_catalog')!.keys()].sort()).toEqual(['citus_shards', 'citus_tables']);
-    expect([...snapshot.relations.get('pgherd')!.keys()]).toEqual(['live_shard_size']);
+    expect([...snapshot.relations.get('pg_catalog')!.keys()].sort()).toEqual([
+      'citus_shards',
+      'citus_tables',
+      'pgherd_transaction_log',
+      'pgherd_transactions',
+    ]);
+    expect([...snapshot.relations.get('pgherd')!.keys()].sort()).toEqual([
+      'live_shard_size',
+      'live_transaction',
+      'live_transaction_event',
+      'server_traffic',
+    ]);
     expect([...snapshot.relations.get('pgherd_unique')!.keys()]).toEqual(['hidden']);
     expect(relation(snapshot, 'v').viewDefinition?.replace(/\s+/g, ' ').trim()).toMatch(
       /^SELECT (t\.)?a AS "A b" FROM public\.t WHERE \((t\.)?a > 1\)$/,
