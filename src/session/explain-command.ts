@@ -71,6 +71,8 @@ async function explainPlanned(
   { run, plan, options, output }: Explained,
 ): Promise<{ reports: StepReports; executionMs: number | null }> {
   if (plan.rung === 'staged') await session.transaction.openSnapshotBlock(session.signal);
+  // The block in which the plan itself would run, and for the savepoints of samples.
+  if (plan.rung === 'staged') await session.transaction.openSnapshotBlock(session.signal);
   session.transaction.ensureBlock();
   const context = executionContext(session, run.parameters);
   const allServers = session.transaction.settings.values.get('citus.explain_all_tasks') === 'on';
