@@ -67,7 +67,7 @@ export class PlanValues implements TemplateValues {
     );
     const template: SqlTemplate = places.flatMap((index, i) => {
       const constant = this.constantTypes[index]!;
-      return [i === 0 ? 'SELECT (' : ', (', ...constant.sql, `)::${constant.typeName}::text`];
+      return [i === 0 ? 'SELECT ' : ', ', ...asText(constant)];
     });
     const connection = await context.transaction.join('coordinator', context.signal, 'catalog');
     const { rows } = await collectResult(connection, encodeRendered(renderTemplate(template, this), [], false));
@@ -119,6 +119,13 @@ export class PlanValues implements TemplateValues {
       },
     });
   }
+}
+
+/** The cast of character(n) to text would take its spaces off. */
+function asText({ sql, typeName }: PlanConstant): SqlTemplate {
+  if (!/^(bpchar|character\(\d+\))$/.test(typeName)) return ['(', ...sql, `)::${typeName}::text`];
+  const shown = 'CASE WHEN v IS NOT NULL THEN pg_catalog.concat(v) END';
+  return [`(SELECT ${shown} FROM (SELECT (`, ...sql, `)::${typeName} AS v OFFSET 0) AS q)`];
 }
 
 function constantsIn(template: SqlTemplate): number[] {

@@ -5,6 +5,7 @@ import { PgError } from '../core/errors.ts';
 import { renderTemplate } from '../execute/render-template.ts';
 import { type BoundValue, encodeRendered } from '../execute/statement-bytes.ts';
 import { type OutputType, type PlanAnswers, type PlanQuestion, questionKey, type RowsSize } from '../plan/questions.ts';
+import { castName } from '../plan/type-name.ts';
 import { describeOn } from './describe.ts';
 import type { SessionState } from './session-state.ts';
 import { typeNameOf } from './type-names.ts';
@@ -113,7 +114,9 @@ async function outputTypes(
   fields: readonly { readonly name: string; readonly typeOid: number }[],
 ): Promise<OutputType[]> {
   const types: OutputType[] = [];
-  for (const { name, typeOid } of fields) types.push({ name, typeOid, typeName: await typeNameOf(session, typeOid) });
+  for (const { name, typeOid } of fields) {
+    types.push({ name, typeOid, typeName: castName(typeOid, await typeNameOf(session, typeOid)) });
+  }
   return types;
 }
 

@@ -3,6 +3,7 @@ import { pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
+import { castName } from '../plan/type-name.ts';
 import { deparseExpression } from '../sql/deparse.ts';
 import { describeStatement } from './describe-statement.ts';
 import { runStatement } from './run-statement.ts';
@@ -122,7 +123,9 @@ export async function evaluateParameters(
   if (expressions.length === 0) return [];
   const casts: string[] = [];
   for (const [index, expression] of expressions.entries()) {
-    casts.push(`((${deparseExpression(expression)})::${await typeNameOf(session, parameterOids[index]!)})::text`);
+    const typeOid = parameterOids[index]!;
+    const typeName = castName(typeOid, await typeNameOf(session, typeOid));
+    casts.push(`((${deparseExpression(expression)})::${typeName})::text`);
   }
   const connection = await session.coordinator();
   const { rows } = await connection.query(`SELECT ${casts.join(', ')}`);

@@ -28,3 +28,19 @@ SELECT max((SELECT sum(v) FROM docs d WHERE d.k = p.p)), min(p.p + (SELECT count
 SELECT p.id FROM p WHERE EXISTS (SELECT 1 FROM docs d WHERE d.k = p.p AND d.doc ->> 'x' = p.k) ORDER BY 1;
 SELECT p.id FROM p WHERE p IN (SELECT v FROM docs d WHERE d.doc ->> 'x' = p.k) ORDER BY 1;
 SELECT p.id FROM p WHERE EXISTS (SELECT 1 FROM docs d WHERE d.k = p.p AND length(d.n::text) = 3 + p.p % 2) ORDER BY 1;
+-- Types whose bare names mean one character, one bit.
+CREATE TABLE chars (id int, k char(12), v varchar(20), b bit(4), vb bit varying(6));
+-- distribute chars by id
+INSERT INTO chars SELECT i, repeat(chr(97 + i % 3), 1 + i % 4), repeat(chr(97 + i % 2), 1 + i % 4), (i % 16)::bit(4), (i % 8)::bit(4) FROM generate_series(1, 20) i;
+SELECT id, (SELECT min(x.q) FROM chars AS t LEFT JOIN (VALUES (1, 2), (3, 4)) AS x (p, q) ON t.id = x.p WHERE t.k = chars.v) FROM chars ORDER BY id;
+SELECT a.id, q.k, q.b FROM chars a JOIN (SELECT k, b, count(*) AS n, max((VALUES (1))) FROM chars GROUP BY k, b) q ON q.n = a.id ORDER BY 1, 2, 3;
+SELECT a.id, (SELECT max(k) FROM chars), (SELECT max(d.k) FROM chars d WHERE d.id = a.id + 1) FROM chars a ORDER BY 1;
+UPDATE chars SET k = d.k, b = d.b FROM (SELECT id, max(k) AS k, max(b::text)::bit(4) AS b FROM chars GROUP BY id) d WHERE d.id = chars.id + 3;
+SELECT * FROM chars ORDER BY id;
+WITH gone AS (DELETE FROM chars WHERE id < 5 RETURNING id, k, b) SELECT * FROM gone ORDER BY id;
+INSERT INTO chars (id, k, b) SELECT id + 100, (SELECT max(k) FROM chars c WHERE c.id = chars.id + 1), b FROM chars;
+SELECT * FROM chars ORDER BY id;
+-- A subquery in the condition of an outer join sees what that joins, not what stands beside it.
+SELECT a.id, b.id FROM p a LEFT JOIN q b ON b.id = (SELECT max(y.id) FROM docs y WHERE y.k = a.p) ORDER BY 1, 2;
+PREPARE of_char (char(5)) AS SELECT id FROM chars WHERE k = $1 ORDER BY id;
+EXECUTE of_char ('bb');

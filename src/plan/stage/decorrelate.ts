@@ -24,7 +24,7 @@ export function decorrelate(
   const { tree, staging } = question;
   const parts = correlationOf(block, question);
   const value = aggregatedValue(block, question);
-  if (link.subLinkType !== 'EXPR_SUBLINK' || !parts || !value || !isBeforeGrouping(link, owner, question)) return null;
+  if (link.subLinkType !== 'EXPR_SUBLINK' || !parts || !value || !mayReadJoined(link, owner, question)) return null;
   const outerLeaves = new Set<LeafItem>(parts.keys.map(({ outer }) => outer.item));
   if (![...outerLeaves].every((leaf) => leavesIn(owner.from).includes(leaf))) return null;
   const alias = staging.newName();
@@ -63,12 +63,16 @@ export function decorrelate(
   return { tree: changeTree(tree, { nodes, queries: new Map([[owner.node, select]]) }) };
 }
 
-/** The value stands where columns that are not grouped by may stand. */
-function isBeforeGrouping(link: SubLink, owner: SelectBlock, { context }: StageQuestion): boolean {
-  const { groupClause, havingClause, whereClause } = owner.node;
+/** The value stands where all of FROM is seen, and columns that are not grouped by may stand. */
+function mayReadJoined(link: SubLink, owner: SelectBlock, { context }: StageQuestion): boolean {
+  const { fromClause = [], groupClause, havingClause, whereClause } = owner.node;
+  if (holds(fromClause, link)) return false;
   const aggregates = owner.functions.filter((call) => isAggregate(call, context));
   if (!groupClause && !havingClause && aggregates.length === 0) return true;
-  const places = [...(whereClause ? [whereClause] : []), ...aggregates.map((call): Node => ({ FuncCall: call }))];
+  return holds([whereClause, ...aggregates.map((call): Node => ({ FuncCall: call }))], link);
+}
+
+function holds(places: readonly unknown[], link: SubLink): boolean {
   let found = false;
   walk(places, (_, fields: object) => {
     found ||= fields === link;

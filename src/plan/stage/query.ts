@@ -12,7 +12,7 @@ import type { Motion, MotionColumn, Plan, Site, SqlTemplate, StageTarget } from 
 import { bind, blockOutputs } from '../resolve.ts';
 import type { Steps } from '../steps.ts';
 import { inferType } from '../type-inference.ts';
-import { isTextual } from '../type-name.ts';
+import { castName, isTextual } from '../type-name.ts';
 import { type Staging, stagedSchema } from './staging.ts';
 import { rangeVar, selectOf, target } from './tree.ts';
 
@@ -226,7 +226,7 @@ export function outputsOf(query: Node, context: PlanContext): MotionColumn[] | {
   const types = inferred?.every((type) => type !== null) ? inferred : askedTypes(model, context);
   if (!types) return { reason: 'the types of its columns are not known' };
   return types.map(({ typeOid, typeName }, i) => ({
-    ...{ name: `c${i}`, typeOid, typeName: withoutModifier(typeName), collation: null },
+    ...{ name: `c${i}`, typeOid, typeName: castName(typeOid, withoutModifier(typeName)), collation: null },
     viaText: isTextual(typeOid, typeName),
   }));
 }
