@@ -1,5 +1,6 @@
 import { isKnownKeyType } from '../../catalog/route.ts';
 import type { ColocationGroup } from '../../catalog/snapshot.ts';
+import type { PlanContext } from '../context.ts';
 import { conjuncts, type Fact, usingFacts } from '../facts.ts';
 import { innerLocus, type Locus, listLocus, locusOf } from '../locus.ts';
 import { type Block, type FromItem, type JoinItem, joinsOf, leavesOf, type SelectBlock } from '../model.ts';
@@ -125,7 +126,7 @@ function moveTogether(
     if (isWhole && (best === null || cost < best.cost)) best = { moves, cost };
   }
   if (best === null) return redistributeFirst(clusters, block, place, question) ?? { reason: refusal };
-  return carryOut(best.moves[0]!, block, question);
+  return carryOut(best.moves[0]!, block, place, question);
 }
 
 /** The conditions that rows of a cluster must meet to have a part in the result. */
@@ -234,7 +235,12 @@ function redistributeFirst(
       if (!type || !keys || !isKnownKeyType(type.typeOid)) continue;
       const group = groupByKey(type.typeOid, activeNodes(context));
       const { rows } = sizeOf(unit.query, context);
-      return carryOut({ unit, rows, destination: { kind: 'redistribute', group, keys }, cost: 0 }, block, question);
+      return carryOut(
+        { unit, rows, destination: { kind: 'redistribute', group, keys }, cost: 0 },
+        block,
+        place,
+        question,
+      );
     }
   }
   return null;
@@ -260,7 +266,8 @@ function toCoordinator(clusters: readonly Cluster[], block: SelectBlock, questio
       const unit = createUnit([side], block, [], question);
       if ('reason' in unit) return unit;
       const { rows } = sizeOf(unit.query, question.context);
-      return carryOut({ unit, rows, destination: { kind: 'coordinator' }, cost: 0 }, block, question);
+      const place: Place = { isList: true, join: null, atRoot: true };
+      return carryOut({ unit, rows, destination: { kind: 'coordinator' }, cost: 0 }, block, place, question);
     }
   }
   return null;
@@ -277,13 +284,32 @@ function blockIsLocal(block: Block): boolean {
   return block.from.every(isOnCoordinator) && block.children.every((child) => blockIsLocal(child.block));
 }
 
-function carryOut(move: Move, block: SelectBlock, question: StageQuestion): Stepped {
+function carryOut(move: Move, block: SelectBlock, place: Place, question: StageQuestion): Stepped {
   const { unit, destination, rows } = move;
   const { staging, planQuery } = question;
+  const lookups = rows > maxIndexedRows ? [] : joinedPlaces(unit, block, place, question.context);
   const label = `${verbs[destination.kind]} ${[...unit.leaves].map(({ name }) => name).join(', ')}`;
-  const staged = stageQuery(unit.query, unit.names, destination, { staging, label, rows, planQuery });
+  const staged = stageQuery(unit.query, unit.names, destination, { staging, label, rows, planQuery, lookups });
   if ('reason' in staged) return staged;
   return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
 }
+
+/**
+ * Columns that the rows are joined by with others on nodes. Where PostgreSQL takes few rows for the others (after a semi join it often
+ * does), it looks these up one by one, which an index keeps from being a scan for each.
+ */
+function joinedPlaces(unit: Unit, block: SelectBlock, { join }: Place, context: PlanContext): number[] {
+  const facts = join ? [...conjuncts(join.on, join), ...usingFacts(join)] : conjuncts(block.where, block);
+  const isCopied = ({ item }: Bound) => item.kind === 'relation' && item.role === 'reference';
+  const own = equalPairs(facts, context).flatMap(([a, b]) => {
+    if (unit.leaves.has(a.item) === unit.leaves.has(b.item)) return [];
+    const [inside, outside] = unit.leaves.has(a.item) ? [a, b] : [b, a];
+    return isCopied(outside) ? [] : [inside];
+  });
+  return [...new Set(own.flatMap((bound) => placesOf([bound], unit) ?? []))];
+}
+
+/** Beyond, an index costs more than it may save. */
+const maxIndexedRows = 300_000;
 
 const verbs = { coordinator: 'Gather', broadcast: 'Broadcast', redistribute: 'Redistribute' } as const;

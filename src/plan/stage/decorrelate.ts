@@ -219,7 +219,7 @@ function rejectsNull(link: SubLink, owner: SelectBlock): boolean {
 /**
  * Only groups that some outer row asks for matter. Where the outer relation is small, or filtered, they are restricted to its keys.
  */
-function relevantKeys(keys: Correlation['keys'], question: StageQuestion): Node[] {
+export function relevantKeys(keys: Correlation['keys'], question: StageQuestion): Node[] {
   const { context, facts } = question;
   for (const { inner, outer } of keys) {
     const { item } = outer;

@@ -1,4 +1,4 @@
-import type { Node, SubLink } from '@pgsql/types';
+import type { Node, SelectStmt, SubLink } from '@pgsql/types';
 import { fingerprint } from '../../sql/walk.ts';
 import { isAligned } from '../alignment.ts';
 import type { PlanContext } from '../context.ts';
@@ -8,12 +8,21 @@ import { listLocus } from '../locus.ts';
 import { type Block, type Child, isInside, type LeafItem, type SelectBlock } from '../model.ts';
 import { allBlocks, isUncorrelated } from '../sublink.ts';
 import { isRoutable, placesOf } from './colocate.ts';
-import { decorrelate } from './decorrelate.ts';
+import { decorrelate, relevantKeys } from './decorrelate.ts';
 import { equalPairs, keyPartners } from './pairs.ts';
 import { type Destination, outputsOf, selectStaged, stageQuery, stageValue } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { sizeOf } from './size.ts';
-import { changeTree, fromNodes, integerConstant, leavesIn, selectOf, target } from './tree.ts';
+import {
+  changeTree,
+  conditionsOf,
+  conjunction,
+  fromNodes,
+  integerConstant,
+  leavesIn,
+  selectOf,
+  target,
+} from './tree.ts';
 import { createUnit, placeUnit, type Unit } from './unit.ts';
 
 type SublinkChild = Extract<Child, { via: 'sublink' }>;
@@ -134,7 +143,7 @@ function moveInnerRows(block: SelectBlock, link: SubLink, question: StageQuestio
   if (locus?.kind !== 'hashed') return { reason: 'rows that are elsewhere' };
   const keys = keyPlaces(locus.solid, unit, block, question);
   const isSemi = link.subLinkType === 'EXISTS_SUBLINK' || link.subLinkType === 'ANY_SUBLINK';
-  const { query } = unit;
+  const query = restricted(unit, block, question);
   const once = isSemi && countsOnce(block, question);
   const { rows } = sizeOf(query, context);
   const few = rows <= fewRows && context.force !== 'redistribute';
@@ -173,6 +182,20 @@ function keyPlaces(
     if (keys) return { group: distribution.group, keys };
   }
   return null;
+}
+
+/** The rows that some row around can ask for. */
+function restricted(unit: Unit, block: SelectBlock, question: StageQuestion): Node {
+  const pairs = equalPairs(conjuncts(block.where, block), question.context);
+  const keys = pairs.flatMap(([a, b]) => {
+    const [inner, outer] = unit.leaves.has(a.item) ? [a, b] : [b, a];
+    return unit.leaves.has(inner.item) && !unit.leaves.has(outer.item) ? [{ inner, outer }] : [];
+  });
+  const magic = relevantKeys(keys, question);
+  const { SelectStmt: select } = unit.query as { SelectStmt: SelectStmt };
+  if (magic.length === 0) return unit.query;
+  const whereClause = conjunction([...conditionsOf(select.whereClause), ...magic])!;
+  return { SelectStmt: { ...select, whereClause } };
 }
 
 /** The columns that the subquery compares with rows around it. */
