@@ -62,7 +62,8 @@ function endOnSignal(): { sides?: Sides } {
 }
 
 async function openSides(servers: BenchServers, options: BenchOptions): Promise<Sides> {
-  const sides = { plain: await connectRaw(servers.plainUrl), herd: await connectRaw(servers.herdUrl) };
+  const { factor } = options;
+  const sides = { plain: await connectRaw(servers.plainUrl), herd: await connectRaw(servers.herdUrl), factor };
   for (const client of [sides.plain, sides.herd]) {
     await client.query(`SET statement_timeout = '${options.timeoutSeconds}s'`);
   }
