@@ -5,6 +5,7 @@ import { conjuncts, type Fact, usingFacts } from '../facts.ts';
 import { innerLocus, type Locus, listLocus, locusOf } from '../locus.ts';
 import { type Block, type FromItem, type JoinItem, joinsOf, leavesOf, type SelectBlock } from '../model.ts';
 import type { Bound } from '../resolve.ts';
+import { companionsOf } from './companions.ts';
 import { boundType, equalPairs, keyPartners } from './pairs.ts';
 import { activeNodes, type Destination, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
@@ -38,14 +39,18 @@ export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot
       return { reason: 'a reference table is kept whole in an outer join' };
     const preserved = [keeps(join, 'left'), keeps(join, 'right')];
     const clusters = sides.map((each, i) => clusterOf(each, question, preserved[i]!));
-    return moveTogether(clusters, block, { isList: false, join, atRoot: false }, question);
+    return moveTogether(clusters, block, { isList: false, join, atRoot: false, references: [] }, question);
   }
   const locus = listLocus(block.from, question);
   if (!isApart(locus, block.from)) return null;
   const clusters: Cluster[] = [];
+  const references: Side[] = [];
   for (const item of block.from) {
     const own = locusOf(item, question);
-    if (own.kind === 'replicated' && !hasLocal(item)) continue;
+    if (own.kind === 'replicated' && !hasLocal(item)) {
+      references.push(side(item));
+      continue;
+    }
     const added = clusterOf(side(item), question, false);
     const home = clusters.findIndex((each) => innerLocus(each.locus, added.locus, question).kind === 'hashed');
     const known = clusters[home];
@@ -55,7 +60,7 @@ export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot
       clusters[home] = { ...known, sides: [...known.sides, ...added.sides], locus: joined as Cluster['locus'] };
     }
   }
-  return moveTogether(clusters, block, { isList: true, join: null, atRoot }, question);
+  return moveTogether(clusters, block, { isList: true, join: null, atRoot, references }, question);
 }
 
 /** A subquery over the coordinator's own tables looks replicated to the algebra, and is not on the nodes. */
@@ -88,6 +93,8 @@ interface Place {
   readonly isList: boolean;
   readonly join: JoinItem | null;
   readonly atRoot: boolean;
+  /** Members of the list that every node has a copy of. */
+  readonly references: readonly Side[];
 }
 
 interface Move {
@@ -121,7 +128,7 @@ function moveTogether(
     }
     const isWhole =
       moves.length > 0 &&
-      moves.flatMap(({ unit }) => unit.sides).length === others.flatMap(({ sides }) => sides).length;
+      others.flatMap(({ sides }) => sides).every((side) => moves.some(({ unit }) => unit.sides.includes(side)));
     const cost = moves.reduce((sum, move) => sum + move.cost, 0);
     if (isWhole && (best === null || cost < best.cost)) best = { moves, cost };
   }
@@ -137,6 +144,11 @@ function conditionsOn(cluster: Cluster, block: SelectBlock, { isList, join }: Pl
 
 /** The members of a cluster as one query where they are joined among themselves; else one by one. */
 function unitsOf(cluster: Cluster, block: SelectBlock, place: Place, question: StageQuestion) {
+  const companions = place.isList ? companionsOf(cluster.sides, place.references, block, question) : [];
+  if (companions.length > 0) {
+    const wider = createUnit([...cluster.sides, ...companions], block, conditionsOn(cluster, block, place), question);
+    if (!('reason' in wider)) return [{ unit: wider, preserved: cluster.preserved }];
+  }
   const together = createUnit(cluster.sides, block, conditionsOn(cluster, block, place), question);
   const { preserved } = cluster;
   if (cluster.sides.length === 1 || !('reason' in together)) return [{ unit: together, preserved }];
@@ -266,7 +278,7 @@ function toCoordinator(clusters: readonly Cluster[], block: SelectBlock, questio
       const unit = createUnit([side], block, [], question);
       if ('reason' in unit) return unit;
       const { rows } = sizeOf(unit.query, question.context);
-      const place: Place = { isList: true, join: null, atRoot: true };
+      const place: Place = { isList: true, join: null, atRoot: true, references: [] };
       return carryOut({ unit, rows, destination: { kind: 'coordinator' }, cost: 0 }, block, place, question);
     }
   }

@@ -70,7 +70,13 @@ export function createUnit(
     : namedOnce(needed, equal, columnsOfUsing(items, block), question.context);
   if (outputs === null) return { reason: 'USING with rows that are brought together' };
   const names = namesOf(firstOfEach(outputs));
-  const filters = isLeaf ? relationFilters(only, question) : [...done, ...implied.map(({ condition }) => condition)];
+  const filters = isLeaf
+    ? relationFilters(only, question)
+    : [
+        ...done,
+        ...implied.map(({ condition }) => condition),
+        ...items.flatMap((item) => (item.kind === 'relation' ? relationFilters(item, question, done) : [])),
+      ];
   const query = selectOf({
     targetList: targetsOf(firstOfEach(outputs)),
     fromClause: sides.map(({ node }) => node),
@@ -167,10 +173,16 @@ export function concernsOnly(fact: Fact, leaves: ReadonlySet<LeafItem>): boolean
   return !fact.nested && bounds.length > 0 && bounds.every((bound) => bound !== null && leaves.has(bound.item));
 }
 
-/** What is known of a relation's rows from conditions that concern it alone, wherever they stand. */
-export function relationFilters(item: LeafItem, { facts }: StageQuestion): Node[] {
+/** What is known of a relation's rows from conditions that concern it alone, wherever they stand, but for those that are `known`. */
+export function relationFilters(
+  item: LeafItem,
+  { facts }: StageQuestion,
+  known: ReadonlySet<Node> = new Set(),
+): Node[] {
   if (item.kind !== 'relation') return [];
-  const own = (facts.get(item) ?? []).filter((fact) => concernsOnly(fact, new Set([item])));
+  const own = (facts.get(item) ?? []).filter(
+    (fact) => concernsOnly(fact, new Set([item])) && !known.has(fact.expression),
+  );
   const unique = new Map(own.map((fact) => [fingerprint(fact.expression), ownNames(fact, item.name)]));
   return [...unique.values()];
 }
