@@ -137,7 +137,7 @@ export const unsupportedCodes = {
     hint: 'Drop the constraint and add it again without NOT VALID.',
   },
   PH057: {
-    title: 'row security on a table with a foreign key that the router keeps',
+    title: 'a change by a role that row security keeps rows from, of a table with a foreign key that the router keeps',
     hint: 'Co-locate the tables on the key, or make the referenced table a reference table.',
   },
 } as const satisfies Record<string, { title: string; hint: string }>;

@@ -32,7 +32,6 @@ export async function arrangeKeyWatches(tx: HerdTransaction, how: KeyArrangement
     'SELECT id, site, definition, relation, constraint_name, validated FROM pgherd.key_watch ORDER BY id',
   );
   const changes = foreignKeyChanges(snapshot, rows);
-  await checkRowSecurity(tx, snapshot);
   await arrangeTriggers(tx, snapshot, rows);
   await arrangeForeignKeys(tx, snapshot, changes, how);
 }
@@ -90,20 +89,6 @@ function foreignKeyChanges(snapshot: CatalogSnapshot, rows: readonly WatchRow[])
         : [{ child: Number(relation), name: name! }],
     ),
   };
-}
-
-/** The router looks at rows with the session's rights: policies would hide some. */
-async function checkRowSecurity(tx: HerdTransaction, snapshot: CatalogSnapshot): Promise<void> {
-  const keys = [...snapshot.foreignKeys.values()];
-  if (keys.length === 0) return;
-  const { rows } = await tx.coordinator.query(
-    'SELECT c.oid, c.relname FROM pg_catalog.pg_class c WHERE c.oid = ANY ($1::oid[]) AND c.relrowsecurity',
-    [arrayText(keys.flatMap(({ child, parent }) => [child, parent]))],
-  );
-  const [secured] = rows;
-  if (!secured) return;
-  const key = keys.find(({ child, parent }) => [child, parent].includes(Number(secured[0])))!;
-  throw unsupported('PH057', `foreign key "${key.name}" and row security on table "${secured[1]}"`);
 }
 
 /** Of a node that joins the herd. */

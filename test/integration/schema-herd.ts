@@ -148,9 +148,8 @@ class TestTransaction implements HerdTransaction {
     throw new Error('this herd has no connections beside its transaction');
   }
 
-  checkForeignKey(): Promise<never> {
-    throw new Error('this herd has no planner');
-  }
+  /** That is the router's: rows that are there are taken to be right. */
+  async checkForeignKey(): Promise<void> {}
 
   snapshot(): Promise<CatalogSnapshot> {
     return loadSnapshot(this.coordinator);

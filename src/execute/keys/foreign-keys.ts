@@ -12,6 +12,7 @@ import {
   resetChildrenSql,
   sidesOf,
 } from './foreign-key-sql.ts';
+import { refuseHiddenRows } from './hidden-rows.ts';
 import { runInternal } from './internal-statement.ts';
 import type { KeyValues } from './key-report.ts';
 import { childIsSeenLate, sitesOf } from './late-children.ts';
@@ -35,6 +36,7 @@ export async function actOnChildren(
   left: readonly LeftKey[],
   context: ExecutionContext,
 ): Promise<KeyValues[]> {
+  await refuseHiddenRows(sides, context);
   const { key } = sides;
   const gone = left.filter(({ becomes }) => becomes === null);
   const changed = left.filter(({ becomes }) => becomes !== null);
@@ -98,6 +100,7 @@ export async function checkAllRows(oid: number, context: ExecutionContext): Prom
   const key = context.snapshot.foreignKeys.get(oid);
   if (key === undefined) return;
   const sides = sidesOf(key, context.snapshot);
+  await refuseHiddenRows(sides, context);
   const [orphan] = await runInternal(orphanSql(sides), context);
   if (orphan) throw notPresent(sides, orphan);
 }
@@ -108,6 +111,7 @@ export async function checkWritten(
   values: readonly KeyValues[],
   context: ExecutionContext,
 ): Promise<void> {
+  if (values.length > 0) await refuseHiddenRows(sides, context);
   const full = values.filter((value) => !value.includes(null));
   if (sides.key.match === 'full') {
     const mixed = values.find((value) => value.includes(null) && value.some((each) => each !== null));
@@ -132,7 +136,10 @@ export async function checkLeft(
   values: readonly KeyValues[],
   context: ExecutionContext,
 ): Promise<void> {
-  if (values.length > 0) await waitForCommits(sides.child, context);
+  if (values.length > 0) {
+    await refuseHiddenRows(sides, context);
+    await waitForCommits(sides.child, context);
+  }
   for (const chunk of chunks(values)) {
     if (!(await hasChildren(sides, 'parent', chunk, context))) continue;
     for (const value of chunk) {
