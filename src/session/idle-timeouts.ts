@@ -48,8 +48,10 @@ export class WorkClock {
   /** A message is taken up. */
   startWork(): void {
     this.#watchTransaction();
-    const waitMs = milliseconds(this.#session.transaction.settings.values.get('statement_timeout') ?? '0');
-    if (waitMs === 0) return;
+    const { settings, hasLocalSettings } = this.#session.transaction;
+    const waitMs = milliseconds(settings.values.get('statement_timeout') ?? '0');
+    // SET LOCAL may have set another one: then the servers alone count.
+    if (waitMs === 0 || hasLocalSettings) return;
     const reason = pgError('queryCanceled', 'canceling statement due to statement timeout');
     this.#statement = setTimeout(() => this.#session.cancelBecause(reason), waitMs);
   }
