@@ -28,3 +28,6 @@ SELECT s.id FROM sale s, buyer b, land l WHERE s.buyer_id = b.id AND b.land_id =
   AND EXISTS (SELECT 1 FROM area a WHERE a.id = l.area_id AND a.name IS NOT NULL) ORDER BY 1;
 SELECT l.* FROM sale s, buyer b, land l WHERE s.buyer_id = b.id AND b.land_id = l.id AND l.name = 'land 6' AND s.id < 60 ORDER BY s.id;
 SELECT l FROM sale s, buyer b, land l WHERE s.buyer_id = b.id AND b.land_id = l.id AND l.name = 'land 6' AND s.id < 60 ORDER BY s.id;
+CREATE VIEW north_sales AS SELECT s.id, s.buyer_id, s.total FROM sale s JOIN buyer b ON s.buyer_id = b.id;
+SELECT b.id FROM buyer b FULL JOIN seller x USING (id) WHERE 5 NOT IN (SELECT 5 FROM north_sales t3 WHERE t3.buyer_id = x.land_id AND t3.total > 300) GROUP BY b.id ORDER BY 1;
+SELECT b.id FROM buyer b WHERE b.id < 9 AND EXISTS (SELECT 1 FROM (SELECT buyer_id AS n, max(total) AS m FROM sale GROUP BY buyer_id) q WHERE q.n = b.land_id) ORDER BY 1;

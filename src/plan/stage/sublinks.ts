@@ -186,6 +186,8 @@ function keyPlaces(
 
 /** The rows that some row around can ask for. */
 function restricted(unit: Unit, block: SelectBlock, question: StageQuestion): Node {
+  // A subquery in FROM may be the whole query: inside it nothing goes by the names that are used around it.
+  if (unit.sides.some(({ item }) => item.kind !== 'relation')) return unit.query;
   const pairs = equalPairs(conjuncts(block.where, block), question.context);
   const keys = pairs.flatMap(([a, b]) => {
     const [inner, outer] = unit.leaves.has(a.item) ? [a, b] : [b, a];
