@@ -32,7 +32,7 @@ export function splitAggregate(call: FuncCall, block: Block, scope: Scope, locus
   const [argument, ...more] = call.args ?? [];
   if (more.length > 0) return null;
   if (call.agg_distinct) {
-    return name === 'count' && isKey(argument, block, locus) ? total(call) : distinctValues(call, argument, scope);
+    return keysAddUp(call, block, locus) ? total(call) : distinctValues(call, argument, scope);
   }
   if (name === 'count') return total(call);
   if (!argument) return null;
@@ -70,9 +70,19 @@ function distinctValues(call: FuncCall, argument: Node | undefined, scope: Scope
   };
 }
 
-/** count(distinct key) adds up too: rows of one key are on one node. */
-function isKey(argument: Node | undefined, block: Block, locus: Hashed): boolean {
-  return argument !== undefined && 'ColumnRef' in argument && containsKey([argument.ColumnRef], block, locus);
+/**
+ * count(distinct key) adds up too, since rows of one key are on one node: but only if the nodes' groups are no finer than the whole's,
+ * for a key may be in several of those.
+ */
+function keysAddUp(call: FuncCall, block: Block, locus: Hashed): boolean {
+  if (block.kind !== 'select' || (block.node.groupClause ?? []).some((group) => 'GroupingSet' in group)) return false;
+  return [call, ...block.functions.filter((each) => each.agg_distinct)].every((each) => countsKeys(each, block, locus));
+}
+
+function countsKeys({ funcname, args = [] }: FuncCall, block: Block, locus: Hashed): boolean {
+  const [argument] = args;
+  if (nameParts(funcname).at(-1) !== 'count' || !argument || args.length > 1) return false;
+  return 'ColumnRef' in argument && containsKey([argument.ColumnRef], block, locus);
 }
 
 function total(call: FuncCall): SplitAggregate {

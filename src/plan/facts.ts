@@ -207,21 +207,22 @@ export function conjuncts(condition: Node | null, place: Block | JoinItem): Fact
 }
 
 function createFact(expression: Node, place: Block | JoinItem): Fact {
-  const block = place.kind === 'join' ? blockOf(place) : place;
+  const scope = place.kind === 'join' ? scopeOf(place) : place;
   const columns = new Map<ColumnRef, Bound | null>();
   let nested = false;
   walk(expression, (kind, fields) => {
-    if (kind === 'ColumnRef') columns.set(fields, block ? bind(fields, block) : null);
+    if (kind === 'ColumnRef') columns.set(fields, scope ? bind(fields, scope) : null);
     if (kind === 'SubLink' || kind === 'SelectStmt') nested = true;
     return kind !== 'SubLink' && kind !== 'SelectStmt';
   });
   return { expression, columns, nested, strictOn: strictItems(expression, columns) };
 }
 
-function blockOf(join: JoinItem): Block | null {
+/** ON sees what it joins, and not what stands beside it in FROM. */
+function scopeOf(join: JoinItem): Block | null {
   for (const leaf of leavesOf(join)) {
-    if (leaf.kind === 'relation') return leaf.block;
-    if (leaf.kind === 'query') return leaf.owner;
+    if (leaf.kind === 'relation') return { ...leaf.block, from: [join] };
+    if (leaf.kind === 'query') return { ...leaf.owner, from: [join] };
   }
   return null;
 }

@@ -44,6 +44,12 @@ export function splitSource(question: PhaseQuestion): Split {
     const { target, index } = sortTarget(by.node, targets);
     return { SortBy: { ...by, node: target ? integer(index + 1) : here(by.node, false) } };
   });
+  // As in ORDER BY, an output's name comes before a column's.
+  const distinctOn = (item: Node): Node => {
+    if (Object.keys(item).length === 0) return item;
+    const { target, index } = sortTarget(item, targets);
+    return target ? integer(index + 1) : here(item, false);
+  };
   const { fromClause, whereClause, withClause: _, ...clauses } = node;
   const { groupClause, havingClause, windowClause, distinctClause } = clauses;
   const final: SelectStmt = {
@@ -52,7 +58,7 @@ export function splitSource(question: PhaseQuestion): Split {
     ...(groupClause ? { groupClause: here(groupClause, true) } : {}),
     ...(havingClause ? { havingClause: here(havingClause, false) } : {}),
     ...(windowClause ? { windowClause: here(windowClause, false) } : {}),
-    ...(distinctClause ? { distinctClause: here(distinctClause, true) } : {}),
+    ...(distinctClause ? { distinctClause: distinctClause.map(distinctOn) } : {}),
     ...(sortClause.length > 0 ? { sortClause } : {}),
   };
   if (columns.motion.length === 0) throw new NotSplit('no column is needed');

@@ -3,13 +3,13 @@ import { columnRef, nameParts, walk } from '../../sql/walk.ts';
 import type { PlanContext } from '../context.ts';
 import { conjuncts, type Fact } from '../facts.ts';
 import { candidates, isAggregate } from '../functions.ts';
-import { type Block, isInside, type LeafItem, leavesOf, type SelectBlock } from '../model.ts';
+import { type LeafItem, leavesOf, type SelectBlock } from '../model.ts';
 import { type Bound, bind } from '../resolve.ts';
 import { allBlocks, isUncorrelated } from '../sublink.ts';
 import { equalPairs } from './pairs.ts';
 import type { StageQuestion } from './question.ts';
 import { changeTree, conditionsOf, conjunction, equality, fromNodes, leavesIn, selectOf, target } from './tree.ts';
-import { concernsOnly, relationFilters } from './unit.ts';
+import { concernsOnly, isWithin, relationFilters } from './unit.ts';
 
 /**
  * `x < (SELECT avg(i.v) FROM i WHERE i.k = o.k)` as a join with `(SELECT i.k, avg(i.v) FROM i GROUP BY i.k)`: the groups are computed
@@ -128,10 +128,6 @@ function refsTo(block: SelectBlock, outer: readonly Bound[]): number {
 
 function isOwn(fact: Fact, leaves: ReadonlySet<LeafItem>): boolean {
   return [...fact.columns.values()].every((bound) => bound !== null && leaves.has(bound.item));
-}
-
-function isWithin({ item }: Bound, block: Block): boolean {
-  return item.kind === 'relation' ? isInside(item.block, block) : item.kind === 'query' && isInside(item.owner, block);
 }
 
 function innerRef({ item, column }: Bound): Node {

@@ -5,10 +5,10 @@ import { analyze } from '../analyze.ts';
 import type { PlanContext } from '../context.ts';
 import { type FactsByRelation, findFacts } from '../facts.ts';
 import { spreadObstacle, systemColumnsOf } from '../functions.ts';
-import { type Block, isChange, isInside, type Model, type RelationItem } from '../model.ts';
+import { type Block, isChange, isInside, joinsOf, leavesOf, type Model, type RelationItem } from '../model.ts';
 import { NotSplit } from '../phase-split.ts';
 import type { Plan } from '../plan.ts';
-import { blockOutputs } from '../resolve.ts';
+import { bind, blockOutputs } from '../resolve.ts';
 import { rewriteStatement } from '../rewrite.ts';
 import { planScatter } from '../scatter.ts';
 import { stagedParts } from '../staged-rows.ts';
@@ -22,6 +22,7 @@ import { sizeOf } from './size.ts';
 import { createStaging, type Staging } from './staging.ts';
 import { stageSublink } from './sublinks.ts';
 import { changeTree } from './tree.ts';
+import { refsIn } from './unit.ts';
 
 /** Steps of one query that are looked for before it is given up. */
 const maxRounds = 60;
@@ -50,10 +51,29 @@ function stageObstacle({ relations, blocks, edits, readsBefore }: Model, context
   if (relations.some(({ lock, sample }) => lock !== null || sample !== null))
     return 'row locks and samples stay where the rows are';
   if (relations.some((item) => relations.some((other) => isNamesake(item, other)))) return 'tables of the same name';
+  if (blocks.some((block) => joinSeesLess(block, blocks)))
+    return 'a name that means another column outside of its join';
   if (relations.some(({ role }) => role === 'virtual')) return 'rows that the router tells';
   if (blocks.some(isChange)) return 'a change';
   if (blocks.some((block) => systemColumnsOf(block).length > 0)) return 'system columns';
   return spreadObstacle(blocks, context);
+}
+
+/** A name in ON is looked up among what is joined there. Where all of FROM would tell it otherwise, it can't become one of WHERE. */
+function joinSeesLess(block: Block, blocks: readonly Block[]): boolean {
+  const beside = new Set(block.from.flatMap(leavesOf));
+  return joinsOf(block.from).some((join) => {
+    const own = new Set(leavesOf(join));
+    if (join.on === null || own.size === beside.size) return false;
+    const refs = refsIn([join.on]);
+    return blocks.some((each) =>
+      each.columnRefs.some((ref) => {
+        if (!refs.has(ref)) return false;
+        const bound = bind(ref, each);
+        return bound === null || (beside.has(bound.item) && !own.has(bound.item));
+      }),
+    );
+  });
 }
 
 /** Rows that have been moved go by their table's bare name: it must tell which. */

@@ -79,7 +79,7 @@ export function stageQuery(
  * Types whose equal values can't be told apart: bool, bytea, "char", name, int8, int2, int4, text, oid, varchar, date, time, timestamp,
  * timestamptz, uuid. Not so numeric (1.0 = 1.00); and json has no equality at all.
  */
-const identicalTypes = new Set([16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950]);
+export const identicalTypes = new Set([16, 17, 18, 19, 20, 21, 23, 25, 26, 1043, 1082, 1083, 1114, 1184, 2950]);
 
 /** The one value of a query that yields one row, as a parameter of the steps after it. */
 export function stageValue(

@@ -195,7 +195,9 @@ function restricted(unit: Unit, block: SelectBlock, question: StageQuestion): No
   });
   const magic = relevantKeys(keys, question);
   const { SelectStmt: select } = unit.query as { SelectStmt: SelectStmt };
-  if (magic.length === 0) return unit.query;
+  // A subquery that moves as it stands knows its columns by other names inside, and may count or cut its rows.
+  const isQuery = unit.sides.some(({ item }) => item.kind === 'query' && item.block.node === select);
+  if (magic.length === 0 || isQuery) return unit.query;
   const whereClause = conjunction([...conditionsOf(select.whereClause), ...magic])!;
   return { SelectStmt: { ...select, whereClause } };
 }

@@ -18,7 +18,7 @@ import { type Bound, bind, columnsOf, outputColumns } from '../resolve.ts';
 import { isUncorrelated } from '../sublink.ts';
 import { boundType, type EqualPair, equalPairs, equalTo } from './pairs.ts';
 import type { StagedQuery } from './query.ts';
-import { stagedRange } from './query.ts';
+import { identicalTypes, stagedRange } from './query.ts';
 import type { StageQuestion } from './question.ts';
 import { changeTree, conditionsOf, conjunction, equality, fieldsOf, leavesIn, selectOf, target } from './tree.ts';
 
@@ -58,7 +58,7 @@ export function createUnit(
   const done = new Set(facts.map(({ expression }) => expression));
   const needed = neededOf(leaves, block, done, model);
   if ('reason' in needed) return needed;
-  const obstacle = obstacleIn(leaves, block, model);
+  const obstacle = looksAround(sides, leaves, block, model) ?? obstacleIn(leaves, block, model);
   if (obstacle) return { reason: obstacle };
   const [only] = items;
   if (items.length === 1 && only?.kind === 'query' && only.name) return queryUnit(only, sides, leaves, facts, needed);
@@ -124,7 +124,7 @@ function queryUnit(
 }
 
 /**
- * Columns that are equal in every row, and of one type, travel as one: a second one would look like a condition more. `kept` are names
+ * Columns that are alike in every row, and of one type, travel as one: a second one would look like a condition more. `kept` are names
  * that are known outside; null: two columns would have one of them.
  */
 function namedOnce(
@@ -134,7 +134,10 @@ function namedOnce(
   context: PlanContext,
 ): Unit['outputs'] | null {
   const isSame = (a: Bound, b: Bound) => a.item === b.item && a.column === b.column;
-  const typeOf = (bound: Bound) => boundType(bound, context)?.typeName;
+  const typeOf = (bound: Bound) => {
+    const type = boundType(bound, context);
+    return type && identicalTypes.has(type.typeOid) ? type.typeName : undefined;
+  };
   const outputs: { name: string; bound: Bound }[] = [];
   for (const [i, bound] of needed.entries()) {
     const equal = equalTo(bound, pairs).filter((each) => typeOf(each) !== undefined && typeOf(each) === typeOf(bound));
@@ -264,13 +267,13 @@ export function refsIn(nodes: readonly Node[]): ReadonlySet<ColumnRef> {
   return refs;
 }
 
-/** Items of ORDER BY that are an output's name, which comes before a column's. */
+/** Items of ORDER BY and DISTINCT ON that are an output's name, which comes before a column's. */
 export function sortAliases(block: SelectBlock): ReadonlySet<ColumnRef> {
-  const { sortClause = [], targetList = [] } = block.node;
+  const { sortClause = [], distinctClause = [], targetList = [] } = block.node;
   const names = targetList.map((item) => ('ResTarget' in item ? item.ResTarget.name : undefined));
   return new Set(
-    sortClause.flatMap((sort) => {
-      const node = 'SortBy' in sort ? sort.SortBy.node : undefined;
+    [...sortClause, ...distinctClause].flatMap((item) => {
+      const node = 'SortBy' in item ? item.SortBy.node : item;
       if (!node || !('ColumnRef' in node)) return [];
       const parts = nameParts(node.ColumnRef.fields);
       return parts.length === 1 && names.includes(parts[0] ?? undefined) ? [node.ColumnRef] : [];
@@ -298,6 +301,31 @@ export function mayMean(ref: ColumnRef, leaves: ReadonlySet<LeafItem>): boolean 
 }
 
 const systemNames = new Set(['tableoid', 'ctid', 'xmin', 'xmax', 'cmin', 'cmax', 'gp_segment_id']);
+
+/** A condition of a join, or what a function is given, may look at the rows around: by itself it can't. */
+function looksAround(
+  sides: readonly Side[],
+  leaves: ReadonlySet<LeafItem>,
+  block: SelectBlock,
+  { blocks }: Model,
+): string | null {
+  const refs = refsIn(sides.map(({ node }) => node));
+  const isOutside = (ref: ColumnRef, each: Block) => {
+    const bound = bind(ref, each);
+    if (bound === null) return each === block;
+    return !leaves.has(bound.item) && !isWithin(bound, block);
+  };
+  const found = blocks.some(
+    (each) => isInside(each, block) && each.columnRefs.some((ref) => refs.has(ref) && isOutside(ref, each)),
+  );
+  return found ? 'what is joined looks at the rows around it' : null;
+}
+
+/** It is a column of a subquery inside the block. */
+export function isWithin({ item }: Bound, block: Block): boolean {
+  const owner = item.kind === 'relation' ? item.block : item.kind === 'query' ? item.owner : null;
+  return owner !== null && owner !== block && isInside(owner, block);
+}
 
 function obstacleIn(leaves: ReadonlySet<LeafItem>, block: SelectBlock, model: Model): string | null {
   for (const leaf of leaves) {
