@@ -38,6 +38,8 @@ export function nodesThatInsert(
   if (distribution.keys.length === 0 || globalIndexes(table).length > 0 || context.snapshot.keptTables.has(table.oid))
     return null;
   if (columns.some(({ given }) => given === null) || model.root.children.some(({ via }) => via === 'cte')) return null;
+  // Beside another change in the statement, what is read must be read before that.
+  if (model.readsBefore !== undefined) return null;
   const { block } = source;
   if (block.node.limitCount || block.node.limitOffset || model.relations.some(({ lock }) => lock !== null)) return null;
   const own = sourceModel(model, block);

@@ -106,8 +106,8 @@ export function rowsOf(question: RowsQuestion): {
 } {
   const { model, facts, context, constants, motions, shape, columns } = question;
   const { source } = shape;
-  // A WITH of the INSERT's own stands before it, and would have to come along.
-  const isAlone = !model.root.children.some(({ via }) => via === 'cte');
+  // A WITH of the INSERT's own, or around it, would have to come along.
+  const isAlone = !model.root.children.some(({ via }) => via === 'cte') && model.readsBefore === undefined;
   if (source.kind === 'query' && source.block.kind === 'select' && isAlone && context.force !== 'gather') {
     const near = nearQuery(source.block.node, context, { motions, constants });
     if (near !== null) {
