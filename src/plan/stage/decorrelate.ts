@@ -195,9 +195,17 @@ function isStrictOver(expression: Node, isNullAggregate: (node: Node) => boolean
   if (!('A_Expr' in expression) || expression.A_Expr.kind !== 'AEXPR_OP') return false;
   const [operator] = nameParts(expression.A_Expr.name).slice(-1);
   if (!['+', '-', '*', '/'].includes(operator ?? '')) return false;
+  // Of a group that no row asks for it may be a division by zero.
+  if (operator === '/' && !isPositive(expression.A_Expr.rexpr)) return false;
   const operands = [expression.A_Expr.lexpr, expression.A_Expr.rexpr].filter((node) => node !== undefined);
   const rest = operands.filter((node) => !('A_Const' in node));
   return rest.length > 0 && rest.every((node) => isStrictOver(node, isNullAggregate));
+}
+
+function isPositive(node: Node | undefined): boolean {
+  if (!node || !('A_Const' in node)) return false;
+  const { ival, fval } = node.A_Const;
+  return Number(ival?.ival ?? fval?.fval ?? 0) > 0;
 }
 
 const comparisons = new Set(['=', '<>', '<', '<=', '>', '>=']);

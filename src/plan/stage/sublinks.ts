@@ -1,5 +1,5 @@
 import type { Node, SelectStmt, SubLink } from '@pgsql/types';
-import { fingerprint } from '../../sql/walk.ts';
+import { fingerprint, nameParts, walk } from '../../sql/walk.ts';
 import { isAligned } from '../alignment.ts';
 import type { PlanContext } from '../context.ts';
 import { conjuncts } from '../facts.ts';
@@ -61,6 +61,7 @@ function stageOne(child: SublinkChild, link: SubLink, owner: Block, question: St
   const { tree, staging, planQuery } = question;
   if (block.kind !== 'select' && block.kind !== 'set operation') return { reason: 'an odd subquery' };
   if (hasTwin(link, owner)) return { reason: 'a subquery that is grouped or sorted by' };
+  if (mayFail(block) && isGuarded(link, owner)) return { reason: 'a subquery that CASE may leave out' };
   const query: Node = { SelectStmt: block.node };
   if (!isUncorrelated(block)) return stageCorrelated(child, link, owner, question);
   if (link.subLinkType === 'EXPR_SUBLINK' && yieldsOneRow(block, question)) {
@@ -92,6 +93,32 @@ function hasTwin(link: SubLink, owner: Block): boolean {
     (child) =>
       child.via === 'sublink' && child.link && child.link !== link && fingerprint({ SubLink: child.link }) === own,
   );
+}
+
+/** CASE and COALESCE promise not to evaluate what they don't need, errors included. */
+function isGuarded(link: SubLink, owner: Block): boolean {
+  let found = false;
+  walk([owner.node], (kind, fields: object) => {
+    if (kind === 'CaseExpr' || kind === 'CoalesceExpr') {
+      walk([fields], (_, inner: object) => {
+        found ||= inner === link;
+        return true;
+      });
+    }
+    return true;
+  });
+  return found;
+}
+
+/** It divides, or reads values as of another type. */
+function mayFail(block: Block): boolean {
+  let found = false;
+  walk([block.node], (kind, fields: { name?: Node[]; arg?: Node }) => {
+    if (kind === 'A_Expr') found ||= ['/', '%'].includes(nameParts(fields.name).at(-1) ?? '');
+    if (kind === 'TypeCast') found ||= !(fields.arg && 'A_Const' in fields.arg);
+    return true;
+  });
+  return found;
 }
 
 function onNodes({ model, facts, context }: StageQuestion): boolean {
