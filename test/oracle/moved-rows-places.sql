@@ -66,6 +66,7 @@ CREATE TABLE thr (id int, k int);
 -- distribute thr by id
 INSERT INTO thr VALUES (1, 3), (2, 6);
 SELECT thr.id, (SELECT 12 / (sum(u.ak) - 1) FROM y u WHERE u.yk = thr.k) FROM thr ORDER BY 1;
+SELECT thr.id, (SELECT max(12 / (u.yk - 5)) FROM y u WHERE u.yk = thr.k) FROM thr ORDER BY 1;
 SELECT thr.id, (SELECT sum(u.ak) / 2 FROM y u WHERE u.yk = thr.k) FROM thr ORDER BY 1;
 SELECT CASE WHEN thr.k < 0 THEN (SELECT max(12 / u.ak) FROM y u WHERE u.yk = thr.k) END, coalesce(thr.k, (SELECT max(1 / u.ak) FROM y u)) FROM thr ORDER BY 2;
 SELECT CASE WHEN w.c0 > 0 THEN 0 ELSE (SELECT max(1 / z.value) FROM z) END FROM w WHERE w.c0 < 4;

@@ -155,6 +155,7 @@ function aggregatedValue(block: SelectBlock, { context }: StageQuestion): Aggreg
   const [item] = targetList;
   const expression = item && 'ResTarget' in item ? item.ResTarget.val : undefined;
   if (!expression || targetList.length > 1) return null;
+  if (dividesByRows(expression)) return null;
   const isNull = (node: Node) => isNullOverNothing(node, context);
   if (isBuiltIn(expression, context) && functionName(expression) === 'count') return { expression, whenEmpty: zero };
   return isStrictOver(expression, isNull) ? { expression, whenEmpty: null } : null;
@@ -195,11 +196,19 @@ function isStrictOver(expression: Node, isNullAggregate: (node: Node) => boolean
   if (!('A_Expr' in expression) || expression.A_Expr.kind !== 'AEXPR_OP') return false;
   const [operator] = nameParts(expression.A_Expr.name).slice(-1);
   if (!['+', '-', '*', '/'].includes(operator ?? '')) return false;
-  // Of a group that no row asks for it may be a division by zero.
-  if (operator === '/' && !isPositive(expression.A_Expr.rexpr)) return false;
   const operands = [expression.A_Expr.lexpr, expression.A_Expr.rexpr].filter((node) => node !== undefined);
   const rest = operands.filter((node) => !('A_Const' in node));
   return rest.length > 0 && rest.every((node) => isStrictOver(node, isNullAggregate));
+}
+
+/** In a group that no row asks for that may be a division by zero. */
+function dividesByRows(expression: Node): boolean {
+  let found = false;
+  walk([expression], (kind, { name, rexpr }: { name?: Node[]; rexpr?: Node }) => {
+    if (kind === 'A_Expr') found ||= ['/', '%'].includes(nameParts(name).at(-1) ?? '') && !isPositive(rexpr);
+    return true;
+  });
+  return found;
 }
 
 function isPositive(node: Node | undefined): boolean {
