@@ -196,6 +196,9 @@ test('while one node is told late, readers of both wait and see all of it', asyn
 });
 
 test('a statement that combines rows of nodes with a table of the coordinator sees both at one moment', async () => {
+  // So that both have the same value before.
+  value += 1;
+  expect(await commit(value, true)).toBe('committed');
   const reader = await connect(herd.url);
   await reader.query('SET pgherd.force_rung = gather');
   // The coordinator's part of the statement, with the nodes' rows in it, comes late.
