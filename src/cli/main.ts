@@ -214,9 +214,10 @@ function readVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
 
-/** Commands that ran servers or listeners leave nothing that must be waited for. */
-function leave(exitCode: number): never {
-  process.exit(exitCode);
+/** Commands that ran servers or listeners leave nothing that must be waited for, but what was written to a pipe has to get out. */
+function leave(exitCode: number): void {
+  process.exitCode = exitCode;
+  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
 }
 
 try {
