@@ -144,7 +144,7 @@ export function tooManyToShip(): PgError {
   });
 }
 
-async function isReadOnly(connection: ServerConnection): Promise<boolean> {
+export async function isReadOnly(connection: ServerConnection): Promise<boolean> {
   const { rows } = await connection.query('SHOW transaction_read_only');
   return rows[0]?.[0] === 'on';
 }

@@ -9,7 +9,7 @@ import type { StageMotion, StageTarget } from '../plan/plan.ts';
 import { backend as message } from '../wire/message-types.ts';
 import type { ExecutionContext } from './context.ts';
 import type { AnswerSource } from './exchange.ts';
-import { createTableSql, type MotionRows, TableCopy } from './motion.ts';
+import { createTableSql, isReadOnly, type MotionRows, TableCopy } from './motion.ts';
 import { joinAll } from './sources.ts';
 
 /** Rows on nodes: in statements for them, or in temporary tables of theirs. */
@@ -33,15 +33,16 @@ export async function stageRows(
   const shares = createShares(motion.to, motion);
   await receiveAll(sources, (tuple) => shares.add(tuple));
   const { transaction } = context;
-  const inBlock = transaction.explicit;
   const largest = Math.max(...shares.lists.map(({ bytes }) => bytes));
-  if (largest <= limits.maxInlineStageBytes || (inBlock && largest <= limits.maxShippedBytes)) {
-    return { kind: 'staged', at: (site) => ({ kind: 'inline', rows: shares.of(site).rows }) };
-  }
-  // In a transaction that may write, a temporary table would stand in the way of PREPARE TRANSACTION.
-  if (inBlock) throw new NotStageable('too many rows for the statements of a transaction block');
-  const name = `pg_temp.${transaction.newTableName()}`;
+  const inline: StagedRows = { kind: 'staged', at: (site) => ({ kind: 'inline', rows: shares.of(site).rows }) };
+  if (largest <= limits.maxInlineStageBytes) return inline;
   const connections = await joinAll(shares.nodes, context);
+  // In a transaction that may write, a temporary table would stand in the way of PREPARE TRANSACTION; in a read-only one there is none.
+  if (transaction.explicit || (await isReadOnly(connections[0]!))) {
+    if (largest <= limits.maxShippedBytes) return inline;
+    throw new NotStageable('too many rows to carry in statements, where no temporary table can be made');
+  }
+  const name = `pg_temp.${transaction.newTableName()}`;
   await Promise.all(
     connections.map((connection, i) => fillTable(connection, name, shares.of(shares.nodes[i]!), motion)),
   );

@@ -1,4 +1,5 @@
 import type { DeclareCursorStmt, ExecuteStmt } from '@pgsql/types';
+import type { BoundValue } from '../execute/statement-bytes.ts';
 import { dialectStatementKind } from '../sql/dialect.ts';
 import { createSource, textBetween } from '../sql/source.ts';
 import type { FieldDescription } from '../wire/backend.ts';
@@ -39,9 +40,10 @@ export async function describeStatement(
  */
 export async function describeRows(
   session: SessionState,
-  statement: ParsedStatement,
+  { statement, parameters }: { readonly statement: ParsedStatement; readonly parameters: readonly BoundValue[] },
 ): Promise<readonly FieldDescription[] | null> {
-  const { fields } = await remembered(session, statement, [], resultShape(createSource(statement)));
+  const oids = parameters.map(({ typeOid }) => typeOid);
+  const { fields } = await remembered(session, statement, oids, resultShape(createSource(statement)));
   return fields;
 }
 

@@ -6,6 +6,7 @@ import { exchangeSource } from '../execute/exchange.ts';
 import { explainSteps } from '../execute/explain-steps.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
 import { RunWatch } from '../execute/run-watch.ts';
+import { NotStageable } from '../execute/stage-rows.ts';
 import { explainedPlan, type StepName, siteName } from '../plan/explain.ts';
 import { asJson, asXml, asYaml } from '../plan/explain-formats.ts';
 import { explainJson } from '../plan/explain-json.ts';
@@ -49,9 +50,9 @@ export async function runExplain(session: SessionState, run: StatementRun, outpu
   }
   await checkOptions(session, prefix);
   if (plan.views) await checkViewAccess(session, plan.views);
-  const steps = await explainPlanned(session, { run: asked, plan, options, output });
+  const { shown, steps } = await explainedOrGathered(session, { run: asked, plan, options, output });
   const report: ExplainReport = {
-    ...{ plan: explainedPlan(plan), options, planningMs },
+    ...{ plan: explainedPlan(shown), options, planningMs },
     ...{ steps: steps.reports, executionMs: steps.executionMs },
     parameters: options.genericPlan ? [] : await shownParameters(session, asked.parameters),
   };
@@ -64,6 +65,17 @@ interface Explained {
   readonly plan: Plan;
   readonly options: ExplainOptions;
   readonly output: ClientOutput;
+}
+
+/** As a statement that is run for its rows: what does not fit on its way between nodes is gathered, and that plan is shown. */
+async function explainedOrGathered(session: SessionState, explained: Explained) {
+  try {
+    return { shown: explained.plan, steps: await explainPlanned(session, explained) };
+  } catch (error) {
+    if (!(error instanceof NotStageable)) throw error;
+    const plan = await planFor(session, explained.run, { force: 'gather' });
+    return { shown: plan, steps: await explainPlanned(session, { ...explained, plan }) };
+  }
 }
 
 async function explainPlanned(

@@ -9,7 +9,7 @@ import { NotStageable } from '../execute/stage-rows.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
 import type { PlanContext, PlannedParameter } from '../plan/context.ts';
 import type { Plan } from '../plan/plan.ts';
-import { Unanswered } from '../plan/questions.ts';
+import { noAnswers, Unanswered } from '../plan/questions.ts';
 import { dialectStatementKind } from '../sql/dialect.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { encodeQuery } from '../wire/frontend.ts';
@@ -156,7 +156,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   }
   if (usesCoordinator(plan)) await openForFunctions(session, run.statement);
   await checkRepartitioning(session, plan);
-  if (plan.throughView && !run.extended) await describeRows(session, run.statement);
+  if (plan.throughView && !run.extended) await describeRows(session, run);
   if (plan.views) await checkViewAccess(session, plan.views);
   const shown = await describedOutput(session, run, output);
   const described = plan.checks ? new CheckedRows(shown, plan.checks) : shown;
@@ -208,7 +208,7 @@ function usesCoordinator({ final }: Plan): boolean {
 /** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */
 async function describedOutput(session: SessionState, run: StatementRun, output: ClientOutput): Promise<ClientOutput> {
   if (!output.wantsDescription || !givesRows(run.statement)) return output;
-  const fields = await describeRows(session, run.statement);
+  const fields = await describeRows(session, run);
   return fields === null ? output : new DescribedOutput(output, fields);
 }
 
@@ -251,7 +251,7 @@ export async function planContext(
     inTransaction: session.transaction.inBlock,
     force,
     staging: stagingIn(session),
-    answers: answersFor(session, searchPath),
+    answers: session.transactionCatalog === null ? answersFor(session, searchPath) : noAnswers,
     ...{ staged: new Map(), late: [], steps: null },
   };
 }
@@ -264,6 +264,8 @@ function forcedRung(session: SessionState): PlanContext['force'] {
 /** A statement that reads in several steps needs one snapshot for all of them. */
 function stagingIn(session: SessionState): PlanContext['staging'] {
   const { transaction } = session;
+  // What servers have answered before may not hold in a schema that this transaction has changed.
+  if (session.transactionCatalog !== null) return 'none';
   if (!transaction.inBlock) return 'tables';
   return transaction.explicit && !session.takesGlobalSnapshots ? 'inline' : 'none';
 }

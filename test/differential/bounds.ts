@@ -6,7 +6,7 @@ import { limits } from '../../src/core/limits.ts';
  */
 const bounds: Readonly<Record<string, Partial<Record<keyof typeof limits, number>>>> = {
   'as they are': {},
-  'nothing inline': { maxInlineMotionBytes: 200, maxInlineLookupBytes: 100 },
+  'nothing inline': { maxInlineMotionBytes: 200, maxInlineLookupBytes: 100, maxInlineStageBytes: 100 },
 };
 
 /** Which ones follows from the seed; said by name. */

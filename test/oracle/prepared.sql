@@ -51,3 +51,11 @@ DEALLOCATE col;
 PREPARE gone AS SELECT * FROM tk;
 DROP TABLE tk;
 EXECUTE gone;
+-- A parameter whose type the statement alone does not tell.
+CREATE TABLE tl (id int, v text);
+-- distribute tl by id
+INSERT INTO tl SELECT g, 'v' || g FROM generate_series(1, 8) g;
+PREPARE twice (int) AS SELECT id, $1 FROM tl ORDER BY 1 LIMIT $1;
+EXECUTE twice (3);
+PREPARE typed (date) AS SELECT $1, id FROM tl WHERE id < 3 ORDER BY 2;
+EXECUTE typed ('2024-02-29');

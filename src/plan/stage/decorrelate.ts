@@ -8,7 +8,17 @@ import { type Bound, bind } from '../resolve.ts';
 import { allBlocks, isUncorrelated } from '../sublink.ts';
 import { equalPairs } from './pairs.ts';
 import type { StageQuestion } from './question.ts';
-import { changeTree, conditionsOf, conjunction, equality, fromNodes, leavesIn, selectOf, target } from './tree.ts';
+import {
+  changeTree,
+  conditionsOf,
+  conjunction,
+  equality,
+  fromNodes,
+  leavesIn,
+  selectOf,
+  target,
+  whereOf,
+} from './tree.ts';
 import { concernsOnly, isWithin, relationFilters } from './unit.ts';
 
 /**
@@ -265,9 +275,4 @@ function isSelfContained(fact: Fact, item: LeafItem): boolean {
   });
   const own = refs.length > 0 && refs.every((ref) => bind(ref, item.block)?.item === item);
   return own && child !== undefined && isUncorrelated(child.block);
-}
-
-function whereOf(conditions: readonly Node[]): Pick<SelectStmt, 'whereClause'> {
-  const whereClause = conjunction(conditions);
-  return whereClause ? { whereClause } : {};
 }

@@ -54,6 +54,9 @@ function stageObstacle({ relations, blocks, edits, readsBefore }: Model, context
   if (blocks.some((block) => joinSeesLess(block, blocks)))
     return 'a name that means another column outside of its join';
   if (relations.some(({ role }) => role === 'virtual')) return 'rows that the router tells';
+  // The session alone knows its columns.
+  if (relations.some((item) => item.relation === null && context.temporaryNames.has(item.node.relname ?? '')))
+    return 'a temporary table';
   if (blocks.some(isChange)) return 'a change';
   if (blocks.some((block) => systemColumnsOf(block).length > 0)) return 'system columns';
   return spreadObstacle(blocks, context);

@@ -71,7 +71,7 @@ export function stageQuery(
     ...request,
     once: alike,
   });
-  const distribution = distributionOf(destination, columns, names, staging.context);
+  const distribution = distributionOf(destination, columns, names);
   return { relation: staging.addRelation(motion, names, distribution, rows), names };
 }
 
@@ -187,7 +187,6 @@ function distributionOf(
   destination: Destination,
   columns: readonly MotionColumn[],
   names: readonly string[],
-  _context: PlanContext,
 ): Distribution | null {
   if (destination.kind === 'coordinator') return null;
   if (destination.kind === 'broadcast') return { kind: 'reference', shardId: 0 };

@@ -56,6 +56,11 @@ export function conjunction(conditions: readonly Node[]): Node | undefined {
   return { BoolExpr: { boolop: 'AND_EXPR', args: [...conditions] } };
 }
 
+export function whereOf(conditions: readonly Node[]): Pick<SelectStmt, 'whereClause'> {
+  const whereClause = conjunction(conditions);
+  return whereClause ? { whereClause } : {};
+}
+
 export function equality(lexpr: Node, rexpr: Node): Node {
   return { A_Expr: { kind: 'AEXPR_OP', name: [{ String: { sval: '=' } }], lexpr, rexpr } };
 }

@@ -20,7 +20,17 @@ import { boundType, type EqualPair, equalPairs, equalTo } from './pairs.ts';
 import type { StagedQuery } from './query.ts';
 import { identicalTypes, stagedRange } from './query.ts';
 import type { StageQuestion } from './question.ts';
-import { changeTree, conditionsOf, conjunction, equality, fieldsOf, leavesIn, selectOf, target } from './tree.ts';
+import {
+  changeTree,
+  conditionsOf,
+  conjunction,
+  equality,
+  fieldsOf,
+  leavesIn,
+  selectOf,
+  target,
+  whereOf,
+} from './tree.ts';
 
 /** A member of a FROM list, or one side of an outer join. */
 export interface Side {
@@ -164,11 +174,6 @@ function namesOf(outputs: Unit['outputs']): string[] {
 function targetsOf(outputs: Unit['outputs']): Node[] {
   if (outputs.length === 0) return [target(rowName, { A_Const: { ival: { ival: 1 } } })];
   return outputs.map(({ name, bound }) => target(name, columnRef(bound.item.name ?? '', bound.column)));
-}
-
-function whereOf(conditions: readonly Node[]): Pick<SelectStmt, 'whereClause'> {
-  const whereClause = conjunction(conditions);
-  return whereClause ? { whereClause } : {};
 }
 
 export function concernsOnly(fact: Fact, leaves: ReadonlySet<LeafItem>): boolean {
