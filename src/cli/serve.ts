@@ -181,7 +181,7 @@ function routerServices(
     statements: new StatementCache(),
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
-    answers: new AnswerCache(),
+    answers: new AnswerCache(Date.now),
     cancels: new CancelRegistry(),
     snapshots: new ExportedSnapshots(),
     sessions: new Set(),

@@ -21,16 +21,22 @@ interface Answer {
 
 /** What servers have answered to the planner's questions; shared by the sessions of a process, bounded, oldest out. */
 export class AnswerCache {
+  readonly #now: () => number;
   readonly #answers = new Map<string, Answer>();
+
+  /** `now`: milliseconds. */
+  constructor(now: () => number) {
+    this.#now = now;
+  }
 
   get(key: string): Answer['value'] | undefined {
     const known = this.#answers.get(key);
-    return known !== undefined && Date.now() - known.atMs < maxAgeMs ? known.value : undefined;
+    return known !== undefined && this.#now() - known.atMs < maxAgeMs ? known.value : undefined;
   }
 
   set(key: string, value: Answer['value']): void {
     this.#answers.delete(key);
-    this.#answers.set(key, { value, atMs: Date.now() });
+    this.#answers.set(key, { value, atMs: this.#now() });
     if (this.#answers.size <= maxAnswers) return;
     const oldest = this.#answers.keys().next().value;
     if (oldest !== undefined) this.#answers.delete(oldest);

@@ -183,6 +183,8 @@ export class DistributedTransaction {
 
   /** For a statement that reads in several steps: a block that the router ends itself, all of its snapshots of one moment. */
   async openSnapshotBlock(signal: AbortSignal): Promise<void> {
+    // Less than the session asks for is not given silently: the second server refuses.
+    if (this.isolation === 'serializable') return;
     for (let attempt = 1; this.#block.kind === 'none'; attempt++) {
       const block = this.#open('implicit', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
       block.snapshots = this.#takeSnapshots(block, signal);

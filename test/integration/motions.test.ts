@@ -13,6 +13,9 @@ beforeAll(async () => {
   await client.query('CREATE TABLE ref (id int PRIMARY KEY, filler text)');
   await client.query("SELECT create_reference_table('ref')");
   await client.query("INSERT INTO ref SELECT i, repeat('x', 1000) FROM generate_series(1, 4000) i");
+  await client.query('CREATE TABLE wide (id int, other int, filler text)');
+  await client.query("SELECT create_distributed_table('wide', 'id')");
+  await client.query("INSERT INTO wide SELECT g, g % 50, repeat('y', 200) FROM generate_series(1, 2000) g");
 });
 
 afterAll(async () => {
@@ -77,9 +80,6 @@ test('types that a transaction has changed are not remembered beyond it', async 
 
 test('rows move between nodes where transactions are read-only by default', async () => {
   const reader = await connectRaw(herd.url);
-  await reader.query('CREATE TABLE wide (id int, other int, filler text)');
-  await reader.query("SELECT create_distributed_table('wide', 'id')");
-  await reader.query("INSERT INTO wide SELECT g, g % 50, repeat('y', 200) FROM generate_series(1, 2000) g");
   await reader.query('SET default_transaction_read_only = on');
   const sql =
     'SELECT count(*) AS n, max(length(a.filler || b.filler)) AS l FROM wide a JOIN wide b ON a.other = b.other';
@@ -105,4 +105,12 @@ test('rows that are too many to bring to nodes are gathered, and EXPLAIN ANALYZE
     'EXPLAIN (COSTS OFF) SELECT count(*) FROM wide a JOIN wide b ON a.other = b.other',
   );
   expect(rows[0]['QUERY PLAN']).toMatch(/^Rung: staged/);
+});
+
+test('SERIALIZABLE by default is refused over several nodes, also where rows move between them', async () => {
+  const strict = await connectRaw(herd.url);
+  await strict.query("SET default_transaction_isolation = 'serializable'");
+  const sql = 'SELECT count(*) FROM wide a JOIN wide b ON a.other = b.other';
+  await expect(strict.query(sql)).rejects.toMatchObject({ code: '0A000', message: expect.stringContaining('PH012') });
+  await strict.end();
 });

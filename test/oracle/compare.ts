@@ -39,12 +39,20 @@ function compareRows(expected: Result, got: Result, order: RowOrder): string | u
   const isFloat = expected.fields.map((field) => floatTypes.has(field.type));
   if (order === 'total') return compareInSequence(expected.rows, got.rows, isFloat);
   if (order !== 'none') {
-    const project = (row: Row) => order.columns.map((column) => row[column] ?? null);
+    // Equal numbers of different scales (1.0, 1.00) may stand in any order.
+    const project = (row: Row) =>
+      order.columns.map((column) => sortKey(row[column] ?? null, expected.fields[column]?.type));
     const projectedFloat = order.columns.map((column) => isFloat[column] ?? false);
     const disorder = compareInSequence(expected.rows.map(project), got.rows.map(project), projectedFloat);
     if (disorder !== undefined) return `order: ${disorder}`;
   }
   return compareInSequence(sorted(expected.rows, isFloat), sorted(got.rows, isFloat), isFloat);
+}
+
+const numericType = 1700;
+
+function sortKey(value: string | null, type: number | undefined): string | null {
+  return type === numericType && value?.includes('.') ? value.replace(/\.?0+$/, '') : value;
 }
 
 function compareInSequence(expected: readonly Row[], got: readonly Row[], isFloat: boolean[]): string | undefined {
