@@ -81,6 +81,8 @@ export class ServerConnection implements SqlRunner {
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;
   /** Told of each report of a key trigger (`PHKEY`): such notices are the router's own, and nobody else sees them. */
   onKeyReport: ((report: string) => void) | null = null;
+  /** The same for what was asked for by pg_cancel_backend() and its kin (`PHSIG`). */
+  onSignalReport: ((report: string) => void) | null = null;
   onClosed: (() => void) | null = null;
   #state: State = { kind: 'starting' };
   #socket: net.Socket;
@@ -306,6 +308,10 @@ export class ServerConnection implements SqlRunner {
           this.onKeyReport?.(backend.decodeErrorFields(frame).message);
           return;
         }
+        if (frame.subarray(0, maxCodeOffset).includes(signalReportCode)) {
+          this.onSignalReport?.(backend.decodeErrorFields(frame).message);
+          return;
+        }
         sink?.onFrame(type, frame);
         return;
       case message.parameterStatus: {
@@ -340,6 +346,7 @@ export class ServerConnection implements SqlRunner {
 
 /** The SQLSTATE comes after the severity in two forms, of which one may be translated. */
 const keyReportCode = '\0CPHKEY\0';
+const signalReportCode = '\0CPHSIG\0';
 const maxCodeOffset = 96;
 
 /** Parse, Bind, Describe, Execute, Sync of the unnamed statement. Parameters are text unless said otherwise. */

@@ -11,6 +11,7 @@ export type CompatibilitySchema = 'pg_catalog' | 'pgherd';
 export const liveViewNames: readonly string[] = [
   'citus_tables',
   'citus_shards',
+  'citus_shard_sizes',
   'citus_shard_statistics',
   'citus_stat_statements',
   'citus_stat_activity',

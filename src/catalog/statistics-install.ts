@@ -11,7 +11,7 @@ import {
 } from './statistics-views.ts';
 
 /** Raised whenever the SQL of these views changes: only then are they made anew. */
-const statisticsVersion = 3;
+const statisticsVersion = 4;
 
 /** Where the extension goes on a server that has not got it yet. */
 const extensionSchema = 'pgherd_statistics';
@@ -180,6 +180,7 @@ JOIN pgherd.dist_table t ON t.relation = s.relation
 JOIN pg_catalog.pg_class c ON c.oid = s.relation
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}
 LEFT JOIN pgherd.live_shard_time l ON l.shardid = s.shard_id`,
+    citus_shard_sizes: 'SELECT z.shardid::integer AS shard_id, z.bytes AS size FROM pgherd.live_shard_size z',
     citus_schemas: `SELECT n.oid::regnamespace AS schema_name, d.colocation_id,
   pg_size_pretty((SELECT coalesce(sum(z.bytes), 0) FROM pgherd.dist_table t JOIN pgherd.shard s ON s.relation = t.relation
     JOIN pgherd.live_shard_size z ON z.shardid = s.shard_id WHERE t.colocation_id = d.colocation_id)) AS schema_size,

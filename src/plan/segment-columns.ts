@@ -2,21 +2,15 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import { PgError, pgError } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
+import { type Renamed, renamed } from '../sql/renamed.ts';
 import { segmentFunction } from '../sql/segment-function.ts';
-import { type Edit, positionOf, type SqlSource, splice, textBetween } from '../sql/source.ts';
+import { type Edit, positionOf, type SqlSource, textBetween } from '../sql/source.ts';
 import { nameParts } from '../sql/walk.ts';
 import { analyze } from './analyze.ts';
 import type { PlanContext } from './context.ts';
 import { tokenAt } from './edits.ts';
 import { type Block, type LeafItem, leavesOf, type Model, type RelationItem } from './model.ts';
 import { blockOutputs, columnsOf, findAlias } from './resolve.ts';
-
-/** A statement's text with other names in it. */
-export interface Renamed {
-  readonly text: string;
-  /** Where in the statement as it was a position in `text` is. Both count characters, from 1. */
-  originalPosition(position: number): number;
-}
 
 /** The statement with `gp_segment_id`, where it is Greenplum's column of a table, as a call of pgherd's function; null: it is nowhere. */
 export function withSegmentCalls(statement: RawStatement, context: PlanContext): Renamed | null {
@@ -30,24 +24,6 @@ export function withSegmentCalls(statement: RawStatement, context: PlanContext):
     return block.columnRefs.flatMap((ref) => segmentEdit(ref, block, model, outputs) ?? []);
   });
   return edits.length === 0 ? null : renamed(model.source, edits);
-}
-
-function renamed(source: SqlSource, edits: readonly Edit<never>[]): Renamed {
-  const sorted = [...edits].sort((a, b) => a.start - b.start);
-  return {
-    text: splice<never>(source, edits).join(''),
-    originalPosition(position) {
-      let shift = 0;
-      for (const { start, end, parts } of sorted) {
-        const from = textBetween(source, 0, start).length + 1;
-        const [before, after] = [textBetween(source, start, end).length, parts.join('').length];
-        if (position < from + shift) break;
-        if (position < from + shift + after) return from;
-        shift += after - before;
-      }
-      return position - shift;
-    },
-  };
 }
 
 function queryOf(node: Node): Node | null {

@@ -115,6 +115,7 @@ const readOnlyNames: ReadonlySet<string> = new Set<AdminName>([
   'citus_table_size',
   'citus_relation_size',
   'citus_total_relation_size',
+  'citus_shard_sizes',
   'citus_version',
   'column_to_column_name',
   'get_shard_id_for_distribution_column',

@@ -228,6 +228,13 @@ export const adminSignatures = {
   citus_table_size: sizeOf,
   citus_relation_size: sizeOf,
   citus_total_relation_size: sizeOf,
+  citus_shard_sizes: {
+    parameters: [],
+    returns: [
+      { name: 'shard_id', type: 'integer' },
+      { name: 'size', type: 'bigint' },
+    ],
+  },
   citus_version: { parameters: [], returns: 'text' },
   pgxc_pool_reload: { parameters: [], returns: 'boolean' },
 } as const satisfies Record<string, AdminSignature>;

@@ -204,6 +204,7 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
   citus_table_size: (tx, args) => size(tx, args, 'pg_table_size'),
   citus_relation_size: (tx, args) => size(tx, args, 'pg_relation_size'),
   citus_total_relation_size: (tx, args) => size(tx, args, 'pg_total_relation_size'),
+  citus_shard_sizes: async (tx) => (await tx.shardSizes()).map(({ shardId, bytes }) => [shardId, bytes]),
   pgxc_pool_reload: async (tx) => {
     tx.changed();
     return [['t']];

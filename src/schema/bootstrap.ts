@@ -1,5 +1,6 @@
 import { nextIdentitySql } from '../catalog/column-default.ts';
 import { installCatalog } from '../catalog/schema-sql.ts';
+import { signalSql } from '../catalog/signal-sql.ts';
 import { installStatementStatistics, installStatistics } from '../catalog/statistics-install.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { coordinatorSegmentSql } from '../sql/segment-function.ts';
@@ -35,6 +36,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
       ownerFunctionSql,
       nextIdentitySql,
       coordinatorSegmentSql,
+      ...signalSql,
     ].join(';\n'),
   );
   const superuser = await isSuperuser(runner);

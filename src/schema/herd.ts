@@ -29,6 +29,8 @@ export interface HerdTransaction {
   beside<T>(site: 'coordinator' | NodeId, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
   /** Forgets what the router has measured. Superusers only. */
   resetStatistics(): Promise<void>;
+  /** Of every copy of every shard, as text. */
+  shardSizes(): Promise<readonly { readonly shardId: string; readonly bytes: string }[]>;
   /** Raises 23503 if a row of the referencing table references nothing. The router keeps the key, of this OID. */
   checkForeignKey(oid: number): Promise<void>;
   /** Read again inside this transaction. */

@@ -6,8 +6,8 @@ import type { FieldDescription } from '../wire/backend.ts';
 import { withClusterWideNames } from './cluster-wide-names.ts';
 import { describeOn, type StatementDescription } from './describe.ts';
 import { describeDirect } from './execute-direct.ts';
+import { withOwnNames } from './own-names.ts';
 import { resultShape } from './result-shape.ts';
-import { withSegments } from './segment-columns.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 
@@ -31,7 +31,7 @@ export async function describeStatement(
   }
   const ofCursor = fetchedFields(session, statement);
   if (ofCursor !== null) return { parameterOids: [], fields: ofCursor };
-  return withSegments(session, statement, (found) => remembered(session, found, parameterOids, found.text));
+  return withOwnNames(session, statement, (found) => remembered(session, found, parameterOids, found.text));
 }
 
 /**

@@ -26,18 +26,19 @@ import { openForFilling, openForFunctions } from './function-calls.ts';
 import { followIndex } from './index-route.ts';
 import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
+import { withOwnNames } from './own-names.ts';
 import { answer, answersFor } from './plan-answers.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
 import { checkRepartitioning } from './repartition-joins.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
-import { withSegments } from './segment-columns.ts';
 import { noteSequences } from './sequence-memory.ts';
 import type { SessionState } from './session-state.ts';
 import { refuseInFailedTransaction } from './session-state.ts';
 import { setConstraints } from './set-constraints.ts';
 import { runDiscard, runSet, runShow } from './setting-commands.ts';
 import { withUserPosition } from './shown-error.ts';
+import { sendSignals } from './signals.ts';
 import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { logStatement } from './statement-log.ts';
@@ -69,10 +70,12 @@ async function runAsked(session: SessionState, asked: StatementRun, output: Clie
   if (asked.statement.kind === 'TransactionStmt') return runTransactionCommand(session, asked.statement, output);
   if (session.transaction.failed) refuseInFailedTransaction();
   try {
-    await withSegments(session, asked.statement, (statement) => carryOut(session, { ...asked, statement }, output));
+    await withOwnNames(session, asked.statement, (statement) => carryOut(session, { ...asked, statement }, output));
     await session.keys.settle(executionContext(session, []));
+    await sendSignals(session);
   } catch (error) {
     session.keys.forget(session);
+    session.signals.length = 0;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 import { collectResult } from '../backend/collect-result.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { liveShardSizeName } from '../catalog/compatibility-sql.ts';
 import type { Site } from '../catalog/site.ts';
 import type { DistributedTable } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
@@ -101,6 +102,10 @@ export async function schemaTransaction(
         throw pgError('insufficientPrivilege', 'permission denied for function citus_stat_statements_reset');
       }
       services.times.reset();
+    },
+    async shardSizes() {
+      const rows = await services.routerRows(liveShardSizeName);
+      return rows.map(([shardId, , bytes]) => ({ shardId: shardId!, bytes: bytes ?? '0' }));
     },
     beside: (site, work) => session.beside((own) => cancellable(session, own, site, work), site),
     async checkForeignKey(oid) {

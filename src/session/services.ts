@@ -90,6 +90,7 @@ export interface SchemaTransaction {
   resetStatistics(): Promise<void>;
   /** Lends a connection outside of the transaction. */
   beside<T>(site: Site, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
+  shardSizes(): Promise<readonly { readonly shardId: string; readonly bytes: string }[]>;
   checkForeignKey(oid: number): Promise<void>;
   snapshot(): Promise<CatalogSnapshot>;
   changed(): void;

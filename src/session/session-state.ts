@@ -69,6 +69,8 @@ export class SessionState {
   committingProcedure = false;
   /** The session is no client's: a function's statements come back by it. */
   loop: LoopSession | null = null;
+  /** What the statement at work has asked for by pg_cancel_backend() and its kin; sent when it is done. */
+  readonly signals: string[] = [];
   /** Columns of the transaction's cursors that read motions' rows: on the coordinator those come from no table. */
   readonly cursorFields = new Map<string, StatementDescription['fields']>();
   /** Names of types that are not built in, by OID. */
@@ -248,6 +250,7 @@ export class SessionState {
       release: (site, connection) => {
         connection.onNotification = null;
         connection.onKeyReport = null;
+        connection.onSignalReport = null;
         const giveBack = () => lenders.get(connection)?.release(connection);
         if (site !== 'coordinator' || !this.sequences.touched) giveBack();
         else void this.sequences.save(connection).then(giveBack);
@@ -257,6 +260,7 @@ export class SessionState {
         if (site !== 'coordinator') return;
         connection.onNotification = (processId, channel, payload) =>
           this.client.write(encodeNotificationResponse(processId, channel, payload));
+        connection.onSignalReport = (report) => this.signals.push(report);
       },
     };
   }

@@ -140,6 +140,10 @@ class TestTransaction implements HerdTransaction {
     return client;
   }
 
+  shardSizes(): never {
+    throw new Error('this herd has no router');
+  }
+
   resetStatistics(): never {
     throw new Error('this herd has no router');
   }
