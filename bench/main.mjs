@@ -1,4 +1,4 @@
-// npm run bench -- PART [options]: measures one part of pgherd and prints figures; asserts nothing about them.
+// npm run bench [-- PART | ROW…] [options]: measures pgherd and prints figures; asserts nothing about them.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { build, prepareModules, script } from '../scripts/prepare.mjs';
@@ -8,26 +8,26 @@ const parts = {
   tpch: { file: 'tpch/main.ts', what: 'the 22 TPC-H queries on a herd and on one plain PostgreSQL, side by side' },
 };
 
-const [name, ...rest] = process.argv.slice(2);
-const part = Object.hasOwn(parts, name ?? '') ? parts[name] : undefined;
+const args = process.argv.slice(2);
+const asked = ['--help', '-h', 'help'].includes(args[0]);
+const part = Object.hasOwn(parts, args[0] ?? '') ? parts[args[0]] : undefined;
 
-if (part === undefined) {
-  const asked = name === undefined || name === '--help' || name === '-h' || name === 'help';
-  const lines = Object.entries(parts).map(([each, { what }]) => `  ${each.padEnd(10)}${what}`);
-  const unknown = asked ? '' : `there is no part "${name}"\n\n`;
-  process.stdout.write(`${unknown}npm run bench -- PART [options]\n\n${lines.join('\n')}\n\nPART --help says more.\n`);
-  process.exitCode = asked ? 0 : 2;
-} else {
-  await script(() => {
-    prepareModules();
-    if (!rest.includes('--help')) build();
-    run(part.file, rest);
-  });
-}
+await script(() => {
+  prepareModules();
+  if (asked) {
+    const lines = Object.entries(parts).map(([name, { what }]) => `  ${name.padEnd(10)}${what}`);
+    process.stdout.write(
+      `npm run bench -- PART [options], where --help says more, or rows (below)\n\n${lines.join('\n')}\n\n`,
+    );
+  }
+  if (!args.includes('--help') && !asked) build();
+  if (part === undefined) run('rows/main.ts', asked ? ['--help'] : args);
+  else run(part.file, args.slice(1));
+});
 
 /** The part stops what it started, then ends; whoever waits for us waits for that. */
-function run(file, args) {
-  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, file), ...args], {
+function run(file, given) {
+  const child = spawn(process.execPath, ['--import', 'tsx', join(import.meta.dirname, file), ...given], {
     stdio: 'inherit',
   });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));

@@ -2,10 +2,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
 import { CopyIn } from '../../test/drivers/copy.ts';
+import type { Progress } from '../progress.ts';
 import { generateTable, tpchTables } from './data/generate.ts';
 import type { Scale } from './data/scale.ts';
 import { tpchDir } from './options.ts';
-import type { Progress } from './progress.ts';
 
 /** Makes the tables, distributed if a layout is named, fills them, then makes the indexes. */
 export async function loadTables(

@@ -2,13 +2,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { connectRaw, resetSchema } from '../../test/oracle/client.ts';
+import { median } from '../median.ts';
+import { createProgress } from '../progress.ts';
+import { applySettings, type BenchServers, startServers } from '../servers.ts';
 import { scaleOf } from './data/scale.ts';
 import { loadTables } from './load.ts';
 import { type Measured, measureQuery, type Sides } from './measure.ts';
 import { type BenchOptions, readOptions, usage } from './options.ts';
-import { createProgress } from './progress.ts';
-import { describe, median, summarize } from './report.ts';
-import { applySettings, type BenchServers, startServers } from './servers.ts';
+import { describe, summarize } from './report.ts';
 
 const stop = { asked: false };
 let side = '';
@@ -27,7 +28,7 @@ try {
 async function bench(options: BenchOptions): Promise<void> {
   const dir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'pgherd-tpch-'));
   progress.say('starting the servers');
-  const servers = await startServers(dir, options.nodes);
+  const servers = await startServers(dir, { nodes: options.nodes });
   const interrupt = endOnSignal();
   try {
     await applySettings(servers.servers, options.serverSettings);

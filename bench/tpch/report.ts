@@ -1,12 +1,6 @@
+import { median } from '../median.ts';
 import type { Measured } from './measure.ts';
 import type { Moved } from './traffic.ts';
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  if (sorted.length === 0) return Number.NaN;
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
-}
 
 export interface Summary {
   /** Of the medians of those queries that both sides answered alike, in seconds. */

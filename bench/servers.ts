@@ -3,14 +3,14 @@ import { chmod, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import type { HerdStatus } from '../../src/cli/status.ts';
-import { giveTo, serverAccount } from '../../src/cluster/account.ts';
-import { locateBinaries } from '../../src/cluster/binaries.ts';
-import { herdSettings, initServer, isDataDirectory } from '../../src/cluster/data-directory.ts';
-import { dataRootAt } from '../../src/cluster/data-root.ts';
-import { nextFreePort } from '../../src/cluster/port.ts';
-import { startServer } from '../../src/cluster/server.ts';
-import { connectRaw } from '../../test/oracle/client.ts';
+import type { HerdStatus } from '../src/cli/status.ts';
+import { giveTo, serverAccount } from '../src/cluster/account.ts';
+import { locateBinaries } from '../src/cluster/binaries.ts';
+import { herdSettings, initServer, isDataDirectory } from '../src/cluster/data-directory.ts';
+import { dataRootAt } from '../src/cluster/data-root.ts';
+import { nextFreePort } from '../src/cluster/port.ts';
+import { startServer } from '../src/cluster/server.ts';
+import { connectRaw } from '../test/oracle/client.ts';
 
 /** Both sides of the comparison, running. */
 export interface BenchServers {
@@ -18,11 +18,23 @@ export interface BenchServers {
   readonly herdUrl: string;
   /** Every PostgreSQL server, by what it is called. */
   readonly servers: readonly { readonly name: string; readonly url: string }[];
+  /** The herd's process. */
+  readonly herdPid: number;
   stop(): Promise<void>;
 }
 
+export interface HerdFlags {
+  readonly nodes: number;
+  /** For `node` itself, and for `pgherd up`. */
+  readonly nodeFlags?: readonly string[];
+  readonly upFlags?: readonly string[];
+}
+
 /** The herd runs as a user would start it, in a process of its own, from what was built. */
-export async function startServers(dir: string, nodes: number): Promise<BenchServers> {
+export async function startServers(
+  dir: string,
+  { nodes, nodeFlags = [], upFlags = [] }: HerdFlags,
+): Promise<BenchServers> {
   await mkdir(dir, { recursive: true });
   await chmod(dir, 0o755);
   const herdDir = join(dir, 'herd');
@@ -33,11 +45,13 @@ export async function startServers(dir: string, nodes: number): Promise<BenchSer
   };
   try {
     const port = await nextFreePort(21_000);
-    await pgherd('up', '--detach', '--data', herdDir, '--nodes', String(nodes), '--port', String(port));
+    const up = ['up', '--detach', '--data', herdDir, '--nodes', String(nodes), '--port', String(port), ...upFlags];
+    await run([...nodeFlags, cli, ...up]);
     const status: HerdStatus = JSON.parse(await pgherd('status', '--json', '--data', herdDir));
     const plainUrl = urlOf(plain.spec.port);
     const parts = [status.coordinator, ...status.nodes].map(({ name, port }) => ({ name, url: urlOf(port!) }));
-    return { plainUrl, herdUrl: status.url!, servers: [{ name: 'plain', url: plainUrl }, ...parts], stop };
+    const servers = [{ name: 'plain', url: plainUrl }, ...parts];
+    return { plainUrl, herdUrl: status.url!, servers, herdPid: status.pid!, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -58,11 +72,12 @@ async function startPlain(dir: string) {
   return startServer({ name: 'plain', binaries, account, dataDir, socketDir, logFile: join(dir, 'log'), port });
 }
 
-const cli = join(import.meta.dirname, '..', '..', 'dist', 'cli', 'main.js');
+const cli = join(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
 
-/** In a session of its own, so that Ctrl-C in the terminal reaches it through us only. */
-async function pgherd(...args: string[]): Promise<string> {
-  const { stdout } = await promisify(execFile)(process.execPath, [cli, ...args], { encoding: 'utf8' });
+const pgherd = (...args: string[]) => run([cli, ...args]);
+
+async function run(args: readonly string[]): Promise<string> {
+  const { stdout } = await promisify(execFile)(process.execPath, args, { encoding: 'utf8' });
   return stdout;
 }
 
