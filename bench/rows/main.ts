@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir, totalmem } from 'node:os';
+import { cpus, loadavg, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { createProgress } from '../progress.ts';
 import { type BenchServers, startServers } from '../servers.ts';
@@ -32,12 +32,14 @@ try {
 async function bench(options: Options): Promise<void> {
   const dir = options.dataDir ?? mkdtempSync(join(tmpdir(), 'pgherd-bench-'));
   const outcomes: Outcome[] = [];
+  const load = [loadavg()[0]!];
   try {
     for (const profiled of [false, true]) {
       const rows = options.rows.filter((row) => (row.kind === 'stages') === profiled);
       if (rows.length > 0 && !stop.asked) await measureRows({ ...options, rows }, dir, outcomes);
     }
-    writeReport(options, outcomes);
+    load.push(loadavg()[0]!);
+    writeReport(options, outcomes, load);
     if (stop.asked) process.exitCode = 130;
   } finally {
     if (options.dataDir === null) rmSync(dir, { recursive: true, force: true });
@@ -63,7 +65,7 @@ async function measureRows(options: Options, dir: string, outcomes: Outcome[]): 
       if (stop.asked) break;
       progress.say(row.name);
       if (row.kind === 'stages') finish = await profile(row, sides, options, profiles);
-      else outcomes.push(await measure(row, { sides, options, servers }));
+      else outcomes.push(await measure(row, { sides, options, servers }).catch((error) => failed(row, error)));
     }
   } finally {
     progress.say('stopping the servers');
@@ -84,6 +86,12 @@ async function measure(
   return { kind: 'figures', row, figures };
 }
 
+/** The other rows are measured all the same. */
+function failed(row: Row, error: Error): Outcome {
+  process.exitCode = 1;
+  return { kind: 'failed', row, message: error.message };
+}
+
 /** The profile is written when the router ends: what is given back reads it. */
 async function profile(row: StagesRow, sides: Sides, options: Options, dir: string): Promise<() => Outcome> {
   const herd = sides.all.find((side) => side.name === 'herd')!;
@@ -97,23 +105,28 @@ async function profile(row: StagesRow, sides: Sides, options: Options, dir: stri
   return () => ({ kind: 'stages', row, stages: stagesOf(dir, fromUs, toUs) });
 }
 
-const nowUs = () => Number(process.hrtime.bigint() / 1000n);
+function nowUs(): number {
+  return Number(process.hrtime.bigint() / 1000n);
+}
 
-function writeReport(options: Options, outcomes: readonly Outcome[]): void {
+function writeReport(options: Options, outcomes: readonly Outcome[], load: readonly number[]): void {
   progress.clear();
   const { rows: _, dataDir: __, json, ...settings } = options;
+  // What else runs on the machine takes more from one process than from many: figures of a busy one say less.
+  const busy = load.map((each) => each.toFixed(1)).join(' to ');
   const machine = { cores: cpus().length, cpu: cpus()[0]?.model, memoryGb: Math.round(totalmem() / 2 ** 30) };
   const title =
     `${new Date().toISOString().slice(0, 10)}, ${machine.cores} cores, Node.js ${process.version}, load by ${generator()}; ` +
-    `${options.nodes} nodes, ${options.shards} shards, scale ${options.scale}, ${options.clients} clients, ` +
+    `load average ${busy}; ${options.nodes} nodes, ${options.shards} shards, scale ${options.scale}, ${options.clients} clients, ` +
     `${options.rounds} × ${options.seconds} s, ${options.bulkRows} rows of COPY`;
   process.stdout.write(`${title}\n\n${describe(outcomes)}\n\nfigures in ${json}\n`);
   const rows = outcomes.map((outcome) => {
     const { name } = outcome.row;
     if (outcome.kind === 'stages') return { name, stages: outcome.stages };
+    if (outcome.kind === 'failed') return { name, failure: outcome.message };
     const { plain, pooler, herd } = outcome.figures;
     return { name, ofPlain: ratio(herd, plain), ofPooler: ratio(herd, pooler), runs: outcome.figures };
   });
-  const report = { at: new Date().toISOString(), node: process.version, machine, ...settings, rows };
+  const report = { at: new Date().toISOString(), node: process.version, machine, load, ...settings, rows };
   writeFileSync(json, `${JSON.stringify(report, null, 2)}\n`);
 }

@@ -102,7 +102,7 @@ async function watched(
     const used = cpuSeconds(pids) - before;
     most = Math.max(most, memoryBytes(pids));
     const { perSecond, p50Us, p99Us } = traffic;
-    const cpuUs = pids.length === 0 ? null : (used * 1e6) / statements;
+    const cpuUs = pids.length === 0 || statements === 0 ? null : (used * 1e6) / statements;
     return { perSecond, seconds: null, p50Us, p99Us, cpuUs, memoryBytes: pids.length === 0 ? null : most };
   } finally {
     clearInterval(timer);

@@ -4,7 +4,8 @@ import type { Stages } from './stages.ts';
 
 export type Outcome =
   | { readonly kind: 'figures'; readonly row: Row; readonly figures: Figures }
-  | { readonly kind: 'stages'; readonly row: Row; readonly stages: Stages };
+  | { readonly kind: 'stages'; readonly row: Row; readonly stages: Stages }
+  | { readonly kind: 'failed'; readonly row: Row; readonly message: string };
 
 const heading = [
   'row',
@@ -27,6 +28,7 @@ export function describe(outcomes: readonly Outcome[]): string {
   const below: string[] = [];
   for (const outcome of outcomes) {
     if (outcome.kind === 'stages') below.push(describeStages(outcome.stages));
+    else if (outcome.kind === 'failed') below.push(`${outcome.row.name} failed: ${outcome.message}`);
     else lines.push(...linesOf(outcome.row, outcome.figures));
   }
   const table = [heading, ...lines];

@@ -50,7 +50,9 @@ export async function openSides(
   return { all, pooler, facts, file };
 }
 
-const portOf = (url: string) => Number(new URL(url).port);
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}
 
 export function processesOf({ name, pid }: Side): number[] {
   if (pid === null) return [];
@@ -106,7 +108,9 @@ async function loadTable(
   }
 }
 
-const oneLine = (sql: string) => sql.replace(/\s+/g, ' ');
+function oneLine(sql: string): string {
+  return sql.replace(/\s+/g, ' ');
+}
 
 function readMarker(file: string): Set<string> {
   try {

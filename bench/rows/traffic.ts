@@ -44,7 +44,8 @@ async function runPgbench(load: Load, dir: string): Promise<Traffic> {
     ...['-n', '-M', protocol, '-c', String(clients), '-j', String(Math.min(clients, 2)), '-T', String(seconds)],
     ...['--max-tries=10', '-f', file, ...logs, '-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', database],
   ]);
-  const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? Number.NaN);
+  // pgbench says nothing of a speed when no transaction has come to its end.
+  const number = (pattern: RegExp) => Number(pattern.exec(text)?.[1] ?? 0);
   const latenciesUs = readdirSync(dir)
     .filter((name) => name.startsWith('log'))
     .flatMap((name) => readFileSync(join(dir, name), 'utf8').trimEnd().split('\n'))
