@@ -4,7 +4,7 @@ import { unreachable } from '../core/assert.ts';
 import { changeName, insidePlan, type StepName } from '../plan/explain.ts';
 import type { ExplainOptions } from '../plan/explain-options.ts';
 import { type SamplePlan, type StepReport, stepPath } from '../plan/explain-report.ts';
-import type { ChangeStep, MotionColumn, Plan, SqlTemplate } from '../plan/plan.ts';
+import type { ChangeStep, Plan, SqlTemplate } from '../plan/plan.ts';
 import { describedColumns } from './captured-rows.ts';
 import type { ExecutionContext } from './context.ts';
 import { insertedRows, insertTemplate } from './insert-rows.ts';

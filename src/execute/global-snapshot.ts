@@ -83,17 +83,21 @@ function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutpu
   for (const motion of motions) {
     if (motion.kind === 'virtual') continue;
     if (motion.kind === 'stage') return null;
-    if (motion.locksRows || usesMotions(motion.sql) || motion.sites.includes('coordinator')) return null;
+    if (motion.locksRows || waits(motion.sql, values) || motion.sites.includes('coordinator')) return null;
     add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false });
   }
   if (final.kind === 'scatter') {
-    if (usesMotions(final.sql)) return null;
+    if (waits(final.sql, values)) return null;
     const rendered = renderTemplate(final.sql, values);
     add(final.sites, { rendered, resultFormats: output.resultFormats, describe: output.wantsDescription });
   }
   return bySite.size > 1 ? bySite : null;
 }
 
-function usesMotions(template: SqlTemplate): boolean {
-  return template.some((part) => typeof part === 'object' && 'motion' in part);
+/** Other steps have to run before it can be written. */
+function waits(template: SqlTemplate, { constants }: TemplateValues): boolean {
+  return template.some((part) => {
+    if (typeof part === 'string') return false;
+    return 'motion' in part || ('constant' in part && constants[part.constant] === undefined);
+  });
 }

@@ -8,8 +8,8 @@ import type { BoundValue, RenderedSql } from './statement-bytes.ts';
 /** What a template's holes stand for in one run. */
 export interface TemplateValues {
   readonly parameters: readonly BoundValue[];
-  /** Text of each plan constant; null is NULL. */
-  readonly constants: readonly (string | null)[];
+  /** Text of each plan constant; null is NULL, and what is missing isn't known yet. */
+  readonly constants: readonly (string | null | undefined)[];
   readonly constantTypes: readonly PlanConstant[];
   /** The rows of a motion as a FROM item whose placeholders start where told, as they stand on that site. */
   motion(index: number, firstPlaceholder: number, site?: Site): RowsItem;
@@ -71,6 +71,7 @@ export function renderTemplate(template: SqlTemplate, values: TemplateValues, si
 function constantLiteral(values: TemplateValues, index: number): string {
   const type = values.constantTypes[index];
   assert(type !== undefined, `no constant ${index}`);
-  const text = values.constants[index] ?? null;
+  const text = values.constants[index];
+  assert(text !== undefined, `constant ${index} is not known yet`);
   return text === null ? `NULL::${type.typeName}` : `${quoteLiteral(text)}::${type.typeName}`;
 }

@@ -1,7 +1,6 @@
 import type { Alias, LockingClause, Node, RangeVar } from '@pgsql/types';
 import type { RelationEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
-import { unsupported } from '../core/errors.ts';
 import { parseStatements } from '../sql/parse.ts';
 import { createSource } from '../sql/source.ts';
 import { nameParts, walk } from '../sql/walk.ts';

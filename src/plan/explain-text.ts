@@ -44,7 +44,7 @@ function details(step: ExplainedStep, report: StepReport | undefined, { options 
   const summary = [motion, ran === null ? null : `(actual ${ran})`].filter((each) => each !== null);
   const count = taskCount(step, report);
   const shown = samples.length > 0 ? `, Tasks Shown: ${tasksShown(count, samples.length)}` : '';
-  const isHere = step.sites !== null && step.sites.every((site) => site === 'coordinator');
+  const isHere = step.sites?.every((site) => site === 'coordinator');
   return [
     ...(summary.length > 0 ? [summary.join('  ')] : []),
     ...(count > 1 || (count === 1 && !isHere) ? [`Task Count: ${count}${shown}`] : []),

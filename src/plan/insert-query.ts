@@ -12,7 +12,7 @@ import type { InsertShape } from './insert-shape.ts';
 import { sameFamily } from './key-value.ts';
 import { groupsStayWhole, type Hashed, sourceLocus, throughQueries, windowsStayWhole } from './locus.ts';
 import { isInside, type Model, type SelectBlock } from './model.ts';
-import type { NodeId, Plan, SqlTemplate } from './plan.ts';
+import type { NodeId, SqlTemplate } from './plan.ts';
 import { blockOutputs, columnEntry } from './resolve.ts';
 import { distinctStaysWhole, locusShards, planScatter } from './scatter.ts';
 import { nodesOf } from './shards.ts';

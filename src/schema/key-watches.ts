@@ -1,5 +1,4 @@
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
-import { unsupported } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { arrayText } from './array-text.ts';
 import type { HerdTransaction } from './herd.ts';

@@ -9,10 +9,18 @@ import type { ParsedStatement } from './statement-cache.ts';
  * ends together with what the coordinator has written only when the coordinator is in a block too.
  */
 
-/** Opens a block on the coordinator for a statement that may write distributed tables through a function or a trigger. */
-export async function openForFunctions(session: SessionState, statement: ParsedStatement): Promise<void> {
+/**
+ * Opens a block on the coordinator for a statement that may write distributed tables through a function or a trigger. `steps`: it reads in
+ * several, which are to see one moment.
+ */
+export async function openForFunctions(
+  session: SessionState,
+  statement: ParsedStatement,
+  steps: 'one' | 'several' = 'one',
+): Promise<void> {
   if (session.services.loop === null || session.loop !== null || session.committingProcedure) return;
   if (!mayComeBack(session, statement)) return;
+  if (steps === 'several') await session.transaction.openSnapshotBlock(session.signal);
   session.transaction.ensureBlock();
   await session.coordinator('data');
   session.transaction.markWritten('coordinator');
@@ -22,6 +30,14 @@ export async function openForFunctions(session: SessionState, statement: ParsedS
 export function openForFilling(session: SessionState): void {
   if (session.services.loop === null) return;
   session.transaction.ensureBlock('BEGIN ISOLATION LEVEL REPEATABLE READ');
+}
+
+/** Functions that may change rows through the loop: where they meet others' changes, READ COMMITTED's rules are to hold. */
+export function writesByFunctions({ catalog, services }: SessionState, { traits }: ParsedStatement): boolean {
+  if (services.loop === null) return false;
+  return traits.calls.some((name) =>
+    catalog.functions.get(name)?.some(({ userDefined, volatility }) => userDefined && volatility === 'volatile'),
+  );
 }
 
 function mayComeBack({ catalog, temporaryNames }: SessionState, { kind, node, traits }: ParsedStatement): boolean {

@@ -22,7 +22,7 @@ import { withoutIgnored } from './dialect-notices.ts';
 import { movesIntoSchemas, settleSchemas } from './distributed-schemas.ts';
 import { runExecuteDirect } from './execute-direct.ts';
 import { runExplain } from './explain-command.ts';
-import { openForFilling, openForFunctions } from './function-calls.ts';
+import { openForFilling, openForFunctions, writesByFunctions } from './function-calls.ts';
 import { followIndex } from './index-route.ts';
 import { liveRows } from './live-rows.ts';
 import { afterLocalStatement } from './local-effects.ts';
@@ -157,7 +157,9 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     openForFilling(session);
     return runLocal(session, run, output);
   }
-  if (usesCoordinator(plan)) await openForFunctions(session, run.statement);
+  if (usesCoordinator(plan)) {
+    await openForFunctions(session, run.statement, plan.rung === 'staged' ? 'several' : 'one');
+  }
   await checkRepartitioning(session, plan);
   if (plan.throughView && !run.extended) await describeRows(session, run);
   if (plan.views) await checkViewAccess(session, plan.views);
@@ -231,7 +233,8 @@ export async function planFor(session: SessionState, run: StatementRun, wishes: 
   const { unbound = false, force = forcedRung(session) } = wishes;
   const planned = await plannedParameters(session, run.parameters);
   const parameters = unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned;
-  const context = await planContext(session, parameters, force);
+  const usual = await planContext(session, parameters, force);
+  const context: PlanContext = writesByFunctions(session, run.statement) ? { ...usual, staging: 'none' } : usual;
   for (;;) {
     try {
       return session.services.plans.plan(run.statement, context);

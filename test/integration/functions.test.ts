@@ -432,3 +432,15 @@ test('the owner of a table that is no superuser changes it, and its functions fo
   await builder.query('DROP TABLE mine');
   await builder.end();
 });
+
+test("a user's function beside a value that rows of another table give", async () => {
+  await db.query(`CREATE FUNCTION tenfold(i int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT i * 10';
+    CREATE FUNCTION noted(i int) RETURNS int LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (i::text); RETURN i; END'`);
+  const where = 'cust >= (SELECT max(line) FROM lines) AND id < 20';
+  const distinct = `SELECT DISTINCT tenfold(cust) AS v FROM orders WHERE ${where} ORDER BY 1`;
+  expect(await outcome(distinct)).toBe('30, 40, 50, 60, 70, 80, 90');
+  expect(await outcome(`BEGIN; ${distinct}`)).toBe('30, 40, 50, 60, 70, 80, 90');
+  await db.query('ROLLBACK');
+  expect(await outcome(`SELECT count(DISTINCT tenfold(cust)), min(noted(1)) FROM orders WHERE ${where}`)).toBe('7|1');
+  expect(await outcome('SELECT count(*) > 0 FROM log')).toBe('true');
+});

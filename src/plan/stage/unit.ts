@@ -20,17 +20,7 @@ import { boundType, type EqualPair, equalPairs, equalTo } from './pairs.ts';
 import type { StagedQuery } from './query.ts';
 import { identicalTypes, stagedRange } from './query.ts';
 import type { StageQuestion } from './question.ts';
-import {
-  changeTree,
-  conditionsOf,
-  conjunction,
-  equality,
-  fieldsOf,
-  leavesIn,
-  selectOf,
-  target,
-  whereOf,
-} from './tree.ts';
+import { changeTree, conditionsOf, equality, fieldsOf, leavesIn, selectOf, target, whereOf } from './tree.ts';
 
 /** A member of a FROM list, or one side of an outer join. */
 export interface Side {
