@@ -6,7 +6,7 @@ import { type AdminParameter, type AdminSignature, adminSignatures } from '../sr
 
 const root = resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(join(root, file), 'utf8');
-const pages = [...markdownIn('.', false), ...markdownIn('docs', true)];
+const pages = [...markdownIn('.', false), ...markdownIn('docs', true), ...markdownIn('examples', true)];
 
 test('every relative link of the documents leads to a file', () => {
   const broken = pages.flatMap((page) =>
