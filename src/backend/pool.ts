@@ -63,6 +63,11 @@ export class ConnectionPool {
     return this.#waiters.length;
   }
 
+  /** `acquire` gives a connection without waiting for others to release theirs. */
+  get hasRoom(): boolean {
+    return this.#idle.some(({ closed }) => !closed) || this.#all.size + this.#opening < this.#maxConnections;
+  }
+
   /** A free connection at once, or null. The hot path's way in. */
   tryAcquire(): ServerConnection | null {
     for (;;) {

@@ -104,7 +104,7 @@ function earlyConstants({ constants }: Plan): number[] {
 /** In a long transaction they would pile up. A cursor still reads its own: they go with the transaction. */
 async function dropTables(plan: Plan, values: PlanValues, context: ExecutionContext): Promise<void> {
   const readLater = plan.final.kind === 'combine' && plan.final.utility;
-  if (values.tables.length === 0 || readLater || !context.transaction.explicit) return;
+  if (values.tables.length === 0 || readLater || !context.transaction.outlivesStatement) return;
   const coordinator = await context.transaction.join('coordinator', context.signal);
   await coordinator.query(`DROP TABLE ${values.tables.join(', ')}`);
 }

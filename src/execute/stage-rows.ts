@@ -18,7 +18,10 @@ export interface StagedRows {
   at(site: Site | undefined): MotionRows;
 }
 
-/** The rows can't be staged after all: too many, or a key that only a server can route. The statement is to be gathered instead. */
+/**
+ * The rows can't be staged after all: too many, a key that only a server can route, or no way to read beside the transaction. The statement
+ * is to be gathered instead.
+ */
 export class NotStageable extends Error {}
 
 /**

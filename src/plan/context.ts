@@ -21,8 +21,8 @@ export interface PlanContext {
   readonly inTransaction: boolean;
   /** Set by tests (`pgherd.force_rung`). */
   readonly force: ForcedRung | null;
-  /** Whether rows may be staged on nodes between steps, which needs one snapshot for all of a statement's steps. */
-  readonly staging: 'tables' | 'inline' | 'none';
+  /** How the steps of one statement come to read one moment, on which depends whether rows may be staged on nodes between them. */
+  readonly staging: Staging;
   /** What servers have answered to the planner's questions. */
   readonly answers: PlanAnswers;
   /** Relations that earlier steps of the plan make, by the entry under which the statement knows them. */
@@ -32,6 +32,18 @@ export interface PlanContext {
   /** null: a plan of its own; otherwise its steps come behind these. */
   readonly steps: Steps | null;
 }
+
+export type Staging =
+  /** They can't: each server's part of a statement has a snapshot of its own. */
+  | 'none'
+  /** They have one snapshot: of a block that the router opens for the statement. */
+  | 'tables'
+  /** They have the transaction's; no temporary table may stand in the way of its PREPARE. */
+  | 'inline'
+  /** The transaction takes snapshots for each statement, and has changed nothing: a statement may be read in another one beside it. */
+  | 'beside'
+  /** It has changed something on the coordinator alone: what is read beside it must not be there. */
+  | 'beside, on nodes';
 
 /** `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. */
 export type ForcedRung = 'gather' | 'broadcast' | 'redistribute';

@@ -282,6 +282,13 @@ export interface Plan {
   /** The statement changes a view, so its text is not what runs: the coordinator has to find it right first. */
   readonly throughView?: true;
   readonly checks?: ViewChecks;
+  /** It is read in a transaction of its own, beside the session's, whose statements have snapshots of their own. */
+  readonly beside?: BesidePlan;
+}
+
+export interface BesidePlan {
+  /** Rows of the coordinator are read as well; otherwise it only combines, in the session's own transaction. */
+  readonly readsCoordinator: boolean;
 }
 
 export interface ChangeFirst {

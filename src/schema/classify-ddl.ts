@@ -31,6 +31,7 @@ import {
   relationTypes,
   withMissingOk,
 } from './ddl-context.ts';
+import { lock } from './lock-tables.ts';
 
 /** Where a utility statement must run. Pure. */
 export function classifyDdl(
@@ -50,7 +51,11 @@ export function classifyDdl(
       : (found.kind === 'local' && isConcurrent(kind, fields)) ||
         found.kind === 'create index online' ||
         found.kind === 'drop index online';
-  return { ...found, changesCatalog: rule !== undefined && found.kind !== 'refuse', outsideTransaction: outside };
+  return {
+    ...found,
+    changesCatalog: rule !== undefined && kind !== 'LockStmt' && found.kind !== 'refuse',
+    outsideTransaction: outside,
+  };
 }
 
 const shaping: ReadonlySet<string> = new Set(['AlterTableStmt', 'RenameStmt', 'DropStmt', 'AlterObjectSchemaStmt']);
@@ -126,6 +131,7 @@ const rules: Readonly<Record<string, Rule>> = {
   AlterExtensionStmt: (fields: { extname?: string }, context) => extension(fields.extname, context, 'ALTER EXTENSION'),
   AlterExtensionContentsStmt: (_, context) => object(context),
   TruncateStmt: truncate,
+  LockStmt: lock,
   VacuumStmt: vacuum,
   ReindexStmt: maintainRelation,
   ClusterStmt: maintainRelation,

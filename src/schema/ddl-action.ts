@@ -52,6 +52,8 @@ export type DdlKind =
       readonly cascade: boolean;
       readonly text: string;
     }
+  /** `mode`: LOCKMODE of lockdefs.h. Outside of a block PostgreSQL refuses it. */
+  | { readonly kind: 'lock'; readonly mode: number; readonly nowait: boolean; readonly needsBlock: true }
   /** `nodeText`: the statement over the distributed tables alone; null: the coordinator is all. */
   | { readonly kind: 'maintenance'; readonly nodeText: string | null }
   /** LIKE copies extended statistics, and so the guard: it is taken off the new table. */

@@ -13,6 +13,7 @@ import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { withUncheckedKeys } from './kept-foreign-keys.ts';
 import { arrangeKeyWatches } from './key-watches.ts';
+import { lockTables } from './lock-tables.ts';
 import { dropLoopSql } from './loop-sql.ts';
 import { changeNode } from './node-statements.ts';
 import { changeObjects } from './object-ddl.ts';
@@ -95,6 +96,8 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       const execute = () => tx.coordinator.query(action.text);
       return (await truncateTables(tx, snapshot, () => withShellAccess(tx.coordinator, execute), action)).tag;
     }
+    case 'lock':
+      return (await lockTables(tx, snapshot, run, action)).tag;
     case 'maintenance': {
       const { tag } = await run();
       const { nodeText } = action;

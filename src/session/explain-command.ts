@@ -2,6 +2,7 @@ import type { ExecuteStmt, ExplainStmt, Node } from '@pgsql/types';
 import { pgError } from '../core/errors.ts';
 import { CheckedRows } from '../execute/checked-rows.ts';
 import { type ClientOutput, PassingOutput } from '../execute/client-output.ts';
+import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource } from '../execute/exchange.ts';
 import { explainSteps } from '../execute/explain-steps.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
@@ -20,7 +21,8 @@ import { encodeQuery } from '../wire/frontend.ts';
 import { describeOn } from './describe.ts';
 import { describeStatement } from './describe-statement.ts';
 import { evaluateParameters, findPrepared } from './prepare-commands.ts';
-import { executionContext, finishPlanned, planFor, runLocal, type StatementRun } from './run-statement.ts';
+import { withSnapshots } from './reading-beside.ts';
+import { executionContext, finishPlanned, gathered, planFor, runLocal, type StatementRun } from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
 import { withUserPosition } from './shown-error.ts';
@@ -73,7 +75,7 @@ async function explainedOrGathered(session: SessionState, explained: Explained) 
     return { shown: explained.plan, steps: await explainPlanned(session, explained) };
   } catch (error) {
     if (!(error instanceof NotStageable)) throw error;
-    const plan = await planFor(session, explained.run, { force: 'gather' });
+    const plan = await planFor(session, explained.run, gathered);
     return { shown: plan, steps: await explainPlanned(session, { ...explained, plan }) };
   }
 }
@@ -82,11 +84,20 @@ async function explainPlanned(
   session: SessionState,
   { run, plan, options, output }: Explained,
 ): Promise<{ reports: StepReports; executionMs: number | null }> {
-  if (plan.rung === 'staged') await session.transaction.openSnapshotBlock(session.signal);
   // The block in which the plan itself would run, and for the savepoints of samples.
   if (plan.rung === 'staged') await session.transaction.openSnapshotBlock(session.signal);
   session.transaction.ensureBlock();
   const context = executionContext(session, run.parameters);
+  return withSnapshots(session, { plan, context, output }, (own, shown) =>
+    explainWith(session, { run, plan, options, output: shown }, own),
+  );
+}
+
+async function explainWith(
+  session: SessionState,
+  { run, plan, options, output }: Explained,
+  context: ExecutionContext,
+): Promise<{ reports: StepReports; executionMs: number | null }> {
   const allServers = session.transaction.settings.values.get('citus.explain_all_tasks') === 'on';
   const serverName = (label: string) => {
     const node = session.catalog.nodes.find(({ name }) => name === label);

@@ -3,7 +3,7 @@ import { type ColumnEntry, type RelationEntry, temporarySchema } from '../catalo
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import type { SessionState } from './session-state.ts';
-import { rememberSettings } from './setting-commands.ts';
+import { localKind, rememberSettings } from './setting-commands.ts';
 import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import type { StatementTraits } from './statement-traits.ts';
@@ -93,7 +93,7 @@ async function noteSetConfig(session: SessionState, calls: StatementTraits['setC
     if (local) {
       const { rows } = await connection.query(`SELECT current_setting(${quoteLiteral(name)}, true)`);
       const value = quoteLiteral(rows[0]?.[0] ?? '');
-      await session.transaction.setLocally(`SELECT set_config(${quoteLiteral(name)}, ${value}, true)`);
+      await session.transaction.setLocally(localKind(name), `SELECT set_config(${quoteLiteral(name)}, ${value}, true)`);
     } else {
       const settings = await rememberSettings(session, session.transaction.settings, [name]);
       await session.transaction.changeSettings(settings);

@@ -30,6 +30,7 @@ import { withOwnNames } from './own-names.ts';
 import { answer, answersFor } from './plan-answers.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
 import { showPreparedStatements } from './prepared-statements-view.ts';
+import { withSnapshots } from './reading-beside.ts';
 import { checkRepartitioning } from './repartition-joins.ts';
 import { runAdminCall, runSchemaChange } from './schema-commands.ts';
 import { noteSequences } from './sequence-memory.ts';
@@ -198,12 +199,15 @@ async function runPlanOrGather(
   const left = plan.byIndex ? await followIndex(session, run, plan.byIndex, output) : output;
   if (left === null) return;
   try {
-    await runPlan(plan, context(), left);
+    await withSnapshots(session, { plan, context: context(), output: left }, (own, shown) => runPlan(plan, own, shown));
   } catch (error) {
     if (!(error instanceof NotStageable)) throw error;
-    await runPlan(await planFor(session, run, { force: 'gather' }), context(), left);
+    await runPlan(await planFor(session, run, gathered), context(), left);
   }
 }
+
+/** On the connections that the session has. */
+export const gathered: PlanWishes = { force: 'gather', staging: 'none' };
 
 /** Functions that may read tables run there. */
 function usesCoordinator({ final }: Plan): boolean {
@@ -227,13 +231,15 @@ export interface PlanWishes {
   /** The plan is to hold for any values of the parameters. */
   readonly unbound?: boolean;
   readonly force?: PlanContext['force'];
+  /** Other than what the session's state offers. */
+  readonly staging?: PlanContext['staging'];
 }
 
 export async function planFor(session: SessionState, run: StatementRun, wishes: PlanWishes = {}): Promise<Plan> {
-  const { unbound = false, force = forcedRung(session) } = wishes;
+  const { unbound = false, force = forcedRung(session), staging = stagingIn(session) } = wishes;
   const planned = await plannedParameters(session, run.parameters);
   const parameters = unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned;
-  const usual = await planContext(session, parameters, force);
+  const usual = { ...(await planContext(session, parameters, force)), staging };
   const context: PlanContext = writesByFunctions(session, run.statement) ? { ...usual, staging: 'none' } : usual;
   for (;;) {
     try {
@@ -273,7 +279,10 @@ function stagingIn(session: SessionState): PlanContext['staging'] {
   // What servers have answered before may not hold in a schema that this transaction has changed.
   if (session.transactionCatalog !== null) return 'none';
   if (!transaction.inBlock) return 'tables';
-  return transaction.explicit && !session.takesGlobalSnapshots ? 'inline' : 'none';
+  if (!session.takesGlobalSnapshots) return transaction.explicit ? 'inline' : 'none';
+  // A function's statements belong into its caller's transaction; temporary relations are this very connection's.
+  if (session.loop !== null || session.hasTemporary || transaction.hasWritten('nodes')) return 'none';
+  return transaction.hasWritten('coordinator') ? 'beside, on nodes' : 'beside';
 }
 
 export function executionContext(

@@ -46,7 +46,7 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
   const searchPath = await session.searchPath();
   const action = schema.classify(statement, session.catalog, searchPath, session.temporaryNames);
   if (movesIntoSchemas(session, statement)) session.transaction.ensureBlock();
-  if (action.kind === 'local') {
+  if (action.kind === 'local' || (action.needsBlock && !session.transaction.inBlock)) {
     if (statement.kind === 'RefreshMatViewStmt') openForFilling(session);
     await withoutBlockIfItCommits(session, async () => {
       await openForFunctions(session, statement);

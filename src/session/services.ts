@@ -115,6 +115,8 @@ export interface SchemaAction {
   readonly changesCatalog: boolean;
   /** PostgreSQL refuses it in a transaction block (VACUUM). */
   readonly outsideTransaction: boolean;
+  /** PostgreSQL refuses it outside of a transaction block (LOCK TABLE). */
+  readonly needsBlock?: true;
   /** What it is called when it comes in one, if no server would say so. */
   readonly refusedInBlock?: string;
 }

@@ -94,7 +94,7 @@ export class SessionState {
     this.client = client;
     this.services = services;
     this.identity = identity;
-    this.transaction = open(this.#transactionHost());
+    this.transaction = open(this.transactionHost());
   }
 
   /** What a function does to keys is its caller's to keep: checks may wait until that one's transaction ends. */
@@ -222,7 +222,8 @@ export class SessionState {
     this.transactionCatalog = await this.services.loadCatalog(await this.coordinator());
   }
 
-  #transactionHost(): TransactionHost {
+  /** What the session's transaction needs from the rest of the router. */
+  transactionHost(): TransactionHost {
     const { services, identity } = this;
     // By the end of its transaction a node may have left the catalog.
     const lenders = new WeakMap<ServerConnection, ConnectionPool>();

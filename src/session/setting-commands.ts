@@ -35,20 +35,25 @@ export async function runSet(session: SessionState, asked: ParsedStatement, outp
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
   if (isTransactionCharacteristic) {
     const { tag } = await connection.query(statement.text);
-    await transaction.setLocally(statement.text);
+    await transaction.setLocally('transaction', statement.text);
     return output.complete(tag);
   }
   const { tag } = await connection.query(statement.text).catch(async (error: unknown) => {
     throw await withSettingHint(session, command, error);
   });
   if (routerSettings.has(name)) await setRouterSetting(session, command, name);
-  else if (command.is_local) await transaction.setLocally(statement.text);
+  else if (command.is_local) await transaction.setLocally(localKind(name), statement.text);
   else await transaction.changeSettings(await settingsAfter(session, command, name));
   // Snapshots that were being taken when the token was given may miss its cause: what the session does now comes after them.
   if (name === causalityToken) await session.services.fence.pass();
   session.reportParameters(connection);
   if (ignored !== null) session.notice({ severity: 'NOTICE', code: '00000', message: ignored });
   output.complete(tag === '' ? 'SET' : tag);
+}
+
+/** `SET LOCAL transaction_read_only` is another way to say SET TRANSACTION. */
+export function localKind(name: string): 'setting' | 'transaction' {
+  return /^transaction_(isolation|read_only|deferrable)$/.test(name) ? 'transaction' : 'setting';
 }
 
 /** What a session can't set may be set on all servers. */

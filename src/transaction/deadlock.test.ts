@@ -49,3 +49,13 @@ test('one victim is enough for two cycles that it is part of', () => {
   ];
   expect(findDeadlocks([a, b, victim], waits).map((deadlock) => deadlock.victim.name)).toEqual(['victim']);
 });
+
+test('a cycle on one server that leads over two backends of one transaction is found', () => {
+  const reader = party('reader', 1, [1, 11], [1, 12]);
+  const locker = party('locker', 2, [1, 21]);
+  const waits = [
+    { site: 1, waiting: 21, blockedBy: [11] },
+    { site: 1, waiting: 12, blockedBy: [21] },
+  ];
+  expect(findDeadlocks([reader, locker], waits).map(({ victim }) => victim.name)).toEqual(['locker']);
+});

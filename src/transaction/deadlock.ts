@@ -22,9 +22,17 @@ export interface Deadlock<Party> {
   readonly victim: Party;
 }
 
+/** One party waits for another on a server, by these backends of theirs. */
+interface Edge {
+  readonly site: Site;
+  readonly waiting: number;
+  readonly blocker: number;
+}
+
 /**
- * Cycles of waiting that span servers, where no server alone sees them. A cycle within one server is PostgreSQL's own to break. At most one
- * victim is named for each cycle; after it is gone the rest is looked at anew.
+ * Cycles of waiting that no server sees, since they lead over several servers, or over several backends of one transaction. A cycle that leads
+ * over one backend of each member is PostgreSQL's own to break. At most one victim is named for each cycle; after it is gone the rest is
+ * looked at anew.
  */
 export function findDeadlocks<Party extends WaitingParty>(
   parties: readonly Party[],
@@ -34,15 +42,15 @@ export function findDeadlocks<Party extends WaitingParty>(
   for (const party of parties) {
     for (const { site, processId } of party.backends) owner.set(`${site}/${processId}`, party);
   }
-  const edges = new Map<Party, Map<Party, Site>>();
+  const edges = new Map<Party, Map<Party, Edge[]>>();
   for (const { site, waiting, blockedBy } of waits) {
     const from = owner.get(`${site}/${waiting}`);
     if (from === undefined) continue;
     for (const blocker of blockedBy) {
       const to = owner.get(`${site}/${blocker}`);
       if (to === undefined || to === from) continue;
-      const targets = edges.get(from) ?? new Map<Party, Site>();
-      targets.set(to, site);
+      const targets = edges.get(from) ?? new Map<Party, Edge[]>();
+      targets.set(to, [...(targets.get(to) ?? []), { site, waiting, blocker }]);
       edges.set(from, targets);
     }
   }
@@ -50,7 +58,7 @@ export function findDeadlocks<Party extends WaitingParty>(
   const doomed = new Set<Party>();
   for (const party of parties) {
     const cycle = cycleThrough(party, edges, doomed);
-    if (cycle === null || !spansServers(cycle, edges)) continue;
+    if (cycle === null || isServersOwn(cycle, edges)) continue;
     const victim = cycle.reduce((youngest, each) => (each.startedAtMs > youngest.startedAtMs ? each : youngest));
     doomed.add(victim);
     found.push({ cycle, victim });
@@ -60,7 +68,7 @@ export function findDeadlocks<Party extends WaitingParty>(
 
 function cycleThrough<Party>(
   start: Party,
-  edges: ReadonlyMap<Party, ReadonlyMap<Party, Site>>,
+  edges: ReadonlyMap<Party, ReadonlyMap<Party, readonly Edge[]>>,
   doomed: ReadonlySet<Party>,
 ): Party[] | null {
   const visited = new Set<Party>();
@@ -78,7 +86,14 @@ function cycleThrough<Party>(
   return doomed.has(start) ? null : search(start, [start]);
 }
 
-function spansServers<Party>(cycle: readonly Party[], edges: ReadonlyMap<Party, ReadonlyMap<Party, Site>>): boolean {
-  const sites = cycle.map((party, index) => edges.get(party)!.get(cycle[(index + 1) % cycle.length]!)!);
-  return new Set(sites).size > 1;
+/** Each member waits by the very backend that is waited for. */
+function isServersOwn<Party>(
+  cycle: readonly Party[],
+  edges: ReadonlyMap<Party, ReadonlyMap<Party, readonly Edge[]>>,
+): boolean {
+  const steps = cycle.map((party, index) => edges.get(party)!.get(cycle[(index + 1) % cycle.length]!)!);
+  return steps.every((into, index) => {
+    const out = steps[(index + 1) % steps.length]!;
+    return into.some(({ site, blocker }) => out.some((next) => next.site === site && next.waiting === blocker));
+  });
 }

@@ -34,6 +34,12 @@ interface Savepoint {
   readonly applied: ReadonlyMap<Site, string>;
 }
 
+/** A command of the open block that a server must hear which joins late. `transaction`: it means this one block alone. */
+interface ReplayedCommand {
+  readonly kind: 'savepoint' | 'setting' | 'transaction';
+  readonly sql: string;
+}
+
 interface Member {
   readonly connection: ServerConnection;
   inBlock: boolean;
@@ -48,7 +54,7 @@ interface OpenBlock {
   readonly startedAtMs: number;
   isolation: IsolationLevel;
   /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
-  readonly replay: string[];
+  readonly replay: ReplayedCommand[];
   readonly savepoints: Savepoint[];
   readonly settingsAtStart: SettingsSnapshot;
   /** Above READ COMMITTED: settles when every server has its snapshot. Null: none has. */
@@ -78,6 +84,7 @@ export class DistributedTransaction {
   /** What key triggers have reported since they were last asked for. */
   #keyReports: string[] = [];
   #ending = false;
+  #beside: DistributedTransaction | null = null;
   /** Servers whose rows a SERIALIZABLE transaction has used. */
   #serializableSites = new Set<Site>();
   settings: SettingsSnapshot;
@@ -100,7 +107,8 @@ export class DistributedTransaction {
 
   /** The backends that hold locks for the open block. */
   get backends(): readonly { readonly site: Site; readonly processId: number }[] {
-    return [...this.#members].map(([site, member]) => ({ site, processId: member.connection.processId }));
+    const own = [...this.#members].map(([site, member]) => ({ site, processId: member.connection.processId }));
+    return [...own, ...(this.#beside?.backends ?? [])];
   }
 
   get inBlock(): boolean {
@@ -133,7 +141,25 @@ export class DistributedTransaction {
 
   /** SET LOCAL is in force: what depends on settings can't be remembered by the session's own. */
   get hasLocalSettings(): boolean {
-    return this.#block.kind !== 'none' && this.#block.replay.some((sql) => !/^(SAVEPOINT|RELEASE)/.test(sql));
+    return this.#block.kind !== 'none' && this.#block.replay.some(({ kind }) => kind !== 'savepoint');
+  }
+
+  /** What SET LOCAL has set in the open block, in order. */
+  get localSettings(): readonly string[] {
+    if (this.#block.kind === 'none') return [];
+    return this.#block.replay.flatMap(({ kind, sql }) => (kind === 'setting' ? [sql] : []));
+  }
+
+  /** The open block has changed something there, or locked it, as far as the router knows. */
+  hasWritten(where: 'nodes' | 'coordinator'): boolean {
+    return [...this.#members].some(
+      ([site, { written }]) => written && (site === 'coordinator') === (where === 'coordinator'),
+    );
+  }
+
+  /** Temporary tables that a statement made on the coordinator are there still when it has ended. */
+  get outlivesStatement(): boolean {
+    return this.explicit;
   }
 
   /** For a temporary table: unlike those that earlier statements of the transaction have left to its end. */
@@ -158,7 +184,13 @@ export class DistributedTransaction {
 
   /** Connections that take part, for cancel requests. */
   get connections(): readonly ServerConnection[] {
-    return [...this.#members.values()].map((member) => member.connection);
+    const own = [...this.#members.values()].map((member) => member.connection);
+    return [...own, ...(this.#beside?.connections ?? [])];
+  }
+
+  /** Another transaction reads for a statement of this one: what cancels and what waits concerns it too. */
+  set beside(transaction: DistributedTransaction | null) {
+    this.#beside = transaction;
   }
 
   connectionOf(site: Site): ServerConnection | null {
@@ -181,12 +213,16 @@ export class DistributedTransaction {
     if (this.#block.kind === 'none') this.#open('implicit', begin);
   }
 
-  /** For a statement that reads in several steps: a block that the router ends itself, all of its snapshots of one moment. */
-  async openSnapshotBlock(signal: AbortSignal): Promise<void> {
+  /**
+   * For a statement that reads in several steps: a block that the router ends itself, all of its snapshots of one moment. `settings`: commands
+   * that set what holds in it.
+   */
+  async openSnapshotBlock(signal: AbortSignal, settings: readonly string[] = []): Promise<void> {
     // Less than the session asks for is not given silently: the second server refuses.
     if (this.isolation === 'serializable') return;
     for (let attempt = 1; this.#block.kind === 'none'; attempt++) {
       const block = this.#open('implicit', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+      block.replay.push(...settings.map((sql) => ({ kind: 'setting' as const, sql })));
       block.snapshots = this.#takeSnapshots(block, signal);
       try {
         await block.snapshots;
@@ -262,7 +298,7 @@ export class DistributedTransaction {
   async #begin(member: Member, block: OpenBlock): Promise<void> {
     member.inBlock = true;
     member.appliedAtStart = member.connection.appliedSettings;
-    const statements = [block.begin, ...block.replay];
+    const statements = [block.begin, ...block.replay.map(({ sql }) => sql)];
     if (block.imported !== null) statements.push(this.#importSql(member, block.imported));
     if (block.snapshots !== null) statements.push('SELECT 1');
     await member.connection.query(statements.join('; '));
@@ -329,10 +365,13 @@ export class DistributedTransaction {
     if (member) member.written = true;
   }
 
-  /** SET LOCAL, which the coordinator's connection has run already: on the other members now, on late ones as they join. */
-  async setLocally(sql: string): Promise<void> {
+  /**
+   * SET LOCAL, or what is about the block itself (SET TRANSACTION, SET CONSTRAINTS), which the coordinator's connection has run already: on
+   * the other members now, on late ones as they join.
+   */
+  async setLocally(kind: 'setting' | 'transaction', sql: string): Promise<void> {
     if (this.#block.kind === 'none') return;
-    this.#block.replay.push(sql);
+    this.#block.replay.push({ kind, sql });
     this.#block.isolation = readIsolation(sql) ?? this.#block.isolation;
     const others = [...this.#members].filter(([site, member]) => member.inBlock && site !== 'coordinator');
     await Promise.all(others.map(([, member]) => member.connection.query(sql)));
@@ -351,7 +390,7 @@ export class DistributedTransaction {
     const block = this.#explicitBlock('SAVEPOINT');
     const sql = `SAVEPOINT ${quoteName(name)}`;
     await this.#onMembers((member) => member.connection.query(sql));
-    block.replay.push(sql);
+    block.replay.push({ kind: 'savepoint', sql });
     block.savepoints.push({
       name,
       inside: false,
@@ -382,7 +421,7 @@ export class DistributedTransaction {
     const index = findSavepoint(block.savepoints, name);
     const sql = `RELEASE SAVEPOINT ${quoteName(name)}`;
     await this.#onMembers((member) => member.connection.query(sql));
-    block.replay.push(sql);
+    block.replay.push({ kind: 'savepoint', sql });
     block.savepoints.length = index;
   }
 
@@ -406,7 +445,7 @@ export class DistributedTransaction {
     const block = this.#openBlock();
     const sql = `SAVEPOINT ${quoteName(name)}`;
     await this.#onNodes((connection) => connection.query(sql));
-    block.replay.push(sql);
+    block.replay.push({ kind: 'savepoint', sql });
     const { settings } = this;
     block.savepoints.push({ name, inside: true, replayLength: block.replay.length, settings, applied: new Map() });
   }

@@ -2,6 +2,7 @@ import type { Node, SelectStmt } from '@pgsql/types';
 import { PgError } from '../../core/errors.ts';
 import { restate } from '../../sql/restate.ts';
 import { analyze } from '../analyze.ts';
+import { planBeside } from '../beside.ts';
 import type { PlanContext } from '../context.ts';
 import { type FactsByRelation, findFacts } from '../facts.ts';
 import { spreadObstacle, systemColumnsOf } from '../functions.ts';
@@ -37,7 +38,8 @@ export function planStaged(query: Node, model: Model, context: PlanContext): Pla
   try {
     const plan = planQuery(query, createStaging(context));
     if (!('rung' in plan)) return plan;
-    return { ...plan, rung: 'staged', reason: 'rows are brought together step by step', valueIndependent: false };
+    const reason = 'rows are brought together step by step';
+    return planBeside({ ...plan, rung: 'staged', reason, valueIndependent: false }, model, context);
   } catch (error) {
     if (error instanceof NotSplit || (error instanceof PgError && error.code === '0A000'))
       return { reason: error.message };
