@@ -59,6 +59,15 @@ export class ConnectionPool {
     return this.#all.size;
   }
 
+  /** Connections that somebody has taken. */
+  get busy(): number {
+    return this.#all.size - this.#idle.length;
+  }
+
+  get maxConnections(): number {
+    return this.#maxConnections;
+  }
+
   get waiting(): number {
     return this.#waiters.length;
   }

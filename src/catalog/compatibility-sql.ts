@@ -20,6 +20,8 @@ export const liveViewNames: readonly string[] = [
   'pgherd_transactions',
   'pgherd_transaction_log',
   'citus_schemas',
+  'pgherd_servers',
+  'pgherd_pools',
 ];
 
 export function isLiveView(name: string): boolean {

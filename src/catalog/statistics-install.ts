@@ -11,7 +11,7 @@ import {
 } from './statistics-views.ts';
 
 /** Raised whenever the SQL of these views changes: only then are they made anew. */
-const statisticsVersion = 4;
+const statisticsVersion = 5;
 
 /** Where the extension goes on a server that has not got it yet. */
 const extensionSchema = 'pgherd_statistics';
@@ -118,6 +118,19 @@ export const liveRelations: Readonly<Record<string, readonly StatisticsColumn[]>
     ...[number('queryid'), { name: 'role', type: 'name' }, word('query'), word('rung')],
     ...[number('calls'), figure('total_ms'), figure('max_ms')],
   ],
+  live_server: [
+    ...[
+      { name: 'nodeid', type: 'integer' },
+      word('nodename'),
+      { name: 'nodeport', type: 'integer' },
+      { name: 'reachable', type: 'boolean' },
+    ],
+    ...[word('error'), { name: 'facts', type: 'jsonb' }],
+  ],
+  live_pool: [
+    ...[word('server'), { name: 'role', type: 'name' }],
+    ...['open', 'busy', 'waiting', 'max_connections'].map((name) => ({ name, type: 'integer' })),
+  ],
   live_lock_wait: [
     ...[
       { name: 'waiting_node', type: 'integer' },
@@ -191,6 +204,8 @@ FROM pgherd.dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schema_oid
 FROM pgherd.live_statement l
 LEFT JOIN pg_catalog.pg_roles r ON r.rolname = l.role
 LEFT JOIN pg_catalog.pg_database d ON d.datname = current_database()`,
+    pgherd_servers: 'SELECT nodeid, nodename, nodeport, reachable, error, facts FROM pgherd.live_server',
+    pgherd_pools: 'SELECT server, role, open, busy, waiting, max_connections FROM pgherd.live_pool',
     citus_stat_activity: activityOf(''),
     citus_dist_stat_activity: activityOf(' WHERE l.nodeid = 0'),
     citus_lock_waits: `SELECT ${globalPid('l.waiting_node', 'l.waiting_pid')} AS waiting_gpid,

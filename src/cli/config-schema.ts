@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { KeyPath } from './config-source.ts';
+import { monitorSchema } from './monitor-config.ts';
 
 const port = z.int().min(1).max(65_535);
 const name = z.string().min(1).max(63);
@@ -53,6 +54,7 @@ export const upConfigSchema = z.strictObject({
   pools: pools.prefault({}),
   shardCount: shardCount.default(32),
   citus: citus.optional(),
+  monitor: monitorSchema.optional(),
 });
 
 export type UpConfig = z.infer<typeof upConfigSchema>;
@@ -74,6 +76,8 @@ export const configSchema = z
     /** Where a name that SQL uses, such as `worker1:5432` or `coordinator`, really is. */
     addresses: z.record(z.string().min(1), endpoint).default({}),
     citus: citus.optional(),
+    /** Read by pgherd monitor. */
+    monitor: monitorSchema.optional(),
   })
   .superRefine((config, context) => {
     refuseTwins(config.nodes, context);

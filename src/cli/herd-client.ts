@@ -5,6 +5,7 @@ import { host } from './herd-report.ts';
 import { herdStatus } from './status.ts';
 
 export interface HerdClient extends SqlRunner {
+  readonly closed: boolean;
   close(): void;
 }
 

@@ -9,6 +9,7 @@ import { parentReport, reportFailure, upDetached } from './detach.ts';
 import { down } from './down.ts';
 import type { GpconfigFlags } from './gpconfig.ts';
 import type { Report, UpOptions } from './herd-report.ts';
+import type { MonitorFlags } from './monitor.ts';
 import { psql } from './psql.ts';
 import { describeStatus, herdStatus } from './status.ts';
 import { connectLines, terminalReport } from './terminal.ts';
@@ -32,10 +33,11 @@ Examples:
   pgherd psql                    connect to it
   pgherd status --json           router, coordinator and nodes with host, port and state
   pgherd down                    stop it; the data stay
+  pgherd monitor --once          its health, slow queries and alerts
   pgherd gpconfig -s work_mem    a setting on all servers; -c work_mem -v 64MB changes it
   pgherd router --config pgherd.yaml   route over servers that exist already
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 (status) not everything runs.`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not everything runs (status), or something is critical (monitor).`,
   );
 
 const dataOption = () =>
@@ -177,6 +179,39 @@ program
     const { transactions } = await import('./transactions.ts');
     await transactions(flags, (line) => void process.stdout.write(`${line}\n`), new AbortController().signal);
     leave(exitCodes.done);
+  });
+
+program
+  .command('monitor')
+  .description('health, nodes, replication lag, slow queries and alerts of a cluster, again and again until Ctrl-C')
+  .addOption(dataOption())
+  .option('--url <url>', 'a cluster anywhere: postgresql://user:password@host:port/database')
+  .option('--interval <seconds>', 'between two reports', wholeNumber, 60)
+  .option('--once', 'one report; exit code 3 when an alert is critical')
+  .option('--json', 'for programs: one JSON object a report')
+  .addOption(new Option('--lang <language>', 'of the texts').choices(['en', 'zh']).default('en'))
+  .option('--config <file>', 'YAML whose block monitor: has thresholds and sinks')
+  .option('--log <file>', 'append beginnings and ends of alerts to it, as JSON lines')
+  .option('--webhook <url>', 'POST them to it')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  pgherd monitor
+  pgherd monitor --once --json
+  pgherd monitor --interval 10 --lang zh --log alerts.jsonl
+  pgherd monitor --url postgresql://postgres@db0:5432/postgres --webhook https://hooks.example.com/pgherd`,
+  )
+  .action(async (flags: MonitorFlags) => {
+    const { monitor } = await import('./monitor.ts');
+    const stop = new AbortController();
+    process.once('SIGINT', () => stop.abort()).once('SIGTERM', () => stop.abort());
+    const outlet = {
+      print: (line: string) => void process.stdout.write(`${line}\n`),
+      warn: (line: string) => void process.stderr.write(`pgherd: warning: ${line}\n`),
+    };
+    const isWell = await monitor(flags, outlet, stop.signal);
+    leave(flags.once && !isWell ? exitCodes.notRunning : exitCodes.done);
   });
 
 program

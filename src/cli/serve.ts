@@ -28,7 +28,7 @@ import { openLoopTo } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
-import { liveShardSizes, serverTraffic, transactionEvents } from './virtual-rows.ts';
+import { liveShardSizes, poolRows, serverTraffic, transactionEvents } from './virtual-rows.ts';
 
 export interface ServerAddress {
   readonly host: string;
@@ -201,9 +201,10 @@ function routerServices(
       return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
     },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
-    async routerRows(relation) {
+    async routerRows(relation, warn) {
       if (relation === transactionEventsName) return transactionEvents(protocolLog);
-      return relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot);
+      if (relation === 'live_pool') return poolRows(pools);
+      return relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot, warn);
     },
     times: new StatementTimes(options.measuresStatements ?? true),
     repartitionJoins: options.repartitionJoins ?? true,

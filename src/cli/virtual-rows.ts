@@ -1,23 +1,34 @@
 import type { PoolSet } from '../backend/pool.ts';
 import { type CatalogSnapshot, type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
+import { PgError } from '../core/errors.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import type { ProtocolLog } from '../transaction/protocol-log.ts';
 import type { ControlPlane } from './control-plane.ts';
 
-/** `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, node id, bytes). */
-export async function liveShardSizes(control: ControlPlane, snapshot: CatalogSnapshot): Promise<(string | null)[][]> {
+/**
+ * `pgherd.live_shard_size`: the bytes of every shard, asked of the nodes when a query reads them. Rows of (shard id, node id, bytes). Those of
+ * a node that can't be reached are missing, and `warn` is told so.
+ */
+export async function liveShardSizes(
+  control: ControlPlane,
+  snapshot: CatalogSnapshot,
+  warn: (message: string) => void,
+): Promise<(string | null)[][]> {
   const byNode = new Map<number, string[]>();
   for (const relation of snapshot.relationsByOid.values()) {
     if (relation.distributed) collectLeaves(relation.distributed, snapshot, byNode);
   }
   const answers = await Promise.all(
     [...byNode].map(async ([node, values]) => {
-      const { rows } = await control
-        .node(node, snapshot)
-        .query(
-          `SELECT shard_id, ${node}, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`,
-        );
-      return rows.map((row) => [...row]);
+      const sql = `SELECT shard_id, ${node}, pg_total_relation_size(to_regclass(leaf)) FROM (VALUES ${values.join(', ')}) AS v(shard_id, leaf)`;
+      try {
+        return (await control.node(node, snapshot).query(sql)).rows.map((row) => [...row]);
+      } catch (error) {
+        if (!(error instanceof PgError) || !error.code.startsWith('08')) throw error;
+        const { name } = snapshot.nodes.find(({ id }) => id === node)!;
+        warn(`the sizes of the shards on ${name} are missing: ${error.message}`);
+        return [];
+      }
     }),
   );
   return answers.flat();
@@ -49,6 +60,14 @@ export function serverTraffic(pools: PoolSet): string[][] {
     byServer.set(target.label, { sent: sum.sent + sent, received: sum.received + received });
   }
   return [...byServer].map(([server, { sent, received }]) => [server, String(sent), String(received)]);
+}
+
+/** `pgherd.live_pool`: the sessions' connections to servers, by server and role. */
+export function poolRows(pools: PoolSet): string[][] {
+  return [...pools].map(({ target, size, busy, waiting, maxConnections }) => [
+    ...[target.label, target.user],
+    ...[size, busy, waiting, maxConnections].map(String),
+  ]);
 }
 
 /** `pgherd.live_transaction_event`: the last steps of this router's distributed commits. */

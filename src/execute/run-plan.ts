@@ -47,9 +47,13 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
   }
 }
 
-/** Several steps on one server, or steps on nodes and then the coordinator's own tables: all are to see one moment. */
-function needsSnapshotBlock({ rung, final, writes }: Plan, context: ExecutionContext): boolean {
+/**
+ * Several steps on one server, or steps on nodes and then the coordinator's own tables: all are to see one moment. What servers tell of
+ * themselves has none, and must be had while one of them is down.
+ */
+function needsSnapshotBlock({ rung, final, motions, writes }: Plan, context: ExecutionContext): boolean {
   if (rung === 'staged') return true;
+  if (motions.every(({ kind }) => kind === 'virtual')) return false;
   return context.globalSnapshot && final.kind === 'combine' && final.readsHere === true && !final.utility && !writes;
 }
 

@@ -10,6 +10,7 @@ import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import { serverFacts } from './server-facts.ts';
 import type { SessionState } from './session-state.ts';
 
 type Rows = readonly (readonly (string | null)[])[];
@@ -21,7 +22,10 @@ export async function liveRows(session: SessionState, relation: string): Promise
     case liveShardSizeName:
     case serverTrafficName:
     case transactionEventsName:
-      return services.routerRows(relation);
+    case 'live_pool':
+      return services.routerRows(relation, (message) => warn(session, message));
+    case 'live_server':
+      return serverFacts(session);
     case 'live_shard_time':
       return services.times.shardRows(session.catalog);
     case 'live_statement':
@@ -52,16 +56,16 @@ async function onServers(session: SessionState, ask: (runner: SqlRunner, site: S
     sites.map((site) =>
       ask(session.aside(site.id === 0 ? 'coordinator' : site.id), site).catch((error: unknown) => {
         if (!(error instanceof PgError) || !error.code.startsWith('08')) throw error;
-        session.notice({
-          severity: 'WARNING',
-          code: '01000',
-          message: `the rows of ${site.name} are missing: ${error.message}`,
-        });
+        warn(session, `the rows of ${site.name} are missing: ${error.message}`);
         return [];
       }),
     ),
   );
   return answers.flat();
+}
+
+function warn(session: SessionState, message: string): void {
+  session.notice({ severity: 'WARNING', code: '01000', message });
 }
 
 async function statistics(session: SessionState, view: StatisticsView, runner: SqlRunner, site: Site): Promise<Rows> {

@@ -104,7 +104,9 @@ export async function schemaTransaction(
       services.times.reset();
     },
     async shardSizes() {
-      const rows = await services.routerRows(liveShardSizeName);
+      const rows = await services.routerRows(liveShardSizeName, (message) =>
+        session.notice({ severity: 'WARNING', code: '01000', message }),
+      );
       return rows.map(([shardId, , bytes]) => ({ shardId: shardId!, bytes: bytes ?? '0' }));
     },
     beside: (site, work) => session.beside((own) => cancellable(session, own, site, work), site),

@@ -52,8 +52,8 @@ export interface RouterServices extends CommitHost {
   /** The stored verifier of a role, or one that no password fits. */
   scramVerifier(user: string): Promise<ScramVerifier>;
   resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
-  /** Rows of `pgherd.live_shard_size` and `pgherd.server_traffic`, as text. */
-  routerRows(relation: string): Promise<readonly (readonly (string | null)[])[]>;
+  /** Rows of live relations that the router itself can tell, such as `pgherd.live_shard_size`, as text. `warn` is told of rows that are missing. */
+  routerRows(relation: string, warn: (message: string) => void): Promise<readonly (readonly (string | null)[])[]>;
   readonly times: StatementTimes;
   /** What citus.enable_repartition_joins is where nobody has set it. */
   readonly repartitionJoins: boolean;

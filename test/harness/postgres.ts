@@ -1,8 +1,9 @@
 import { createHash, randomInt } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { type Account, giveTo, serverAccount } from '../../src/cluster/account.ts';
 import { type Binaries, locateBinaries } from '../../src/cluster/binaries.ts';
 import {
@@ -76,6 +77,36 @@ export async function startHerdServers(options: HerdServersOptions = {}): Promis
   const [coordinator, ...nodes] = servers.map(({ host, port }, i) => ({ name: names[i]!, host, port }));
   const byName = new Map(names.map((name, i) => [name, servers[i]!]));
   return { coordinator: { host: coordinator!.host, port: coordinator!.port }, nodes, byName, stop };
+}
+
+/** A streaming standby of a running test server, made from a copy of its data as pg_basebackup makes one. */
+export async function startStandbyOf(primary: TestServer, applicationName: string): Promise<TestServer> {
+  const { binaries, account } = await prepare(defaultVersion);
+  const dir = makeWorkDir(account);
+  const dataDir = join(dir, 'data');
+  const client = new pg.Client({ host: primary.host, port: primary.port, user: 'postgres', database: 'postgres' });
+  await client.connect();
+  try {
+    const source = (await client.query('SHOW data_directory')).rows[0].data_directory;
+    await client.query("SELECT pg_backup_start('standby', true)");
+    cpSync(source, dataDir, { recursive: true, filter: (path) => !/postmaster\.(pid|opts)$/.test(path) });
+    const { labelfile } = (await client.query('SELECT labelfile FROM pg_backup_stop(false)')).rows[0];
+    writeFileSync(join(dataDir, 'backup_label'), labelfile);
+  } finally {
+    await client.end();
+  }
+  writeFileSync(join(dataDir, 'standby.signal'), '');
+  const { host, port } = primary;
+  const conninfo = `host=${host} port=${port} user=postgres application_name=${applicationName}`;
+  writeFileSync(join(dataDir, 'postgresql.auto.conf'), `primary_conninfo = '${conninfo}'\n`);
+  chmodSync(dataDir, 0o700);
+  giveAllTo(account, dataDir);
+  return serve({ name: applicationName, binaries, account, dataDir, socketDir: dir, logFile: join(dir, 'log') }, dir);
+}
+
+function giveAllTo(account: Account | undefined, dir: string): void {
+  giveTo(account, dir);
+  for (const name of readdirSync(dir, { recursive: true, encoding: 'utf8' })) giveTo(account, join(dir, name));
 }
 
 /** Test data may be lost with the machine: no fsync. */
@@ -155,7 +186,10 @@ async function launch({ site, dir, name, settings }: Launch): Promise<TestServer
   const dataDir = join(dir, 'data');
   await copyServer(site.account, site.template, dataDir, settings);
   const { binaries, account } = site;
-  const spec = { name, binaries, account, dataDir, socketDir: dir, logFile: join(dir, 'log') };
+  return serve({ name, binaries, account, dataDir, socketDir: dir, logFile: join(dir, 'log') }, dir);
+}
+
+async function serve(spec: Omit<RunningServer['spec'], 'port'>, dir: string): Promise<TestServer> {
   let server = await startOnSomePort(spec);
   running.set(dir, server);
   const crash = () => server.stop('immediate');

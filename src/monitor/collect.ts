@@ -1,0 +1,172 @@
+import { serverFactsSql } from '../catalog/server-facts.ts';
+import { PgError } from '../core/errors.ts';
+import type { SqlRunner } from '../core/runner.ts';
+import { conditions } from '../core/sqlstate.ts';
+import { readFacts, readServers } from './facts.ts';
+import {
+  type DiskState,
+  type NodeShards,
+  type NodeState,
+  type Observation,
+  type PoolState,
+  type Seen,
+  type ServerState,
+  type SlowQuery,
+  type StatementTotals,
+  seen,
+  seenIn,
+} from './observation.ts';
+
+export interface CollectOptions {
+  /** From which mean on a query is slow. */
+  readonly slowMeanMs: number;
+  /** Of statements that are counted; a pattern of LIKE. */
+  readonly statementPattern: string;
+  /** The disk that a server's data are on; null: it isn't on this machine. */
+  readonly diskOf: ((dataDirectory: string) => Promise<Omit<DiskState, 'server'>>) | null;
+}
+
+/** What the cluster says through SQL alone. A part that fails is unseen, with the reason; it never rejects. */
+export async function collect(runner: SqlRunner, atMs: number, options: CollectOptions): Promise<Observation> {
+  const greeting = await part(() => runner.query('SELECT 1'));
+  if (greeting.kind === 'unseen') return nothingSeen(atMs, greeting.why);
+  const servers = await part(() => readServerStates(runner));
+  const nodes = await part(() => readNodes(runner, servers));
+  const shards = await part(() => readShards(runner));
+  const statements = await part(() => readTotals(runner, options.statementPattern));
+  const slowQueries = await part(() => readSlowQueries(runner, options.slowMeanMs));
+  const pools = await part(() => readPools(runner));
+  const disks = await part(() => readDisks(servers, options));
+  return { atMs, cluster: { kind: 'reached' }, nodes, servers, shards, statements, slowQueries, pools, disks };
+}
+
+function nothingSeen(atMs: number, why: string): Observation {
+  const unseen = { kind: 'unseen', why } as const;
+  return {
+    ...{ atMs, cluster: { kind: 'unreachable', why }, nodes: unseen, servers: unseen, shards: unseen },
+    ...{ statements: unseen, slowQueries: unseen, pools: unseen, disks: unseen },
+  };
+}
+
+async function part<T>(read: () => Promise<T>): Promise<Seen<T>> {
+  try {
+    return seen(await read());
+  } catch (error) {
+    return { kind: 'unseen', why: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Tries one way after the other while the cluster says that it has no such relation, column or function. */
+async function firstThatExists<T>(ways: readonly (() => Promise<T>)[]): Promise<T> {
+  const missing: readonly string[] = [
+    conditions.undefinedTable,
+    conditions.undefinedColumn,
+    conditions.undefinedFunction,
+  ];
+  let last: unknown;
+  for (const way of ways) {
+    try {
+      return await way();
+    } catch (error) {
+      if (!(error instanceof PgError) || !missing.includes(error.code)) throw error;
+      last = error;
+    }
+  }
+  throw last;
+}
+
+/** pgherd's own view; on a cluster of the extension a command on all nodes; on one server that server. */
+function readServerStates(runner: SqlRunner): Promise<readonly ServerState[]> {
+  return firstThatExists([
+    async () => {
+      const sql = 'SELECT nodeid, nodename, nodeport, reachable, error, facts FROM pgherd_servers ORDER BY nodeid';
+      return readServers((await runner.query(sql)).rows);
+    },
+    async () => {
+      const sql = `SELECT r.nodeid, coalesce(n.nodename, 'coordinator'), n.nodeport, r.success, r.result, r.result
+        FROM run_command_on_all_nodes($1) r LEFT JOIN pg_dist_node n ON n.nodeid = r.nodeid ORDER BY 1`;
+      return readServers((await runner.query(sql, [serverFactsSql])).rows);
+    },
+    async () => {
+      const facts = readFacts((await runner.query(serverFactsSql)).rows[0]![0]!);
+      return [{ id: 0, name: 'server', port: 0, answer: { kind: 'facts' as const, facts } }];
+    },
+  ]);
+}
+
+async function readNodes(runner: SqlRunner, servers: Seen<readonly ServerState[]>): Promise<readonly NodeState[]> {
+  const { rows } = await runner.query(
+    'SELECT nodeid, nodename, nodeport, isactive, noderole FROM pg_dist_node ORDER BY nodename',
+  );
+  const answers = new Map((seenIn(servers) ?? []).map((server) => [server.id, server.answer.kind === 'facts']));
+  return rows.map(([id, name, port, active, role]) => ({
+    ...{ id: Number(id), name: name!, port: Number(port), active: active === 't', role: role! },
+    reachable: answers.get(Number(id)) ?? null,
+  }));
+}
+
+async function readShards(runner: SqlRunner): Promise<readonly NodeShards[]> {
+  const { rows } = await runner.query(
+    'SELECT nodename, count(*), coalesce(sum(shard_size), 0) FROM citus_shards GROUP BY nodename ORDER BY 3 DESC, 1',
+  );
+  return rows.map(([node, count, bytes]) => ({ node: node!, count: Number(count), bytes: Number(bytes) }));
+}
+
+async function readTotals(runner: SqlRunner, pattern: string): Promise<StatementTotals> {
+  const { rows } = await runner.query(
+    `SELECT count(*), coalesce(sum(calls), 0), coalesce(avg(total_exec_time), 0), coalesce(max(total_exec_time), 0)
+      FROM pg_stat_statements WHERE query LIKE $1`,
+    [pattern],
+  );
+  const [statements, calls, averageTotalMs, maxTotalMs] = rows[0]!.map(Number) as [number, number, number, number];
+  return { statements, calls, averageTotalMs, maxTotalMs };
+}
+
+const maxSlowQueries = 10;
+
+/** Whole statements as the router measures them, and what each server has of them. The slowest first. */
+async function readSlowQueries(runner: SqlRunner, slowMeanMs: number): Promise<readonly SlowQuery[]> {
+  const after = `ORDER BY 5 DESC LIMIT ${maxSlowQueries}`;
+  const onServers = (where: string) => async () => {
+    const sql = `SELECT ${where}, query, calls, total_exec_time, mean_exec_time, rows FROM pg_stat_statements WHERE mean_exec_time > $1 ${after}`;
+    return (await runner.query(sql, [String(slowMeanMs)])).rows;
+  };
+  const byRouter = async () => {
+    const sql = `SELECT 'router', query, calls, total_time, mean_time, NULL FROM citus_stat_statements WHERE mean_time > $1 ${after}`;
+    return (await runner.query(sql, [String(slowMeanMs)])).rows;
+  };
+  const rows = [
+    ...(await firstThatExists([byRouter, async () => []])),
+    ...(await firstThatExists([onServers('nodename'), onServers('NULL::text')])),
+  ];
+  return rows
+    .map(([where, query, calls, totalMs, meanMs, count]) => ({
+      ...{ where: where ?? null, query: query ?? '', calls: Number(calls) },
+      ...{ totalMs: Number(totalMs), meanMs: Number(meanMs), rows: count == null ? null : Number(count) },
+    }))
+    .sort((a, b) => b.meanMs - a.meanMs)
+    .slice(0, maxSlowQueries);
+}
+
+async function readPools(runner: SqlRunner): Promise<readonly PoolState[]> {
+  const { rows } = await runner.query('SELECT server, role, open, busy, waiting, max_connections FROM pgherd_pools');
+  return rows.map(([server, role, ...figures]) => {
+    const [open, busy, waiting, maxConnections] = figures.map(Number) as [number, number, number, number];
+    return { server: server!, role: role!, open, busy, waiting, maxConnections };
+  });
+}
+
+async function readDisks(
+  servers: Seen<readonly ServerState[]>,
+  { diskOf }: CollectOptions,
+): Promise<readonly DiskState[]> {
+  if (servers.kind === 'unseen') throw new Error(servers.why);
+  if (diskOf === null) throw new Error('PostgreSQL does not tell the free space of its disks');
+  const found = await Promise.all(
+    servers.value.map(async ({ name, answer }) => {
+      const directory = answer.kind === 'facts' ? answer.facts.dataDirectory : null;
+      return directory === null ? [] : [{ server: name, ...(await diskOf(directory)) }];
+    }),
+  );
+  return found.flat();
+}

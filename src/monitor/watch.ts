@@ -1,0 +1,36 @@
+import type { SqlRunner } from '../core/runner.ts';
+import { type ActiveAlerts, type AlertEvent, advance, noAlerts } from './alerts.ts';
+import { type CollectOptions, collect } from './collect.ts';
+import { findingsOf, type Memory, noMemory, remember } from './findings.ts';
+import type { Observation } from './observation.ts';
+import type { Rules } from './rules.ts';
+
+export interface Look {
+  readonly observation: Observation;
+  readonly active: ActiveAlerts;
+  readonly events: readonly AlertEvent[];
+}
+
+/** Looks at a cluster time and again, and knows which alerts are open. */
+export class Watch {
+  readonly #runner: SqlRunner;
+  readonly #rules: Rules;
+  readonly #options: CollectOptions;
+  #memory: Memory = noMemory;
+  #active: ActiveAlerts = noAlerts;
+
+  constructor(runner: SqlRunner, rules: Rules, options: CollectOptions) {
+    this.#runner = runner;
+    this.#rules = rules;
+    this.#options = options;
+  }
+
+  /** Never rejects: what could not be seen is part of what it gives. */
+  async look(atMs: number): Promise<Look> {
+    const observation = await collect(this.#runner, atMs, this.#options);
+    this.#memory = remember(this.#memory, observation, this.#rules);
+    const { active, events } = advance(this.#active, findingsOf(observation, this.#rules, this.#memory), observation);
+    this.#active = active;
+    return { observation, active, events };
+  }
+}
