@@ -50,6 +50,8 @@ export interface TableRow {
   readonly shardIds: readonly number[];
   readonly primaryKey: readonly string[];
   readonly hasRowTriggers: boolean;
+  /** `pg_trigger.tgtype` of users' statement triggers. */
+  readonly statementTriggers: readonly number[];
   readonly hasColumnGrants: boolean;
   readonly globalIndexes: readonly GlobalIndexRow[];
 }
@@ -129,6 +131,8 @@ const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id A
     WHERE i.indrelid = t.relation AND i.indisprimary), '[]') AS "primaryKey",
   EXISTS (SELECT FROM pg_catalog.pg_trigger g
     WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgname <> '${insertBackName}' AND g.tgtype & 1 = 1 AND NOT starts_with(g.tgname, '!pgherd_')) AS "hasRowTriggers",
+  (SELECT coalesce(json_agg(g.tgtype ORDER BY g.tgname), '[]') FROM pg_catalog.pg_trigger g
+    WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 0 AND g.tgenabled <> 'D' AND g.tgname !~ '^!?pgherd_') AS "statementTriggers",
   EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.relation AND a.attacl IS NOT NULL) AS "hasColumnGrants",
   (SELECT coalesce(json_agg(json_build_object('name', x.index_name,
       'columns', ${columnNamesSql('x.columns', 'x.relation')}, 'predicate', x.predicate,

@@ -31,6 +31,7 @@ import type {
   RelationKind,
   ShardBounds,
 } from './snapshot.ts';
+import { readTriggerType } from './statement-trigger.ts';
 
 /**
  * Reads the catalog, as the runner's current transaction sees it: with its own uncommitted DDL. Such a snapshot belongs to
@@ -148,6 +149,7 @@ function buildTable(
     primaryKey: row.primaryKey,
     distribution: Object.freeze(buildDistribution(row, columns, groups)),
     hasRowTriggers: row.hasRowTriggers,
+    statementTriggers: row.statementTriggers.map(readTriggerType),
     hasColumnGrants: row.hasColumnGrants,
     hasRowSecurity: relation.rowSecurity,
     estimatedRows: row.estimatedRows,

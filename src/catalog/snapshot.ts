@@ -1,5 +1,6 @@
 import { isLiveView, serverTrafficName } from './compatibility-sql.ts';
 import type { KeptForeignKey } from './foreign-key.ts';
+import type { StatementTrigger } from './statement-trigger.ts';
 import { statisticsSchema, statisticsViews } from './statistics-views.ts';
 
 /**
@@ -127,6 +128,8 @@ export interface DistributedTable {
   readonly primaryKey: readonly string[];
   readonly distribution: Distribution;
   readonly hasRowTriggers: boolean;
+  /** Users' own, which fire on the coordinator. */
+  readonly statementTriggers: readonly StatementTrigger[];
   /** Some role has rights on some columns only: hidden tables, which show others, are not for it. */
   readonly hasColumnGrants?: boolean;
   readonly hasRowSecurity: boolean;

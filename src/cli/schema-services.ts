@@ -3,6 +3,7 @@ import { runAdminCall } from '../schema/admin.ts';
 import { type AdminCall, argumentsSql, matchAdminCall } from '../schema/admin-call.ts';
 import { classifyDdl, type DdlAction, runDdl } from '../schema/ddl.ts';
 import { distributeSchema, settleSchemas } from '../schema/distributed-schemas.ts';
+import { fireTriggers } from '../schema/fire-triggers.ts';
 import type { SchemaServices } from '../session/services.ts';
 
 /** The schema room as sessions use it. */
@@ -27,6 +28,7 @@ export function schemaServices(): SchemaServices {
       return { columns: columns.map((name, index) => ({ name, typeOid: typeOids[index]! })), rows };
     },
     settleSchemas,
+    fireTriggers,
     distributeSchema,
     classify: classifyDdl,
     // Sessions hand back what classify() gave them.

@@ -68,8 +68,9 @@ export const unsupportedCodes = {
     hint: 'Add the distribution column to the key, or distribute by a column of the key.',
   },
   PH033: {
-    title: 'a statement-level trigger, or one with transition tables, on a distributed table',
-    hint: 'Use a FOR EACH ROW trigger without REFERENCING.',
+    title:
+      "a trigger with transition tables on a distributed table, or a statement-level one that could not fire as in PostgreSQL (for a foreign key's actions, ENABLE ALWAYS, BEFORE what reads its own changes)",
+    hint: 'Use a FOR EACH ROW trigger without REFERENCING, or let a BEFORE trigger act AFTER.',
   },
   PH034: {
     title: 'a rule, an inherited or NO INHERIT constraint, or an exclusion constraint without the distribution column',

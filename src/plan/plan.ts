@@ -1,5 +1,6 @@
 import type { Site } from '../catalog/site.ts';
-import type { ColocationGroup, DistributedTable, KeyColumn, NodeId } from '../catalog/snapshot.ts';
+import type { ColocationGroup, DistributedTable, KeyColumn, NodeId, RelationEntry } from '../catalog/snapshot.ts';
+import type { TriggerFiring } from '../catalog/statement-trigger.ts';
 import type { IndexRoute } from './index-route.ts';
 
 /**
@@ -273,6 +274,8 @@ export interface Plan {
   readonly byIndex?: IndexRoute;
   /** It may change keys that the router keeps, which it settles in the same transaction. */
   readonly touchesKeys?: true;
+  /** Statement triggers of the tables that it changes. */
+  readonly firings?: TriggerFirings;
   /** Changes in WITH, carried out in order after all motions; what they return goes into later ones and into the final step. */
   readonly changes?: readonly ChangeFirst[];
   /** Shards that the statement reads or changes, by the OID of their table, as far as the planner knows: for statistics. */
@@ -289,6 +292,13 @@ export interface Plan {
 export interface BesidePlan {
   /** Rows of the coordinator are read as well; otherwise it only combines, in the session's own transaction. */
   readonly readsCoordinator: boolean;
+}
+
+export interface TriggerFirings {
+  readonly before: readonly TriggerFiring[];
+  readonly after: readonly TriggerFiring[];
+  /** What the statement reads: rows that a BEFORE trigger writes there it must not see. */
+  readonly reads: readonly RelationEntry[];
 }
 
 export interface ChangeFirst {

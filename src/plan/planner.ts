@@ -23,6 +23,7 @@ import { type NotOneShard, planSingleShard } from './single-shard.ts';
 import { planStaged } from './stage/plan-staged.ts';
 import { explainedStart } from './statement-text.ts';
 import { touchedShards } from './touched-shards.ts';
+import { triggerFirings } from './trigger-firings.ts';
 import { planTwoPhases } from './two-phases.ts';
 import { throughView, type ViewTarget } from './view-change.ts';
 import { viewUses } from './view-uses.ts';
@@ -49,7 +50,9 @@ export function planStatement(statement: RawStatement, context: PlanContext, out
   if (completed) return planStatement(completed, context, outer);
   const planned = planModel(model, isUtility, context);
   const cursor = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
-  const plan = touchesKeys(model, context) ? { ...cursor, touchesKeys: true as const } : cursor;
+  const firings = triggerFirings(model);
+  const fired = firings === null ? cursor : { ...cursor, firings };
+  const plan = touchesKeys(model, context) ? { ...fired, touchesKeys: true as const } : fired;
   return model.views.length === 0 ? plan : { ...plan, views: viewUses(model) };
 }
 

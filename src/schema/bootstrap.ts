@@ -7,6 +7,7 @@ import { coordinatorSegmentSql } from '../sql/segment-function.ts';
 import { adminStubsSql } from './admin-stubs.ts';
 import {
   coordinatorGuardsSql,
+  firingGateSql,
   inHerdSql,
   makeSecretSql,
   nodeGuardSql,
@@ -41,7 +42,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   );
   const superuser = await isSuperuser(runner);
   await pinMessageLanguage(runner, superuser, ['shell_guard(regclass)', 'shell_write_guard()']);
-  if (superuser) await runner.query(insertBackFunctionSql);
+  if (superuser) await runner.query(`${insertBackFunctionSql};\n${firingGateSql}`);
   await runner.query(adminStubsSql(superuser ? 'pg_catalog' : 'pgherd').join(';\n'));
 }
 

@@ -94,7 +94,7 @@ export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: 
       return (await dropSchemas(tx, snapshot, run, action)).tag;
     case 'truncate': {
       const execute = () => tx.coordinator.query(action.text);
-      return (await truncateTables(tx, snapshot, () => withShellAccess(tx.coordinator, execute), action)).tag;
+      return (await truncateTables(tx, snapshot, execute, action)).tag;
     }
     case 'lock':
       return (await lockTables(tx, snapshot, run, action)).tag;

@@ -101,6 +101,8 @@ const triggersSql = listSql(
     AND NOT starts_with(g.tgname, '${watchTriggerPrefix}')`,
   `json_build_object('name', g.tgname, 'definition', pg_get_triggerdef(g.oid), 'enabled', g.tgenabled,
     'row', g.tgtype & 1 = 1, 'before', g.tgtype & 2 = 2, 'constraint', g.tgconstraint <> 0,
+    'events', (SELECT json_agg(e.name) FROM (VALUES ('insert', 4), ('delete', 8), ('update', 16), ('truncate', 32)) e(name, bit)
+      WHERE g.tgtype & e.bit <> 0),
     'transitionTables', g.tgoldtable IS NOT NULL OR g.tgnewtable IS NOT NULL)`,
   'g.tgname',
 );

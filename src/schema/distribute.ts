@@ -19,6 +19,7 @@ import { guardShellSql, withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { arrangeKeyWatches } from './key-watches.ts';
 import { ownerOf } from './owner.ts';
+import { pauseTriggersSql, resumeTriggersSql } from './pause-triggers.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { checkPolicies } from './policy-rules.ts';
 import { checkBoundsApart, readShardBounds } from './shard-bounds.ts';
@@ -85,7 +86,9 @@ async function distributeRows(
   const snapshot = await tx.snapshot();
   await placeTable(tx, shape, snapshot, (table) => copyAway(tx, shape, table, global, snapshot));
   const restore = await loosenIncomingKeys(tx, shape.oid, snapshot);
-  await tx.coordinator.query(`TRUNCATE ONLY ${shape.quotedName}`);
+  const empty = `TRUNCATE ONLY ${shape.quotedName}`;
+  const fires = shape.triggers.some(({ events }) => events.includes('truncate'));
+  await runAll(tx.coordinator, fires ? [...pauseTriggersSql(shape), empty, ...resumeTriggersSql(shape)] : [empty]);
   await withShellAccess(tx.coordinator, () => runAll(tx.coordinator, restore));
   await runAll(tx.coordinator, guardShellSql(shape));
   await validateForeignKeys(tx.coordinator, shape);

@@ -59,6 +59,42 @@ const openCheck = `
   token := encode(sha256(convert_to(secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id_if_assigned(), 'UTF8')), 'hex');
   IF current_setting('pgherd.shell_ok', true) = token THEN RETURN RESULT; END IF;`;
 
+const transactionSql = 'pg_backend_pid(), pg_current_xact_id_if_assigned()';
+const hashSql = (...parts: string[]) =>
+  `encode(sha256(convert_to(concat_ws(':', ${parts.join(', ')}), 'UTF8')), 'hex')`;
+
+/** At the top level of a statement by which the router fires triggers: what these do is in frames of their own. */
+const firingCheck = `
+  IF context = '' AND current_setting('pgherd.firing', true) = ${hashSql('secret', "'firing'", transactionSql)} THEN RETURN RESULT; END IF;`;
+
+/**
+ * Stands in the WHERE of a statement that fires a shell's triggers (fire-triggers.ts), between those BEFORE and those AFTER it: the
+ * setting says which of them are switched off. Good for one call, by whoever knows the number; that travels as a parameter, which no
+ * function sees.
+ */
+export const firingGateSql = `CREATE OR REPLACE FUNCTION pgherd.firing_gate(nonce text, replication_role text) RETURNS boolean LANGUAGE plpgsql
+  STRICT SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $pgherd$
+DECLARE secret text;
+BEGIN
+  SELECT g.secret INTO secret FROM ${secretSchema}.guard g;
+  IF secret IS NULL OR current_setting('pgherd.gate', true) IS DISTINCT FROM ${hashSql('secret', "'gate'", 'nonce', 'replication_role', transactionSql)} THEN
+    RAISE EXCEPTION USING errcode = '42501', message = 'only the router fires triggers';
+  END IF;
+  PERFORM set_config('pgherd.gate', '', true), set_config('pgherd.firing', '', true), set_config('session_replication_role', replication_role, true);
+  RETURN false;
+END $pgherd$`;
+
+/** For the owner of the secret: gives what session_replication_role was, and whether there is a gate; then sets the role to another. */
+export const openFiringSql = (
+  nonce: string,
+  during: string | null,
+) => `SELECT current_setting('session_replication_role') AS role,
+  to_regprocedure('pgherd.firing_gate(text, text)') IS NOT NULL AS gate,
+  set_config('pgherd.firing', ${hashSql('g.secret', "'firing'", 'pg_backend_pid(), pg_current_xact_id()')}, true) AS a,
+  set_config('pgherd.gate', ${hashSql('g.secret', "'gate'", quoteLiteral(nonce), during === null ? "'replica'" : "current_setting('session_replication_role')", 'pg_backend_pid(), pg_current_xact_id()')}, true) AS b
+  ${during === null ? '' : `, set_config('session_replication_role', ${quoteLiteral(during)}, true) AS c`}
+FROM ${secretSchema}.guard g`;
+
 /** For the owner of the secret. Ends with the transaction at the latest. */
 export const openShellsSql = `SELECT set_config('pgherd.shell_ok', encode(sha256(convert_to(
   g.secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true) FROM ${secretSchema}.guard g`;
@@ -97,6 +133,7 @@ export const coordinatorGuardsSql = [
   ${readContext}
   IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN 1; END IF;
   IF context = '' AND (current_query() IS NULL OR current_query() ~* ${quoteLiteral(maintenance)}) THEN RETURN 1; END IF;
+  ${firingCheck.replaceAll('RESULT', '1')}
   IF pgherd.loops_back(relation, context) THEN RETURN 1; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
     message = format('distributed table %s was read on the coordinator, outside the router (PH001)', relation);`,
@@ -108,7 +145,7 @@ export const coordinatorGuardsSql = [
     'secret text; token text; context text;',
     `${openCheck.replaceAll('RESULT', 'NULL')}
   ${readContext}
-  IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN NULL; END IF;
+  IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN NULL; END IF;${firingCheck.replaceAll('RESULT', 'NULL')}
   IF tg_op IN ('UPDATE', 'DELETE') AND pgherd.loops_back(tg_relid, context) THEN RETURN NULL; END IF;
   IF tg_op = 'INSERT' AND pgherd.loops_back(tg_relid, context) AND pgherd.inserts_back(tg_relid, context) THEN RETURN NULL; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},

@@ -60,7 +60,7 @@ export const dropInsertBack = (oid: string) =>
   END IF;`;
 
 /**
- * SQL: whether rows inserted into a shell find their way. Triggers of users would fire here and on the node; ON CONFLICT would be
+ * SQL: whether rows inserted into a shell find their way. Row triggers of users would fire here and on the node; ON CONFLICT would be
  * decided by the empty shell. And insert_back() runs as a superuser, so nothing of a user's may run in it: no trigger that fires even
  * there, none on the foreign table, no generated column with a user's function.
  */
@@ -69,7 +69,7 @@ export const insertsBackFunctionSql = String.raw`CREATE OR REPLACE FUNCTION pghe
 BEGIN
   RETURN (SELECT count(*) = 2 FROM pg_trigger WHERE tgrelid = relation AND tgname IN ('${insertBackName}', '${statementEndName}') AND tgenabled = 'A')
     AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
-      WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 4 = 4 AND g.tgenabled <> 'D' AND n.nspname <> 'pgherd')
+      WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgtype & 5 = 5 AND g.tgenabled <> 'D' AND n.nspname <> 'pgherd')
     AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
       WHERE g.tgrelid = relation AND NOT g.tgisinternal AND g.tgenabled IN ('A', 'R') AND n.nspname <> 'pgherd')
     AND NOT EXISTS (SELECT FROM pg_inherits i JOIN pg_trigger g ON g.tgrelid = i.inhrelid WHERE i.inhparent = relation)

@@ -125,11 +125,11 @@ export function foreignKeySql(relation: string, constraint: ConstraintShape): st
 }
 
 /**
- * On a reference table, a BEFORE row trigger makes the row what it is, on every copy; any other acts elsewhere, so on the
- * coordinator alone.
+ * Statement triggers fire on the coordinator. On a reference table, a BEFORE row trigger makes the row what it is, on every copy; any
+ * other acts elsewhere, so on the coordinator alone.
  */
 export function runsOnNodes(table: NodeTable, trigger: TriggerShape): boolean {
-  return table.form !== 'copy' || (trigger.before && trigger.row);
+  return trigger.row && (table.form !== 'copy' || trigger.before);
 }
 
 export function triggerSql(relation: string, trigger: TriggerShape): string[] {

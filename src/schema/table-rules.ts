@@ -1,6 +1,7 @@
 import { isOwnSchema } from '../catalog/snapshot.ts';
+import type { TriggerEvent } from '../catalog/statement-trigger.ts';
 import { pgError, unsupported } from '../core/errors.ts';
-import type { ConstraintShape, IndexShape, TableShape, TriggerShape } from './table-shape.ts';
+import type { ConstraintShape, ForeignReference, IndexShape, TableShape, TriggerShape } from './table-shape.ts';
 
 /** What keeps a table from being distributed by `key`, or from staying so after a DDL statement. */
 export function checkDistributable(shape: TableShape, key: readonly number[] | null): void {
@@ -29,10 +30,26 @@ const systemSchemas: ReadonlySet<string> = new Set(['pg_catalog', 'information_s
 /** `pgherd_s127_pgherd_gui_` before it must fit into a name's 63 bytes. */
 const maxSchemaBytes = 40;
 
+/** Statement triggers fire on the coordinator, for what the router sends (fire-triggers.ts). */
 function checkTrigger(shape: TableShape, trigger: TriggerShape): void {
-  if (trigger.row && !trigger.transitionTables) return;
-  const what = trigger.transitionTables ? 'uses transition tables' : 'is a statement-level trigger';
-  throw unsupported('PH033', `trigger "${trigger.name}" of table "${shape.name}" ${what}`);
+  const refuse = (what: string) => unsupported('PH033', `trigger "${trigger.name}" of table "${shape.name}" ${what}`);
+  if (trigger.transitionTables) throw refuse('uses transition tables');
+  if (trigger.row || trigger.enabled === 'D') return;
+  if (trigger.enabled !== 'O') throw refuse('is a statement-level trigger with ENABLE ALWAYS or ENABLE REPLICA');
+  const key = shape.constraints.find(
+    ({ reference }) => reference && actsOn(reference).some((event) => trigger.events.includes(event)),
+  );
+  if (key)
+    throw refuse(`is a statement-level trigger that would fire for what foreign key "${key.name}" does on the nodes`);
+}
+
+/** What a foreign key's actions do to the referencing table. */
+function actsOn({ onUpdate, onDelete }: ForeignReference): TriggerEvent[] {
+  const isAction = (action: string) => action === 'c' || action === 'n' || action === 'd';
+  return [
+    ...(onDelete === 'c' ? ['delete' as const] : []),
+    ...(isAction(onUpdate) || onDelete === 'n' || onDelete === 'd' ? ['update' as const] : []),
+  ];
 }
 
 function checkConstraint(shape: TableShape, constraint: ConstraintShape, key: readonly number[] | null): void {

@@ -1,3 +1,5 @@
+import type { TriggerEvent } from '../catalog/statement-trigger.ts';
+
 /**
  * All that the coordinator knows of a table and that a node must know too. Read by describeTables(); rebuilt on nodes by
  * node-table.ts; two shapes of one table, before and after a DDL statement, are compared by table-changes.ts.
@@ -132,6 +134,7 @@ export interface TriggerShape {
   readonly before: boolean;
   readonly transitionTables: boolean;
   readonly constraint: boolean;
+  readonly events: readonly TriggerEvent[];
 }
 
 export interface StatisticsShape {

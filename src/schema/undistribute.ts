@@ -12,6 +12,7 @@ import { dropWriteGuardSql, unguardShellSql, withShellAccess } from './guard.ts'
 import type { HerdTransaction } from './herd.ts';
 import { arrangeKeyWatches, forgetKeyWatches } from './key-watches.ts';
 import { byOwner, ownerOf } from './owner.ts';
+import { pauseTriggersSql, resumeTriggersSql } from './pause-triggers.ts';
 import { onNodes, runAll } from './place-table.ts';
 import type { TableShape } from './table-shape.ts';
 
@@ -86,19 +87,6 @@ async function takeBack(tx: HerdTransaction, shape: TableShape, table: Distribut
   const rows = await tx.gatherRows(table, quoteQualified(shape.schema, shape.name), storedColumns(shape, null));
   notice(tx, `copied ${rows} rows of ${shape.quotedName}`);
   await runAll(tx.coordinator, resumeTriggersSql(shape));
-}
-
-/** The rows were seen by the triggers when they were first written. */
-function pauseTriggersSql(shape: TableShape): string[] {
-  return shape.triggers.length > 0 ? [`ALTER TABLE ${shape.quotedName} DISABLE TRIGGER USER`] : [];
-}
-
-function resumeTriggersSql(shape: TableShape): string[] {
-  const states = { O: 'ENABLE', R: 'ENABLE REPLICA', A: 'ENABLE ALWAYS', D: null } as const;
-  return shape.triggers.flatMap(({ name, enabled }) => {
-    const state = states[enabled];
-    return state ? [`ALTER TABLE ${shape.quotedName} ${state} TRIGGER ${quoteIdentifier(name)}`] : [];
-  });
 }
 
 function dropForeignKeysSql(shape: TableShape): string[] {

@@ -1,5 +1,6 @@
 import type { CopyStmt, Node } from '@pgsql/types';
 import { type DistributedTable, resolveRelation } from '../catalog/snapshot.ts';
+import type { TriggerFiring } from '../catalog/statement-trigger.ts';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
@@ -8,9 +9,11 @@ import { copyInOptionsSql, copyOutOptionsSql, readCopyOptions, stringsOf } from 
 import { copyOut } from '../execute/copy-out.ts';
 import { type CopyTarget, copyColumns } from '../execute/copy-target.ts';
 import { copyWhereSql } from '../execute/copy-where.ts';
+import type { TriggerFirings } from '../plan/plan.ts';
 import { encodeNoticeResponse } from '../wire/backend.ts';
 import { executionContext, runLocal, runPlanned, type StatementRun } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
+import { withStatementTriggers } from './statement-triggers.ts';
 
 /** COPY: into or out of distributed tables the rows stream through the router; of all else it is the coordinator's. */
 export async function runCopy(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
@@ -72,14 +75,26 @@ async function runCopyIn(
   }
   session.transaction.ensureBlock();
   const { client } = session;
-  const { rowCount, drewSequences } = await copyFromClient(executionContext(session, []), target, {
-    write: (frame) => client.write(frame),
-    notice: (fields) => client.write(encodeNoticeResponse(fields)),
-    inbox: client.inbox,
+  await withStatementTriggers(session, copyFirings(table), output, async () => {
+    const { rowCount, drewSequences } = await copyFromClient(executionContext(session, []), target, {
+      write: (frame) => client.write(frame),
+      notice: (fields) => client.write(encodeNoticeResponse(fields)),
+      inbox: client.inbox,
+    });
+    // currval() speaks of this session's own connection to the coordinator.
+    if (drewSequences) session.pinned = true;
+    output.complete(`COPY ${rowCount}`);
   });
-  // currval() speaks of this session's own connection to the coordinator.
-  if (drewSequences) session.pinned = true;
-  output.complete(`COPY ${rowCount}`);
+}
+
+/** To triggers COPY is an INSERT. */
+function copyFirings(table: DistributedTable): TriggerFirings | undefined {
+  if (table.distribution.kind !== 'distributed') return undefined;
+  const of = (before: boolean): TriggerFiring[] => {
+    const waits = table.statementTriggers.some((each) => each.before === before && each.events.includes('insert'));
+    return waits ? [{ table, event: 'insert', columns: [] }] : [];
+  };
+  return table.statementTriggers.length === 0 ? undefined : { before: of(true), after: of(false), reads: [] };
 }
 
 function copyTarget(session: SessionState, copy: CopyStmt, table: DistributedTable): CopyTarget {

@@ -27,6 +27,7 @@ import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
 import { withUserPosition } from './shown-error.ts';
 import { shownParameters } from './shown-parameters.ts';
+import { withStatementTriggers } from './statement-triggers.ts';
 import { checkViewAccess } from './view-access.ts';
 
 /**
@@ -114,10 +115,9 @@ async function explainWith(
   const discarded = new DiscardedRows(output);
   const startedAtMs = performance.now();
   try {
-    await runPlan(
-      plan,
-      { ...context, instruments: watch },
-      plan.checks ? new CheckedRows(discarded, plan.checks) : discarded,
+    const rows = plan.checks ? new CheckedRows(discarded, plan.checks) : discarded;
+    await withStatementTriggers(session, plan.firings, discarded, () =>
+      runPlan(plan, { ...context, instruments: watch }, rows),
     );
   } catch (error) {
     throw await withUserPosition(session, run, error);

@@ -63,6 +63,7 @@ export class ExtendedProtocol {
     if (statement === null || statement.kind === 'TransactionStmt') {
       session.prepared.set(name, { name, statement, parameterOids, fields: null, ...origin });
     } else {
+      session.loop?.refuseTruncated(statement);
       const description = await describeStatement(session, statement, parameterOids);
       session.prepared.set(name, { name, statement, ...description, ...origin });
     }

@@ -44,6 +44,7 @@ export class LoopSession {
       if (kind === 'TRANS_STMT_BEGIN' || kind === 'TRANS_STMT_START') this.#forget();
       return { run, output };
     }
+    this.refuseTruncated(run.statement);
     this.#judge(run.statement);
     if ('DeclareCursorStmt' in node) {
       return { run: withoutAddresses(this.#declare(run, node.DeclareCursorStmt)), output };
@@ -68,6 +69,7 @@ export class LoopSession {
     const caller = this.#caller();
     const tables = this.#tablesOf(statement.node);
     if (tables.length === 0) return;
+    if (writes) for (const { oid } of tables) caller.changedByFunctions.add(oid);
     const secured = tables.find((table) => table.hasRowSecurity);
     const exempt = caller.transaction.connectionOf('coordinator')?.parameters.get('is_superuser') === 'on';
     if (secured && (writes || !exempt)) {
@@ -78,6 +80,13 @@ export class LoopSession {
       'PH051',
       `a function that writes distributed table "${tables[0]!.name}" outside a transaction block`,
     );
+  }
+
+  /** Before its types are asked for, which would wait for the very statement that waits for it. */
+  refuseTruncated({ node }: ParsedStatement): void {
+    const { truncating } = this.#caller();
+    const truncated = truncating.size === 0 ? undefined : this.#tablesOf(node).find(({ oid }) => truncating.has(oid));
+    if (truncated) throw unsupported('PH051', `a trigger of TRUNCATE that uses table "${truncated.name}" itself`);
   }
 
   #tablesOf(node: Node): DistributedTable[] {

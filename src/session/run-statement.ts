@@ -43,6 +43,7 @@ import { sendSignals } from './signals.ts';
 import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { logStatement } from './statement-log.ts';
+import { withStatementTriggers } from './statement-triggers.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
 import { checkViewAccess } from './view-access.ts';
@@ -169,7 +170,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   const startMs = performance.now();
   if (plan.touchesKeys || plan.checks) session.transaction.ensureBlock();
   try {
-    await runPlanOrGather(session, run, plan, described);
+    await withStatementTriggers(session, plan.firings, described, () => runPlanOrGather(session, run, plan, described));
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;
     session.services.times.note(run.statement, plan, { role, ms: performance.now() - startMs });
   } catch (error) {

@@ -2,7 +2,7 @@ import { collectResult } from '../backend/collect-result.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
 import { liveShardSizeName } from '../catalog/compatibility-sql.ts';
 import type { Site } from '../catalog/site.ts';
-import type { DistributedTable } from '../catalog/snapshot.ts';
+import { type DistributedTable, resolveRelation } from '../catalog/snapshot.ts';
 import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
@@ -60,10 +60,27 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
   else if (action.refusedInBlock && session.transaction.inBlock) {
     throw pgError('activeSqlTransaction', `${action.refusedInBlock} cannot run inside a transaction block`);
   }
-  const tag = await runSchemaAction(session, statement, action);
+  for (const oid of truncatedTables(session, statement, searchPath)) session.truncating.add(oid);
+  const tag = await runSchemaAction(session, statement, action).finally(() => session.truncating.clear());
   await settleSchemas(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
+}
+
+/** With CASCADE any may be among them. */
+function truncatedTables(
+  { catalog }: SessionState,
+  { node }: ParsedStatement,
+  searchPath: readonly string[],
+): number[] {
+  if (!('TruncateStmt' in node)) return [];
+  const { relations = [], behavior } = node.TruncateStmt;
+  if (behavior === 'DROP_CASCADE') return [...catalog.relationsByOid.keys()];
+  return relations.flatMap((entry) => {
+    if (!('RangeVar' in entry) || entry.RangeVar.relname === undefined) return [];
+    const found = resolveRelation(catalog, entry.RangeVar.schemaname, entry.RangeVar.relname, searchPath);
+    return found.kind === 'relation' ? [found.relation.oid] : [];
+  });
 }
 
 /** What classify() has found, in this session's transaction. Gives the command tag. */

@@ -2,6 +2,7 @@ import type { ConnectionPool } from '../backend/pool.ts';
 import type { ServerConnection, ServerSecret } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, DistributedTable, NodeId } from '../catalog/snapshot.ts';
+import type { TriggerFiring } from '../catalog/statement-trigger.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import type { RawStatement } from '../sql/parse.ts';
@@ -140,6 +141,12 @@ export interface SchemaServices {
     searchPath: readonly string[],
     temporaryNames: ReadonlySet<string>,
   ): SchemaAction;
+  /** Statement triggers of a distributed table; `run` sends a statement with one parameter. */
+  fireTriggers(
+    coordinator: SqlRunner,
+    what: { readonly firing: TriggerFiring; readonly when: 'before' | 'after' },
+    run: (sql: string, nonce: string) => Promise<void>,
+  ): Promise<void>;
   /** Gives the command tag. */
   runAction(action: SchemaAction, statement: RawStatement, transaction: SchemaTransaction): Promise<string>;
 }

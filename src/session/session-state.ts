@@ -67,6 +67,10 @@ export class SessionState {
   readonly #keys = new KeyKeeper();
   /** What runs is a procedure that ends transactions: no block of the router's may be around it. */
   committingProcedure = false;
+  /** OIDs of distributed tables that functions of the statement at work have changed. */
+  readonly changedByFunctions = new Set<number>();
+  /** A TRUNCATE is at work, which keeps everybody else from these tables (by OID): functions too, which come back by another connection. */
+  readonly truncating = new Set<number>();
   /** The session is no client's: a function's statements come back by it. */
   loop: LoopSession | null = null;
   /** What the statement at work has asked for by pg_cancel_backend() and its kin; sent when it is done. */

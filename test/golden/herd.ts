@@ -74,7 +74,7 @@ function table(
   const oid = ++oids;
   const distributed: DistributedTable = {
     ...{ oid, schema: 'public', name, columns: entries, primaryKey, distribution },
-    ...{ hasRowTriggers: false, hasRowSecurity: false, estimatedRows: -1 },
+    ...{ hasRowTriggers: false, statementTriggers: [], hasRowSecurity: false, estimatedRows: -1 },
   };
   return { oid, schema: 'public', name, kind: 'table', columns: entries, distributed, viewDefinition: null };
 }

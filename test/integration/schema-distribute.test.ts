@@ -225,8 +225,8 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     ['a temporary table', 'CREATE TEMP TABLE bad (k integer)', 'k', {}, /PH031/],
     ['a rule', 'CREATE TABLE bad (k integer); CREATE RULE r AS ON INSERT TO bad DO INSTEAD NOTHING', 'k', {}, /PH034/],
     [
-      'a statement trigger',
-      'CREATE TABLE bad (k integer); CREATE TRIGGER t AFTER INSERT ON bad EXECUTE FUNCTION nothing()',
+      'a trigger with transition tables',
+      'CREATE TABLE bad (k integer); CREATE TRIGGER t AFTER INSERT ON bad REFERENCING NEW TABLE AS n EXECUTE FUNCTION nothing()',
       'k',
       {},
       /PH033/,

@@ -103,6 +103,14 @@ function stagedEntry(
   const distributed =
     distribution === null
       ? null
-      : { ...head, primaryKey: [], distribution, hasRowTriggers: false, hasRowSecurity: false, estimatedRows: -1 };
+      : {
+          ...head,
+          primaryKey: [],
+          distribution,
+          hasRowTriggers: false,
+          statementTriggers: [],
+          hasRowSecurity: false,
+          estimatedRows: -1,
+        };
   return { ...head, kind: 'table', distributed, viewDefinition: null };
 }
