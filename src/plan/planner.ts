@@ -25,6 +25,7 @@ import { explainedStart } from './statement-text.ts';
 import { touchedShards } from './touched-shards.ts';
 import { triggerFirings } from './trigger-firings.ts';
 import { planTwoPhases } from './two-phases.ts';
+import { planUtilityQuery } from './utility-query.ts';
 import { throughView, type ViewTarget } from './view-change.ts';
 import { viewUses } from './view-uses.ts';
 
@@ -124,8 +125,10 @@ function withIndexRoute(
 
 function planWithFacts(model: Model, facts: FactsByRelation, isUtility: boolean, context: PlanContext): Plan {
   if (changesFirst(model) && !isUtility) return planAfterChange(model, facts, context);
-  if (isUtility)
-    return planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
+  if (isUtility) {
+    const near = planUtilityQuery(model, context);
+    return near ?? planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
+  }
   const target = model.relations.find((item) => item.isTarget && item.block === model.root);
   if (target && target.role !== 'local') return planTargetChange(model, facts, context);
   if (target) return planGather(model, facts, context, { reason: `${target.name} is a local table`, isUtility });

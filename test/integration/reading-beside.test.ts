@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { CopyOut } from '../drivers/copy.ts';
 import { startHerd, type TestHerd } from '../harness/herd.ts';
 import { connectRaw } from '../oracle/client.ts';
 
@@ -88,6 +89,33 @@ test.each([
   expect((await client.query(joined)).rows).toEqual([{ n: '160', v: '3280' }]);
   await client.query('ROLLBACK');
   await client.query('DISCARD ALL');
+});
+
+test('cursors and COPY of a query move rows between nodes too', async () => {
+  const sql = 'SELECT a.id, b.v AS "V" FROM a JOIN b ON a.k = b.k WHERE a.v < 3 AND b.v < 20 ORDER BY b.v, a.id';
+  const expected = (await client.query(sql)).rows;
+  expect(expected).toHaveLength(4);
+  await client.query('BEGIN');
+  expect(await rung(`DECLARE c CURSOR FOR ${sql}`)).toBe('staged');
+  await client.query(`DECLARE c SCROLL CURSOR FOR ${sql}`);
+  await client.query({ text: `DECLARE d CURSOR WITH HOLD FOR ${sql.replace('3', '$1')}`, values: [3] });
+  await client.query('UPDATE b SET v = 0');
+  expect((await client.query('FETCH ALL FROM c')).rows).toEqual(expected);
+  expect((await client.query('FETCH FIRST FROM c')).rows).toEqual(expected.slice(0, 1));
+  expect(await rung(`DECLARE e CURSOR FOR ${sql}`)).toBe('gather');
+  await client.query(`DECLARE e CURSOR FOR ${sql}`);
+  expect((await client.query('FETCH ALL FROM e')).rows.map(({ V }) => V)).toEqual(Array(160 / 20).fill('0'));
+  await client.query('ROLLBACK');
+  await client.query(`DECLARE h CURSOR WITH HOLD FOR ${sql}`);
+  expect((await client.query('FETCH ALL FROM h')).rows).toEqual(expected);
+  await client.query('CLOSE h');
+  await client.query('DISCARD ALL');
+  for (const block of [false, true]) {
+    if (block) await client.query('BEGIN');
+    const text = await client.query(new CopyOut(`COPY (${sql}) TO STDOUT (FORMAT csv, HEADER)`)).done;
+    expect(String(text).trim().split('\n')).toEqual(['id,V', ...expected.map(({ id, V }) => `${id},${V}`)]);
+    if (block) await client.query('COMMIT');
+  }
 });
 
 test('what was written on the coordinator alone keeps only its own tables from being read beside', async () => {

@@ -111,7 +111,7 @@ function isGuarded(link: SubLink, owner: Block): boolean {
 }
 
 /** It divides, or reads values as of another type. */
-function mayFail(block: Block): boolean {
+export function mayFail(block: Block): boolean {
   let found = false;
   walk([block.node], (kind, fields: { name?: Node[]; arg?: Node }) => {
     if (kind === 'A_Expr') found ||= ['/', '%'].includes(nameParts(fields.name).at(-1) ?? '');
