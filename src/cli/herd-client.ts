@@ -16,7 +16,7 @@ export async function openHerdClient({
 }: {
   readonly data: string;
   readonly url?: string;
-}): Promise<HerdClient> {
+}): Promise<ServerConnection> {
   const address = url === undefined ? await embedded(data) : fromUrl(url);
   const { password, ...target } = address;
   const secret = password === '' ? ({ kind: 'none' } as const) : ({ kind: 'password', password } as const);

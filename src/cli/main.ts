@@ -1,22 +1,20 @@
 #!/usr/bin/env node
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { Command, InvalidArgumentError, Option } from 'commander';
-import { dataRootAt, defaultDataDir } from '../cluster/data-root.ts';
+import { Command, Option } from 'commander';
 import { SetupError } from '../cluster/setup-error.ts';
 import { PgError } from '../core/errors.ts';
+import { dataOption, exitCodes, leave, wholeNumber } from './command-line.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
 import { down } from './down.ts';
 import type { GpconfigFlags } from './gpconfig.ts';
 import type { Report, UpOptions } from './herd-report.ts';
 import type { MonitorFlags } from './monitor.ts';
 import { psql } from './psql.ts';
+import { addReportCommands } from './report-command.ts';
 import { describeStatus, herdStatus } from './status.ts';
 import { connectLines, terminalReport } from './terminal.ts';
 import type { TransactionsFlags } from './transactions.ts';
-
-/** What the shell is told. */
-const exitCodes = { done: 0, failed: 1, misused: 2, notRunning: 3 } as const;
 
 const program = new Command('pgherd')
   .description('A herd of stock PostgreSQL servers as one distributed database.')
@@ -34,17 +32,12 @@ Examples:
   pgherd status --json           router, coordinator and nodes with host, port and state
   pgherd down                    stop it; the data stay
   pgherd monitor --once          its health, slow queries and alerts
+  pgherd report compliance --out reports   HTML, JSON and CSV about financial_transactions
   pgherd gpconfig -s work_mem    a setting on all servers; -c work_mem -v 64MB changes it
   pgherd router --config pgherd.yaml   route over servers that exist already
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not everything runs (status), or something is critical (monitor).`,
   );
-
-const dataOption = () =>
-  new Option('--data <dir>', 'folder of the herd').default(defaultDataDir(process.cwd())).argParser((dir) => {
-    if (dir === '') throw new InvalidArgumentError('It is empty.');
-    return dataRootAt(dir).dir;
-  });
 
 interface UpFlags {
   readonly data: string;
@@ -238,22 +231,11 @@ addresses:                         # where names that SQL uses really are
   worker1:5432: { host: db1, port: 5432 }`;
 }
 
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value < 1 || value > 65_535)
-    throw new InvalidArgumentError('It must be a whole number from 1 to 65535.');
-  return value;
-}
-
 function readVersion(): string {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version;
 }
 
-/** Commands that ran servers or listeners leave nothing that must be waited for, but what was written to a pipe has to get out. */
-function leave(exitCode: number): void {
-  process.exitCode = exitCode;
-  process.stdout.write('', () => process.stderr.write('', () => process.exit()));
-}
+addReportCommands(program);
 
 try {
   await program.parseAsync();
