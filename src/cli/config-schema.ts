@@ -48,9 +48,21 @@ function mustBeOn(why: string) {
 const listen = z.strictObject({ host: hostName.default('127.0.0.1'), port: port.default(5432) });
 const pools = z.strictObject({ maxConnectionsPerPool: z.int().min(1).max(10_000).optional() });
 
+const token = z.string().min(16, 'a token has 16 characters or more');
+
+/** Metrics, health and the dashboard. */
+const http = z.strictObject({
+  host: hostName.default('127.0.0.1'),
+  port: port.optional(),
+  token: token.optional(),
+  tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
+});
+
 /** What `pgherd up --config` reads: the embedded herd knows its own servers. */
 export const upConfigSchema = z.strictObject({
   listen: z.strictObject({ port: port.optional() }).optional(),
+  /** false: none. */
+  http: z.union([z.literal(false), z.strictObject({ port: port.optional() })]).optional(),
   pools: pools.prefault({}),
   shardCount: shardCount.default(32),
   citus: citus.optional(),
@@ -65,6 +77,8 @@ export const configSchema = z
     listen: listen.prefault({}),
     coordinator: server,
     nodes: z.array(node).default([]),
+    /** Without it there is none. */
+    http: http.optional(),
     auth: z.enum(['scram', 'trust']).default('scram'),
     tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
     /** Towards the servers. Without `ca` their certificates are not checked, as with libpq's sslmode=require. */
@@ -82,9 +96,11 @@ export const configSchema = z
   .superRefine((config, context) => {
     refuseTwins(config.nodes, context);
     refuseOpenTrust(config, context);
+    refuseOpenHttp(config, context);
   });
 
 export type Config = z.infer<typeof configSchema>;
+export type HttpConfig = z.infer<typeof http>;
 export type ServerConfig = z.infer<typeof server>;
 export type NodeConfig = z.infer<typeof node>;
 
@@ -104,6 +120,21 @@ function refuseOpenTrust(config: { auth: string; listen: { host: string } }, con
   if (config.auth !== 'trust' || loopback.test(config.listen.host)) return;
   const message = `trust lets everybody in who reaches ${config.listen.host}; use scram, or listen on 127.0.0.1`;
   context.addIssue({ code: 'custom', path: ['auth'], message });
+}
+
+/** Whoever gets there acts as the router's own role. */
+function refuseOpenHttp(
+  { http: wanted, auth }: { auth: string; http?: HttpConfig | undefined },
+  context: z.RefinementCtx,
+): void {
+  if (wanted === undefined) return;
+  const add = (key: string, message: string) => context.addIssue({ code: 'custom', path: ['http', key], message });
+  const isOpen = !loopback.test(wanted.host);
+  if ((isOpen || auth === 'scram') && wanted.token === undefined) {
+    add('token', isOpen ? `is needed on ${wanted.host}` : 'is needed: with auth scram nobody gets in without a secret');
+  }
+  if (isOpen && wanted.tls === undefined)
+    add('tls', `is needed on ${wanted.host}: the token would travel in the clear`);
 }
 
 /** The keys of `pgherd router --config`. */

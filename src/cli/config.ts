@@ -7,12 +7,16 @@ import {
   type Config,
   citusNotices,
   configSchema,
+  type HttpConfig,
   isRouterKey,
   type NodeConfig,
   type ServerConfig,
   upConfigSchema,
 } from './config-schema.ts';
 import { parseYaml, type YamlSource } from './config-source.ts';
+import { defaultHttpPort } from './herd-report.ts';
+import type { HttpSettings } from './http.ts';
+import { type MonitorConfig, monitorConfig } from './monitor-config.ts';
 import type { RouterBehaviour, RouterOptions, ServerAddress } from './serve.ts';
 
 export interface LoadedConfig {
@@ -89,8 +93,18 @@ async function routerOptions(config: Config, source: YamlSource, dir: string): P
     auth: config.auth,
     ...(tls ? { tls } : {}),
     ...(config.serverTls === undefined ? {} : { serverTls }),
+    ...(config.http ? { http: httpSettings(config.http, config.monitor, dir) } : {}),
     addresses: config.addresses,
     sharesHerd: config.routers === 'many',
+  };
+}
+
+function httpSettings(http: HttpConfig, monitor: Config['monitor'], dir: string): HttpSettings {
+  const { host, port = defaultHttpPort, token, tls } = http;
+  return {
+    ...{ host, port, monitor: monitorConfig(monitor), embedded: false },
+    guard: token === undefined ? { kind: 'loopback' } : { kind: 'token', token },
+    tls: tls ? { cert: resolve(dir, tls.cert), key: resolve(dir, tls.key) } : null,
   };
 }
 
@@ -108,6 +122,8 @@ function behaviour({ citus, shardCount, pools }: Pick<Config, 'citus' | 'shardCo
 export interface LoadedUpConfig {
   /** undefined: the configuration names none. */
   readonly port: number | undefined;
+  /** null: none is wanted; its port undefined: one that is free. */
+  readonly http: { readonly port: number | undefined; readonly monitor: MonitorConfig } | null;
   readonly behaviour: RouterBehaviour;
   readonly notices: readonly string[];
 }
@@ -121,7 +137,9 @@ export async function loadUpConfig(file: string | undefined): Promise<LoadedUpCo
     throw new SetupError(faults.join('\n'), 'pgherd up --help says which keys there are.');
   }
   const notices = citusNotices(result.data.citus).map(({ path, message }) => source.say(path, message));
-  return { port: result.data.listen?.port, behaviour: behaviour(result.data), notices };
+  const { listen, http, monitor } = result.data;
+  const wanted = http === false ? null : { port: http?.port, monitor: monitorConfig(monitor) };
+  return { port: listen?.port, http: wanted, behaviour: behaviour(result.data), notices };
 }
 
 function saysRouterKey(key: string): string {

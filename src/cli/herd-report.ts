@@ -16,10 +16,13 @@ export interface Report {
 export interface ReadyHerd {
   readonly dataDir: string;
   readonly routerPort: number;
+  /** null: there is no dashboard. */
+  readonly httpPort: number | null;
   readonly nodes: number;
 }
 
 /** Of the router, and the one that SQL written for other herds gives nodes. */
 export const defaultPort = 5432;
+export const defaultHttpPort = 8432;
 /** An embedded herd is reached from its own machine only. */
 export const host = '127.0.0.1';

@@ -54,7 +54,9 @@ program
   .addOption(dataOption())
   .option('--port <n>', "router's port (default: 5432, or the next free one; the same at later starts)", wholeNumber)
   .option('--nodes <n>', 'number of nodes; it can grow, not shrink (default: 3, or as many as there are)', wholeNumber)
-  .option('--config <file>', 'YAML: listen.port, shardCount, pools, and the block citus', (file) => resolve(file))
+  .option('--config <file>', 'YAML: listen.port, http, shardCount, pools, and the blocks citus and monitor', (file) =>
+    resolve(file),
+  )
   .option('--detach', 'run in the background; returns when the herd answers queries')
   .addOption(new Option('--supervisor').hideHelp())
   .addHelpText(
@@ -93,7 +95,8 @@ async function alreadyRuns({ data, port, nodes }: UpFlags): Promise<boolean> {
       'Stop it with pgherd down before starting it differently.',
     );
   }
-  const herd = { dataDir: status.dataDir, routerPort: status.router.port!, nodes: status.nodes.length };
+  const httpPort = status.dashboard === null ? null : Number(new URL(status.dashboard).port);
+  const herd = { dataDir: status.dataDir, routerPort: status.router.port!, httpPort, nodes: status.nodes.length };
   process.stdout.write(`pgherd runs already\n\n${connectLines(herd)}\n`);
   return true;
 }

@@ -1,4 +1,3 @@
-import { statfs } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PatientRunner } from '../monitor/patient-runner.ts';
 import { reportJson, sorted } from '../monitor/report.ts';
@@ -6,6 +5,7 @@ import { reportText } from '../monitor/report-text.ts';
 import { Delivery, logSink, webhookSink } from '../monitor/sinks.ts';
 import type { Language } from '../monitor/texts.ts';
 import { type Look, Watch } from '../monitor/watch.ts';
+import { diskOf } from './disk.ts';
 import { openHerdClient } from './herd-client.ts';
 import { loadMonitorConfig, type MonitorConfig } from './monitor-config.ts';
 
@@ -73,9 +73,4 @@ function deliveriesOf(flags: MonitorFlags, config: MonitorConfig): Delivery[] {
     ...(log === null ? [] : [new Delivery(logSink(log, flags.lang))]),
     ...(webhook === null ? [] : [new Delivery(webhookSink(webhook, flags.lang))]),
   ];
-}
-
-async function diskOf(directory: string): Promise<{ freeBytes: number; totalBytes: number }> {
-  const { bavail, blocks, bsize } = await statfs(directory);
-  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
 }

@@ -2,15 +2,16 @@ import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import tls from 'node:tls';
 import { type ConnectionPool, PoolSet } from '../backend/pool.ts';
-import { ServerConnection } from '../backend/server-connection.ts';
 import { serverTrafficName, transactionEventsName } from '../catalog/compatibility-sql.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
+import type { RouterReadings } from '../monitor/router-readings.ts';
 import { ownerSecretSql, withOwner } from '../schema/owner.ts';
 import { acceptClient } from '../session/accept.ts';
 import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
+import { RouterMeters } from '../session/meters.ts';
 import { AnswerCache } from '../session/plan-answers.ts';
 import { PlanCache } from '../session/plan-cache.ts';
 import type { LogStatement, LoopServices, RouterServices } from '../session/services.ts';
@@ -24,8 +25,10 @@ import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { DeadlockKeeper } from './deadlock-keeper.ts';
 import { SharedHerdLock } from './herd-lock.ts';
+import { type HttpSettings, openHttp, ownConnection } from './http.ts';
 import { openLoopTo } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
+import { routerReadings } from './router-readings.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
 import { liveShardSizes, poolRows, serverTraffic, transactionEvents } from './virtual-rows.ts';
@@ -62,6 +65,8 @@ export interface RouterOptions extends RouterBehaviour {
   readonly serverTls?: { readonly ca?: string };
   /** Where a name such as `worker1:5432` or `coordinator` is. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
+  /** Metrics, health and the dashboard. */
+  readonly http?: HttpSettings;
   /** Other routers run over the same coordinator. */
   readonly sharesHerd: boolean;
   readonly log: Log;
@@ -69,6 +74,8 @@ export interface RouterOptions extends RouterBehaviour {
 
 export interface RunningRouter {
   readonly port: number;
+  /** Of the HTTP listener; null: there is none. */
+  readonly httpPort: number | null;
   stop(): Promise<void>;
 }
 
@@ -80,15 +87,22 @@ export async function startRouter(options: RouterOptions): Promise<RunningRouter
     for (const closer of closers.toReversed()) await closer();
   };
   try {
-    const port = await openRouter(options, closers);
-    return { port, stop: close };
+    const { port, readings } = await openRouter(options, closers);
+    const http = options.http === undefined ? null : await openHttp(options.http, options, { port, readings });
+    closers.push(() => http?.close());
+    return { port, httpPort: http?.port ?? null, stop: close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-async function openRouter(options: RouterOptions, closers: (() => unknown)[]): Promise<number> {
+interface OpenRouter {
+  readonly port: number;
+  readonly readings: () => RouterReadings;
+}
+
+async function openRouter(options: RouterOptions, closers: (() => unknown)[]): Promise<OpenRouter> {
   const { log } = options;
   const control = new ControlPlane(options);
   closers.push(() => control.close());
@@ -139,17 +153,13 @@ async function openRouter(options: RouterOptions, closers: (() => unknown)[]): P
   loop = wayBack.services;
   await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
-  return port;
+  return { port, readings: () => routerReadings(services, pools) };
 }
 
 /** Nodes that the configuration has gained are added as anybody would add them: by a statement through the router. */
 async function addNewcomers(options: RouterOptions, port: number, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
-  const { user, password, database } = options.coordinator;
-  const host = ['0.0.0.0', '::'].includes(options.listen.host) ? '127.0.0.1' : options.listen.host;
-  const secret = password === undefined ? ({ kind: 'none' } as const) : ({ kind: 'password', password } as const);
-  const target = { label: 'router', host, port, database, user, secret, tls: null };
-  const connection = await ServerConnection.open(target, new Map([['application_name', 'router']]));
+  const connection = await ownConnection(options, port);
   try {
     for (const name of names) {
       options.log.info({ node: name }, 'adding a node');
@@ -174,11 +184,13 @@ function routerServices(
   { control, catalog, recovery, pools, fence, loop }: Parts,
 ): RouterServices {
   const protocolLog = new ProtocolLog();
+  const meters = new RouterMeters();
   return {
     log: options.log,
     fence,
     protocolLog,
-    statements: new StatementCache(),
+    statements: new StatementCache((ms) => meters.stages.parse.observe(ms)),
+    meters,
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
     answers: new AnswerCache(Date.now),

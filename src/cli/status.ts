@@ -7,7 +7,7 @@ import { probe } from '../cluster/probe.ts';
 import { isServerRunning } from '../cluster/server.ts';
 import { errnoCode, SetupError } from '../cluster/setup-error.ts';
 import { host } from './herd-report.ts';
-import { connectionUrl, psqlLine } from './terminal.ts';
+import { connectionUrl, httpUrl, psqlLine } from './terminal.ts';
 
 /** `running` answers queries, `starting` lives and takes nobody (starting, recovering, stopping), `stopped` does not live. */
 export type PartState = 'running' | 'starting' | 'stopped';
@@ -27,6 +27,7 @@ export interface HerdStatus {
   /** The process that supervises the herd. */
   readonly pid: number | null;
   readonly url: string | null;
+  readonly dashboard: string | null;
   readonly router: Part;
   readonly coordinator: Part;
   readonly nodes: readonly Part[];
@@ -48,6 +49,7 @@ export async function herdStatus(dataDir: string): Promise<HerdStatus> {
     dataDir: root.dir,
     pid: pid ?? null,
     url: router.port === null ? null : connectionUrl(router.port),
+    dashboard: pid === undefined || state?.httpPort == null ? null : httpUrl(state.httpPort),
     router,
     coordinator: coordinator!,
     nodes,
@@ -96,5 +98,6 @@ export function describeStatus(status: HerdStatus): string {
   );
   const by = status.pid === null ? '' : `, process ${status.pid}`;
   const connect = status.router.state === 'running' ? ['', `  ${psqlLine(status.router.port!)}`] : [];
-  return [`herd in ${status.dataDir}: ${status.state}${by}`, '', ...table, ...connect].join('\n');
+  const watch = status.dashboard === null ? [] : [`  ${status.dashboard}`];
+  return [`herd in ${status.dataDir}: ${status.state}${by}`, '', ...table, ...connect, ...watch].join('\n');
 }

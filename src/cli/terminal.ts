@@ -12,10 +12,11 @@ export function terminalReport(startedMs: number, footer: string): Report {
   };
 }
 
-export function connectLines({ routerPort, dataDir, nodes }: ReadyHerd): string {
+export function connectLines({ routerPort, httpPort, dataDir, nodes }: ReadyHerd): string {
   return [
     `  connect  ${psqlLine(routerPort)}`,
     `  url      ${connectionUrl(routerPort)}`,
+    ...(httpPort === null ? [] : [`  watch    ${httpUrl(httpPort)}`]),
     `  herd     coordinator and ${nodes} node${nodes === 1 ? '' : 's'}`,
     `  data     ${dataDir}`,
     `  log      ${dataRootAt(dataDir).logDir}`,
@@ -24,6 +25,10 @@ export function connectLines({ routerPort, dataDir, nodes }: ReadyHerd): string 
 
 export function psqlLine(port: number): string {
   return `psql -h ${host} -p ${port} -U postgres postgres`;
+}
+
+export function httpUrl(port: number): string {
+  return `http://${host}:${port}/`;
 }
 
 export function connectionUrl(port: number): string {

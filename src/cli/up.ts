@@ -7,8 +7,8 @@ import { isPortFree, nextFreePort } from '../cluster/port.ts';
 import { probe } from '../cluster/probe.ts';
 import { errnoCode, SetupError } from '../cluster/setup-error.ts';
 import type { Log } from '../core/log.ts';
-import { loadUpConfig } from './config.ts';
-import { defaultPort, host, type Report, type UpOptions } from './herd-report.ts';
+import { type LoadedUpConfig, loadUpConfig } from './config.ts';
+import { defaultHttpPort, defaultPort, host, type Report, type UpOptions } from './herd-report.ts';
 import { openLogFile } from './log-file.ts';
 import {
   type RouterBehaviour,
@@ -33,7 +33,8 @@ export async function up(options: UpOptions, report: Report): Promise<number> {
   try {
     if (!signals.received()) {
       const port = options.port ?? config.port;
-      router = await startAndAnnounce(herd, port, { report, log, signals, behaviour: config.behaviour });
+      const { behaviour, http } = config;
+      router = await startAndAnnounce(herd, port, { report, log, signals, behaviour, http });
       await signals.first;
     }
     report.progress('stopping');
@@ -52,19 +53,21 @@ interface Surroundings {
   readonly log: Log;
   readonly signals: Signals;
   readonly behaviour: RouterBehaviour;
+  readonly http: LoadedUpConfig['http'];
 }
 
 async function startAndAnnounce(
   herd: EmbeddedHerd,
   port: number | undefined,
-  { report, log, signals, behaviour }: Surroundings,
+  { report, log, signals, behaviour, http }: Surroundings,
 ): Promise<RunningRouter> {
   report.progress('starting the router');
-  const router = await openRouter(herd, port, { ...behaviour, log });
+  const router = await openRouter(herd, port, { ...behaviour, log }, http);
   await untilItAnswers(router.port);
-  await herd.rememberRouterPort(router.port);
+  const ports = { routerPort: router.port, httpPort: router.httpPort };
+  await herd.rememberPorts(ports);
   log.info({ port: router.port, nodes: herd.nodes.length }, 'the herd is ready');
-  if (!signals.received()) report.ready({ dataDir: herd.root.dir, routerPort: router.port, nodes: herd.nodes.length });
+  if (!signals.received()) report.ready({ dataDir: herd.root.dir, ...ports, nodes: herd.nodes.length });
   return router;
 }
 
@@ -74,6 +77,7 @@ async function openRouter(
   herd: EmbeddedHerd,
   wanted: number | undefined,
   how: RouterBehaviour & { readonly log: Log },
+  http: LoadedUpConfig['http'],
 ): Promise<RunningRouter> {
   if (wanted !== undefined && !(await isPortFree(wanted))) {
     throw new SetupError(
@@ -85,7 +89,7 @@ async function openRouter(
   for (let tries = 1; ; tries++) {
     port = wanted ?? (await nextFreePort(port));
     try {
-      return await startRouter({ ...how, ...placesOf(herd, port) });
+      return await startRouter({ ...how, ...placesOf(herd, port), ...(await httpOf(http)) });
     } catch (error) {
       const taken = errnoCode(error) === 'EADDRINUSE' || errnoCode(error) === 'EACCES';
       if (!taken || wanted !== undefined || tries === maxPortTries) throw error;
@@ -94,7 +98,15 @@ async function openRouter(
   }
 }
 
-function placesOf(herd: EmbeddedHerd, port: number): Omit<RouterOptions, keyof RouterBehaviour | 'log'> {
+/** On loopback, where the embedded herd's servers let everybody in as well. */
+async function httpOf(http: LoadedUpConfig['http']): Promise<Pick<RouterOptions, 'http'>> {
+  if (http === null) return {};
+  const { monitor } = http;
+  const port = http.port ?? (await nextFreePort(defaultHttpPort));
+  return { http: { host, port, guard: { kind: 'loopback' }, tls: null, monitor, embedded: true } };
+}
+
+function placesOf(herd: EmbeddedHerd, port: number): Omit<RouterOptions, keyof RouterBehaviour | 'log' | 'http'> {
   return {
     listen: { host, port },
     coordinator: login(herd.coordinator),

@@ -41,7 +41,7 @@ export interface EmbeddedHerd {
   readonly nodes: readonly (Endpoint & { readonly name: string })[];
   /** The port that the router had last time, if there was one. */
   readonly lastRouterPort: number | undefined;
-  rememberRouterPort(port: number): Promise<void>;
+  rememberPorts(ports: { readonly routerPort: number; readonly httpPort: number | null }): Promise<void>;
   /** Stops one server (`coordinator`, `worker1`, …) and starts it again on its port. */
   restartServer(name: string, mode?: StopMode): Promise<void>;
   /** Whoever starts a herd on the same folder from now on waits for this one's end. */
@@ -124,7 +124,7 @@ function herdOf(opening: Opening, servers: ReadonlyMap<string, SupervisedServer>
     coordinator: endpoint(coordinatorName),
     nodes: nodeNames(state.nodes).map((name) => ({ name, ...endpoint(name) })),
     lastRouterPort: state.routerPort,
-    rememberRouterPort: (routerPort) => writeHerdState(opening.root.stateFile, { ...state, routerPort }),
+    rememberPorts: (ports) => writeHerdState(opening.root.stateFile, { ...state, ...ports }),
     restartServer: async (name, mode = 'fast') => {
       const server = servers.get(name);
       if (!server) throw new SetupError(`there is no server "${name}"`, `There are ${[...servers.keys()].join(', ')}.`);

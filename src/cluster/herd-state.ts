@@ -4,6 +4,8 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 export interface HerdState {
   readonly nodes: number;
   readonly routerPort?: number;
+  /** Of the dashboard; null: it is switched off. */
+  readonly httpPort?: number | null;
   /** By server name: `coordinator`, `worker1`, … */
   readonly serverPorts: Readonly<Record<string, number>>;
 }

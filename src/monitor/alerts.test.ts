@@ -29,6 +29,7 @@ function observe(changes: Partial<Observation> = {}): Observation {
     ...{ atMs: 0, cluster: { kind: 'reached' }, nodes: seen(nodeNames.map((name) => node(name))) },
     servers: seen(nodeNames.map((name) => server(name))),
     shards: seen(nodeNames.map((name) => ({ node: name, count: 4, bytes: 100_000_000 }))),
+    groups: seen([]),
     statements: seen({ statements: 1, calls: 1, averageTotalMs: 1, maxTotalMs: 1 }),
     ...{ slowQueries: seen([]), pools: seen([]), disks: seen([]) },
     ...changes,

@@ -5,6 +5,7 @@ import { conditions } from '../core/sqlstate.ts';
 import { readFacts, readServers } from './facts.ts';
 import {
   type DiskState,
+  type GroupShards,
   type NodeShards,
   type NodeState,
   type Observation,
@@ -32,18 +33,19 @@ export async function collect(runner: SqlRunner, atMs: number, options: CollectO
   if (greeting.kind === 'unseen') return nothingSeen(atMs, greeting.why);
   const servers = await part(() => readServerStates(runner));
   const nodes = await part(() => readNodes(runner, servers));
-  const shards = await part(() => readShards(runner));
+  const groups = await part(() => readGroups(runner));
+  const shards = groups.kind === 'seen' ? seen(byNode(groups.value)) : groups;
   const statements = await part(() => readTotals(runner, options.statementPattern));
   const slowQueries = await part(() => readSlowQueries(runner, options.slowMeanMs));
   const pools = await part(() => readPools(runner));
   const disks = await part(() => readDisks(servers, options));
-  return { atMs, cluster: { kind: 'reached' }, nodes, servers, shards, statements, slowQueries, pools, disks };
+  return { atMs, cluster: { kind: 'reached' }, nodes, servers, shards, groups, statements, slowQueries, pools, disks };
 }
 
 function nothingSeen(atMs: number, why: string): Observation {
   const unseen = { kind: 'unseen', why } as const;
   return {
-    ...{ atMs, cluster: { kind: 'unreachable', why }, nodes: unseen, servers: unseen, shards: unseen },
+    ...{ atMs, cluster: { kind: 'unreachable', why }, nodes: unseen, servers: unseen, shards: unseen, groups: unseen },
     ...{ statements: unseen, slowQueries: unseen, pools: unseen, disks: unseen },
   };
 }
@@ -105,11 +107,23 @@ async function readNodes(runner: SqlRunner, servers: Seen<readonly ServerState[]
   }));
 }
 
-async function readShards(runner: SqlRunner): Promise<readonly NodeShards[]> {
+async function readGroups(runner: SqlRunner): Promise<readonly GroupShards[]> {
   const { rows } = await runner.query(
-    'SELECT nodename, count(*), coalesce(sum(shard_size), 0) FROM citus_shards GROUP BY nodename ORDER BY 3 DESC, 1',
+    'SELECT nodename, colocation_id, count(*), coalesce(sum(shard_size), 0) FROM citus_shards GROUP BY 1, 2 ORDER BY 1, 2',
   );
-  return rows.map(([node, count, bytes]) => ({ node: node!, count: Number(count), bytes: Number(bytes) }));
+  return rows.map(([node, group, count, bytes]) => ({
+    ...{ node: node!, group: group ?? '', count: Number(count), bytes: Number(bytes) },
+  }));
+}
+
+/** The fullest first. */
+function byNode(groups: readonly GroupShards[]): NodeShards[] {
+  const nodes = new Map<string, NodeShards>();
+  for (const { node, count, bytes } of groups) {
+    const known = nodes.get(node);
+    nodes.set(node, { node, count: (known?.count ?? 0) + count, bytes: (known?.bytes ?? 0) + bytes });
+  }
+  return [...nodes.values()].sort((a, b) => b.bytes - a.bytes || (a.node < b.node ? -1 : 1));
 }
 
 async function readTotals(runner: SqlRunner, pattern: string): Promise<StatementTotals> {

@@ -5,6 +5,7 @@ export interface Observation {
   readonly nodes: Seen<readonly NodeState[]>;
   readonly servers: Seen<readonly ServerState[]>;
   readonly shards: Seen<readonly NodeShards[]>;
+  readonly groups: Seen<readonly GroupShards[]>;
   readonly statements: Seen<StatementTotals>;
   readonly slowQueries: Seen<readonly SlowQuery[]>;
   readonly pools: Seen<readonly PoolState[]>;
@@ -14,7 +15,7 @@ export interface Observation {
 export type Seen<T> = { readonly kind: 'seen'; readonly value: T } | { readonly kind: 'unseen'; readonly why: string };
 
 /** The parts of an observation that may be unseen. */
-export type Part = 'nodes' | 'servers' | 'shards' | 'statements' | 'slowQueries' | 'pools' | 'disks';
+export type Part = 'nodes' | 'servers' | 'shards' | 'groups' | 'statements' | 'slowQueries' | 'pools' | 'disks';
 
 export const parts: readonly Part[] = ['nodes', 'servers', 'shards', 'statements', 'slowQueries', 'pools', 'disks'];
 
@@ -104,6 +105,11 @@ export interface NodeShards {
   readonly node: string;
   readonly count: number;
   readonly bytes: number;
+}
+
+/** Of one co-location group on one node. */
+export interface GroupShards extends NodeShards {
+  readonly group: string;
 }
 
 export interface StatementTotals {

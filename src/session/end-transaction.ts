@@ -34,7 +34,9 @@ export async function transactionEnded(session: SessionState, end: () => Promise
 
 async function commit(session: SessionState): Promise<void> {
   await settleDeferred(session);
+  const startMs = performance.now();
   await session.transaction.commit();
+  session.services.meters.stages.commit.observe(performance.now() - startMs);
 }
 
 /** What is deferred to the end is checked before it; if that fails, everything is rolled back. */

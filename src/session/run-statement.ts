@@ -62,9 +62,16 @@ export interface StatementRun {
  * leaves open is committed or rolled back there. Rejects with PgError.
  */
 export async function runStatement(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
-  if (session.loop === null) return runAsked(session, asked, output);
-  const looped = session.loop.prepare(asked, output);
-  return runAsked(session, looped.run, looped.output);
+  const { meters } = session.services;
+  const startMs = performance.now();
+  try {
+    const looped = session.loop?.prepare(asked, output);
+    await runAsked(session, looped?.run ?? asked, looped?.output ?? output);
+    meters.statementDone(asked.statement.kind, performance.now() - startMs);
+  } catch (error) {
+    meters.statementFailed(error);
+    throw error;
+  }
 }
 
 async function runAsked(session: SessionState, asked: StatementRun, output: ClientOutput): Promise<void> {
@@ -149,7 +156,10 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
 /** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */
 export async function runPlanned(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
   if (movesIntoSchemas(session, run.statement)) session.transaction.ensureBlock();
+  const { meters, times } = session.services;
+  const planMs = performance.now();
   const plan = await planFor(session, run);
+  meters.planned(plan.rung, performance.now() - planMs);
   if (plan.rung === 'local') {
     await openForFunctions(session, run.statement);
     return runLocal(session, run, output);
@@ -172,7 +182,9 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   try {
     await withStatementTriggers(session, plan.firings, described, () => runPlanOrGather(session, run, plan, described));
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;
-    session.services.times.note(run.statement, plan, { role, ms: performance.now() - startMs });
+    const ms = performance.now() - startMs;
+    times.note(run.statement, plan, { role, ms });
+    meters.stages.run.observe(ms);
   } catch (error) {
     throw await withUserPosition(session, run, error);
   }

@@ -10,6 +10,7 @@ import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
+import type { RouterMeters } from './meters.ts';
 import type { AnswerCache } from './plan-answers.ts';
 import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
@@ -56,6 +57,7 @@ export interface RouterServices extends CommitHost {
   /** Rows of live relations that the router itself can tell, such as `pgherd.live_shard_size`, as text. `warn` is told of rows that are missing. */
   routerRows(relation: string, warn: (message: string) => void): Promise<readonly (readonly (string | null)[])[]>;
   readonly times: StatementTimes;
+  readonly meters: RouterMeters;
   /** What citus.enable_repartition_joins is where nobody has set it. */
   readonly repartitionJoins: boolean;
   readonly logStatement: LogStatement;

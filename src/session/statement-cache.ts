@@ -18,6 +18,12 @@ export interface ParsedStatement extends RawStatement {
 /** Parsed texts, least recently used first out. Parsing is pure, so the whole process shares one. */
 export class StatementCache {
   #byText = new Map<string, readonly ParsedStatement[]>();
+  readonly #onParsed: (ms: number) => void;
+
+  /** `onParsed` is told how long each text took that was not known. */
+  constructor(onParsed: (ms: number) => void = () => {}) {
+    this.#onParsed = onParsed;
+  }
 
   parse(text: string): readonly ParsedStatement[] {
     const known = this.#byText.get(text);
@@ -26,6 +32,7 @@ export class StatementCache {
       this.#byText.set(text, known);
       return known;
     }
+    const startMs = performance.now();
     const parsed = parseStatements(text)
       .map(withRelationLiterals)
       .map((raw) => ({
@@ -33,6 +40,7 @@ export class StatementCache {
         traits: readTraits(raw.node),
         kind: Object.keys(raw.node)[0] ?? '',
       }));
+    this.#onParsed(performance.now() - startMs);
     if (text.length <= limits.maxCachedStatementBytes) {
       this.#byText.set(text, parsed);
       if (this.#byText.size > limits.maxCachedStatements) {

@@ -12,6 +12,8 @@ export interface TestHerd extends HerdServers {
   /** Of all routers. */
   readonly urls: readonly string[];
   readonly port: number;
+  /** Of the HTTP listener, if one was asked for. */
+  readonly httpPort: number | null;
 }
 
 export interface TestHerdOptions extends HerdServersOptions {
@@ -21,6 +23,8 @@ export interface TestHerdOptions extends HerdServersOptions {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** The router speaks TLS with the servers. */
   readonly serverTls?: RouterOptions['serverTls'];
+  /** The first router has an HTTP listener, on a free port. */
+  readonly http?: Omit<NonNullable<RouterOptions['http']>, 'host' | 'port' | 'embedded'>;
   /** As many that share the herd. Without it: one that has it for itself. */
   readonly routers?: number;
   /** So many of the servers, the last ones, are not told to the router. */
@@ -42,7 +46,7 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
   try {
     await options.prepare?.(servers);
     if (auth === 'scram') await demandPasswords(servers);
-    const routerOptions = async (): Promise<RouterOptions> => ({
+    const routerOptions = async (place: number): Promise<RouterOptions> => ({
       listen: { host: '127.0.0.1', port: await drawPort() },
       coordinator: login(servers.coordinator),
       nodes: servers.nodes
@@ -57,19 +61,22 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
           [`${name}:5432`, { host, port }],
         ]),
       ),
+      ...(options.http && place === 0
+        ? { http: { ...options.http, host: '127.0.0.1', port: await drawPort(), embedded: true } }
+        : {}),
       defaultShardCount: 32,
       sharesHerd: options.routers !== undefined,
       maxConnectionsPerPool: limits.maxConnectionsPerPool,
       log: silentLog,
     });
     const routers: RunningRouter[] = [];
-    for (let i = 0; i < (options.routers ?? 1); i++) routers.push(await startRouter(await routerOptions()));
+    for (let i = 0; i < (options.routers ?? 1); i++) routers.push(await startRouter(await routerOptions(i)));
     const urls = routers.map(({ port }) => `postgresql://postgres@127.0.0.1:${port}/postgres`);
     const stop = async () => {
       await Promise.all(routers.map((router) => router.stop()));
       await servers.stop();
     };
-    return { ...servers, port: routers[0]!.port, url: urls[0]!, urls, stop };
+    return { ...servers, port: routers[0]!.port, httpPort: routers[0]!.httpPort, url: urls[0]!, urls, stop };
   } catch (error) {
     await servers.stop();
     throw error;

@@ -1,0 +1,17 @@
+import type { LatencyCounts } from '../core/latency.ts';
+import type { PoolState } from './observation.ts';
+
+/** What a router has counted since its start, read at one moment. */
+export interface RouterReadings {
+  readonly clients: number;
+  /** By stage of a statement. */
+  readonly stages: Readonly<Record<string, LatencyCounts>>;
+  /** By class of statement. */
+  readonly statements: Readonly<Record<string, number>>;
+  /** By rung of the planner. */
+  readonly plans: ReadonlyMap<string, number>;
+  /** By class of SQLSTATE. */
+  readonly errors: ReadonlyMap<string, number>;
+  readonly pools: readonly PoolState[];
+  readonly traffic: readonly { readonly server: string; readonly sentBytes: number; readonly receivedBytes: number }[];
+}
