@@ -27,6 +27,8 @@ export const herdSettings: ServerSettings = {
   log_min_messages: 'warning',
   log_checkpoints: 'off',
   log_lock_waits: 'on',
+  // Their data are on local disks, mostly in memory; and a look-up by another column than the key asks each leaf's index.
+  random_page_cost: 1.1,
 };
 
 export async function isDataDirectory(dir: string): Promise<boolean> {

@@ -1,7 +1,8 @@
 import type { FuncCall, Node } from '@pgsql/types';
 import { nameParts } from '../sql/walk.ts';
 import { containsKey, type Hashed } from './locus.ts';
-import type { Block } from './model.ts';
+import { type Block, joinsOf, leavesOf } from './model.ts';
+import { bind, columnEntry } from './resolve.ts';
 import { type InferredType, inferType, type Scope } from './type-inference.ts';
 
 /** A partial aggregate on the nodes. */
@@ -46,10 +47,23 @@ export function splitAggregate(call: FuncCall, block: Block, scope: Scope, locus
     case 'sum':
       return sum(call, type);
     case 'avg':
-      return average(call, argument, input, type);
+      return average(call, argument, { input, type, everyRow: isNeverNull(argument, block) });
     default:
       return null;
   }
+}
+
+/** A column that NOT NULL holds for, and that no outer join fills with NULLs. */
+function isNeverNull(argument: Node, block: Block): boolean {
+  const bound = 'ColumnRef' in argument ? bind(argument.ColumnRef, block) : null;
+  if (bound?.item.kind !== 'relation' || bound.item.block !== block || !columnEntry(bound)?.notNull) return false;
+  return joinsOf(block.from).every((join) => {
+    const filled = [
+      ...(join.type === 'left' || join.type === 'full' ? [join.right] : []),
+      ...(join.type === 'right' || join.type === 'full' ? [join.left] : []),
+    ];
+    return !filled.flatMap(leavesOf).includes(bound.item);
+  });
 }
 
 /** The nodes send each value once, and the whole aggregate is computed of these. */
@@ -106,20 +120,26 @@ function sum(call: FuncCall, type: InferredType): SplitAggregate | null {
 }
 
 /**
- * numeric_avg divides the sum by the count, both numeric, so dividing the same sum gives the same digits. Floats are summed in
+ * `everyRow`: each row has a value. numeric_avg divides the sum by the count, both numeric, so dividing the same sum gives the same digits. Floats are summed in
  * double precision.
  */
-function average(call: FuncCall, argument: Node, input: InferredType, type: InferredType): SplitAggregate {
+function average(
+  call: FuncCall,
+  argument: Node,
+  { input, type, everyRow }: { input: InferredType; type: InferredType; everyRow: boolean },
+): SplitAggregate {
   const isFloat = type.typeName === 'double precision';
   const sumArgument = input.typeName === 'real' ? cast(argument, 'float8') : argument;
   const sumType: InferredType = isFloat ? doublePrecision : sumTypeOf(input);
-  const of = (name: string, arg: Node): Node => ({
-    FuncCall: { ...call, funcname: [{ String: { sval: name } }], args: [arg] },
+  const { args: _, ...rest } = call;
+  const of = (name: string, over: Pick<FuncCall, 'args' | 'agg_star'>): Node => ({
+    FuncCall: { ...rest, funcname: [{ String: { sval: name } }], ...over },
   });
   return {
     partials: [
-      { expression: of('sum', sumArgument), type: sumType },
-      { expression: of('count', argument), type: bigint },
+      { expression: of('sum', { args: [sumArgument] }), type: sumType },
+      // All rows are counted once, however many averages there are.
+      { expression: of('count', everyRow ? { agg_star: true } : { args: [argument] }), type: bigint },
     ],
     combine: ([summed, counted]) => {
       const target = isFloat ? 'float8' : 'numeric';

@@ -114,3 +114,16 @@ test('SERIALIZABLE by default is refused over several nodes, also where rows mov
   await expect(strict.query(sql)).rejects.toMatchObject({ code: '0A000', message: expect.stringContaining('PH012') });
   await strict.end();
 });
+
+test('rows that meet none of those brought before stay where they are', async () => {
+  await client.query('CREATE TABLE middle (id int, m int, other int); CREATE TABLE few (id int, m int)');
+  await client.query("SELECT create_distributed_table('middle', 'id'), create_distributed_table('few', 'id')");
+  await client.query('INSERT INTO middle SELECT g, g % 100, g % 50 FROM generate_series(1, 1000) g');
+  await client.query('INSERT INTO few VALUES (1, 3), (2, 5), (3, NULL); ANALYZE middle; ANALYZE few; ANALYZE wide');
+  const sql = 'SELECT count(*) AS n FROM wide, middle, few WHERE wide.other = middle.other AND middle.m = few.m';
+  expect((await client.query(sql)).rows).toEqual([{ n: '800' }]);
+  const { rows } = await client.query(`EXPLAIN (ANALYZE) ${sql}`);
+  const lines = rows.map((row) => row['QUERY PLAN']);
+  const moved = lines.findIndex((line) => /^-> Motion \d: \w+ middle/.test(line));
+  expect(lines[moved + 2]).toMatch(/actual rows=20 /);
+});

@@ -55,3 +55,9 @@ SET pgherd.force_rung = gather;
 SELECT o.*, count(*) FROM o JOIN i ON i.o_id = o.id GROUP BY o.id HAVING count(*) > 2 ORDER BY o.id;
 SELECT *, (SELECT count(*) FROM i WHERE i.o_id = o.id) FROM o GROUP BY id ORDER BY id;
 RESET pgherd.force_rung;
+-- Averages of columns that are never NULL, but where a join fills them.
+SELECT cust, avg(id), avg(id) FILTER (WHERE cust > 2), count(id), avg(total) FROM o GROUP BY cust ORDER BY cust;
+SELECT cust, avg(line), avg(o_id), avg(line) FILTER (WHERE qty > 1) FROM o LEFT JOIN i ON i.o_id = o.id AND i.line > 100 GROUP BY cust ORDER BY cust;
+SELECT qty, avg(o.id), avg(line) FROM o RIGHT JOIN i ON i.o_id = o.id AND o.id < 9 GROUP BY qty ORDER BY qty;
+SELECT qty, avg(o.id), avg(line), avg(length(rg.name)) FROM o FULL JOIN i ON i.o_id = o.id AND o.id < 9 LEFT JOIN rg ON rg.name = o.region GROUP BY qty ORDER BY qty;
+SELECT avg(id), avg(id + 1), avg(o.id) FROM o WHERE id < 0;

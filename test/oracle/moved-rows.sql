@@ -44,3 +44,18 @@ SELECT * FROM chars ORDER BY id;
 SELECT a.id, b.id FROM p a LEFT JOIN q b ON b.id = (SELECT max(y.id) FROM docs y WHERE y.k = a.p) ORDER BY 1, 2;
 PREPARE of_char (char(5)) AS SELECT id FROM chars WHERE k = $1 ORDER BY id;
 EXECUTE of_char ('bb');
+-- What has been brought to all nodes restricts what comes after it, in inner joins only.
+CREATE TABLE many (id int, p int, q bigint);
+-- distribute many by id
+CREATE TABLE few (id int, m int, t text);
+-- distribute few by t
+INSERT INTO many SELECT i, i % 40, i % 30 FROM generate_series(1, 3000) i;
+INSERT INTO few VALUES (1, 3, 'a'), (2, 5, 'b'), (3, NULL, 'c'), (4, 5, 'b');
+ANALYZE many;
+ANALYZE few;
+ANALYZE p;
+SELECT count(*), sum(many.id), min(t) FROM p, many, few WHERE p.id = many.q AND many.p = few.m AND few.id > 0;
+SELECT p.id, many.id, t FROM few, p, many WHERE many.q = p.id AND few.m = many.p AND p.n = 2 ORDER BY 1, 2, 3 LIMIT 20;
+SELECT count(*), count(few.id) FROM p JOIN many ON p.id = many.q LEFT JOIN few ON many.p = few.m;
+SELECT count(*), count(many.id) FROM few JOIN p ON p.p = few.m LEFT JOIN many ON many.q = p.id AND many.p = few.id;
+SELECT count(*) FROM many, few WHERE many.p = few.m AND NOT EXISTS (SELECT 1 FROM p WHERE p.id = many.q AND p.p = few.id);

@@ -9,6 +9,7 @@ import { companionsOf } from './companions.ts';
 import { boundType, equalPairs, keyPartners } from './pairs.ts';
 import { activeNodes, type Destination, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
+import { restrictedQuery } from './restrict.ts';
 import { sizeOf } from './size.ts';
 import { fromNodes } from './tree.ts';
 import { createUnit, placeUnit, type Side, type Unit } from './unit.ts';
@@ -133,7 +134,9 @@ function moveTogether(
     if (isWhole && (best === null || cost < best.cost)) best = { moves, cost };
   }
   if (best === null) return redistributeFirst(clusters, block, place, question) ?? { reason: refusal };
-  return carryOut(best.moves[0]!, block, place, question);
+  // What is few goes first: it tells which rows of the others are wanted.
+  const [first] = [...best.moves].sort((a, b) => a.rows - b.rows);
+  return carryOut(first!, block, place, question);
 }
 
 /** The conditions that rows of a cluster must meet to have a part in the result. */
@@ -301,7 +304,8 @@ function carryOut(move: Move, block: SelectBlock, place: Place, question: StageQ
   const { staging, planQuery } = question;
   const lookups = rows > maxIndexedRows ? [] : joinedPlaces(unit, block, place, question.context);
   const label = `${verbs[destination.kind]} ${[...unit.leaves].map(({ name }) => name).join(', ')}`;
-  const staged = stageQuery(unit.query, unit.names, destination, { staging, label, rows, planQuery, lookups });
+  const query = place.isList ? restrictedQuery(unit, rows, block, question) : unit.query;
+  const staged = stageQuery(query, unit.names, destination, { staging, label, rows, planQuery, lookups });
   if ('reason' in staged) return staged;
   return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
 }
