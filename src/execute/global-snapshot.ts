@@ -3,6 +3,8 @@ import type { Plan, SqlTemplate } from '../plan/plan.ts';
 import { snapshotsLate } from '../transaction/fence.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
+import type { AnswerSource } from './exchange.ts';
+import { HeldAnswers } from './held-answers.ts';
 import { type Fragment, OpenedExchange } from './opened-exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { joinAll } from './sources.ts';
@@ -22,7 +24,7 @@ export async function openSnapshots(
   values: TemplateValues,
   context: ExecutionContext,
   output: ClientOutput,
-): Promise<Map<Site, OpenedExchange> | null> {
+): Promise<OpenedFragments | null> {
   const fragments = fragmentsBySite(plan, values, output);
   if (fragments === null) return null;
   const { fence, signal } = context;
@@ -37,10 +39,32 @@ export async function openSnapshots(
     const opening = await fence.open(sites, signal, () =>
       openAll(exchanges, inBlock ? maxOpeningInBlockMs : maxOpeningMs),
     );
-    if (opening.confidence === 'sure' && opening.value === 'opened') return bySite;
+    if (opening.confidence === 'sure' && opening.value === 'opened') return openedFragments(bySite);
     await giveUp(exchanges);
     // Cancelling fails a block; nothing was cancelled when only the fence is in doubt.
     if (attempt === maxAttempts || (inBlock && opening.value === 'late')) throw snapshotsLate();
+  }
+}
+
+export interface OpenedFragments {
+  readonly sources: ReadonlyMap<Site, AnswerSource>;
+  /** After an error: ends what has not run. */
+  abandon(): Promise<void>;
+}
+
+/** The coordinator's connection is wanted for the rows of others, so its own come first, and wait in memory. */
+async function openedFragments(bySite: ReadonlyMap<Site, OpenedExchange>): Promise<OpenedFragments> {
+  const abandon = async () => {
+    await Promise.all([...bySite.values()].map((exchange) => exchange.abandon()));
+  };
+  const here = bySite.get('coordinator');
+  if (here === undefined) return { sources: bySite, abandon };
+  try {
+    const held: AnswerSource = await HeldAnswers.of(here);
+    return { sources: new Map<Site, AnswerSource>([...bySite, ['coordinator', held]]), abandon };
+  } catch (error) {
+    await abandon();
+    throw error;
   }
 }
 
@@ -83,7 +107,7 @@ function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutpu
   for (const motion of motions) {
     if (motion.kind === 'virtual') continue;
     if (motion.kind === 'stage') return null;
-    if (motion.locksRows || waits(motion.sql, values) || motion.sites.includes('coordinator')) return null;
+    if (motion.locksRows || waits(motion.sql, values)) return null;
     add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false });
   }
   if (final.kind === 'scatter') {

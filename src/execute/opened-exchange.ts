@@ -49,6 +49,10 @@ export class OpenedExchange implements FrameSink {
     this.#portals = fragments.map(() => connection.newPortalName());
   }
 
+  get fragmentCount(): number {
+    return this.#fragments.length;
+  }
+
   /** Takes the snapshots. Rejects with the server's error; the exchange has ended then. */
   open(): Promise<void> {
     const parts: Buffer[] = [];

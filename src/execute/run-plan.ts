@@ -32,7 +32,7 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
       ? await openSnapshots(plan, values, context, output)
       : null;
   try {
-    const opening = opened === null ? context : { ...context, opened };
+    const opening = opened === null ? context : { ...context, opened: opened.sources };
     const first = await prepareChanges(changes, context);
     await bringRows(plan, values, opening);
     for (const [place, change] of first.entries()) {
@@ -42,7 +42,7 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     await runFinal(plan, values, opening, output);
     await dropTables(plan, values, context);
   } catch (error) {
-    if (opened !== null) await Promise.all([...opened.values()].map((exchange) => exchange.abandon()));
+    await opened?.abandon();
     throw error;
   }
 }

@@ -23,6 +23,8 @@ export interface PlanContext {
   readonly force: ForcedRung | null;
   /** How the steps of one statement come to read one moment, on which depends whether rows may be staged on nodes between them. */
   readonly staging: Staging;
+  /** Set in a READ COMMITTED transaction: snapshots are taken for the fragments of one statement, before any of them runs. */
+  readonly opensFragments?: true;
   /** What servers have answered to the planner's questions. */
   readonly answers: PlanAnswers;
   /** Relations that earlier steps of the plan make, by the entry under which the statement knows them. */

@@ -8,9 +8,10 @@ import type { PlanContext } from './context.ts';
 import { callExtent, nameEdit, type PlanEdit, parameterExtent, sampleExtent } from './edits.ts';
 import type { Fact, FactsByRelation } from './facts.ts';
 import { fragmentExpression, runsAnywhere } from './fragment.ts';
+import { systemColumnsOf } from './functions.ts';
 import { groupingEdits } from './grouping.ts';
 import { lockedWindow } from './locked-window.ts';
-import type { Model, RelationItem } from './model.ts';
+import type { Block, Model, RelationItem } from './model.ts';
 import type { GatherMotion, Motion, MotionColumn, SqlPart, SqlTemplate } from './plan.ts';
 import { columnEntry, wholeRow } from './resolve.ts';
 import {
@@ -32,6 +33,8 @@ export interface GatherRequest {
   readonly constants: ConstantPool;
   /** Edits of the statement's text besides. */
   readonly edits?: readonly PlanEdit[];
+  /** The coordinator's own tables travel too, so that their rows are of the same moment. */
+  readonly movesOwn?: boolean;
   /** Relations that are left as they are: false. */
   readonly concerns?: (item: RelationItem) => boolean;
   /** Motions of the plan so far; those that are needed are added. */
@@ -56,7 +59,11 @@ export function gather(request: GatherRequest): Gathered {
   const { model, context, motions = [], concerns = () => true } = request;
   const isElsewhere = ({ role, relation }: RelationItem) =>
     role === 'distributed' || role === 'virtual' || isWrittenBefore(model, relation);
-  const items = model.relations.filter((item) => !item.isTarget && isElsewhere(item) && concerns(item));
+  const isOwn = (item: RelationItem) => request.movesOwn === true && !isElsewhere(item) && isMovable(item);
+  const moved = (isOne: (item: RelationItem) => boolean) =>
+    model.relations.filter((item) => !item.isTarget && isOne(item) && concerns(item));
+  // The coordinator's rows come first: its connection is wanted for those of the nodes.
+  const items = [...moved(isOwn), ...moved(isElsewhere)];
   const { replacements, edits: besides, dependsOnParameters } = moveRelations({ ...request, motions }, items);
   const target = request.target;
   const own = (request.edits ?? []).map((edit): SourceEdit => ({ source: model.source, edit }));
@@ -65,6 +72,18 @@ export function gather(request: GatherRequest): Gathered {
   const sql = rewriteStatement({ model, context, replace, constants: null, edits });
   const locksRows = motions.some((motion) => motion.kind === 'gather' && motion.locksRows);
   return { motions, sql, dependsOnParameters, locksRows };
+}
+
+/** A relation of the coordinator's of which nothing is asked but its columns. */
+export function isMovable({ relation, block, node, lock, sample, table }: RelationItem): boolean {
+  if (relation === null || lock !== null || sample !== null || node.inh === false) return false;
+  if (systemColumnsOf(block).length > 0 || hasWholeRow(block)) return false;
+  // Of a local table's keys, on which other columns depend, nothing is known here.
+  return table !== null || block.kind !== 'select' || block.node.groupClause === undefined;
+}
+
+function hasWholeRow(block: Block): boolean {
+  return block.columnRefs.some((ref) => wholeRow(ref, block) !== null);
 }
 
 export function isWrittenBefore({ readsBefore }: Model, relation: RelationItem['relation']): boolean {

@@ -4,6 +4,7 @@ import { unsupported } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { createSource, splice, textBetween } from '../sql/source.ts';
 import { analyze } from './analyze.ts';
+import { planBeside } from './beside.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
 import { splitChanges } from './change-first.ts';
@@ -11,11 +12,12 @@ import { withoutChanges } from './change-pieces.ts';
 import type { PlanContext } from './context.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
-import { gather, isWrittenBefore } from './gather.ts';
+import { spreadObstacle } from './functions.ts';
+import { gather, isMovable, isWrittenBefore } from './gather.ts';
 import { indexRoute } from './index-route.ts';
 import { planInsert } from './insert.ts';
 import { withMergeDefaults } from './merge-defaults.ts';
-import { type Block, isChange, type Model } from './model.ts';
+import { type Block, isChange, type Model, type RelationItem } from './model.ts';
 import type { Plan } from './plan.ts';
 import { createConstantPool } from './rewrite.ts';
 import { planScatter } from './scatter.ts';
@@ -249,19 +251,39 @@ function planGather(
 ): Plan {
   const changed = model.relations.find((item) => item.isTarget && item.role !== 'local');
   if (changed) throw unsupported('PH002', `a change of ${changed.name} inside another statement`);
+  const plan = planCombine(model, facts, context, { reason, isUtility });
+  if (plan.writes || !readsHere(plan)) return plan;
+  const beside = isUtility || spreadObstacle(model.blocks, context) !== null ? null : planBeside(plan, model, context);
+  if (beside !== null && isPlan(beside) && beside.beside !== undefined) return beside;
+  return context.opensFragments ? planCombine(model, facts, context, { reason, isUtility, movesOwn: true }) : plan;
+}
+
+function planCombine(
+  model: Model,
+  facts: FactsByRelation,
+  context: PlanContext,
+  { reason, isUtility, movesOwn = false }: { reason: string; isUtility: boolean; movesOwn?: boolean },
+): Plan {
   const constants = createConstantPool();
-  const gathered = gather({ model, facts, context, constants });
+  const gathered = gather({ model, facts, context, constants, movesOwn });
+  const isHere = (item: RelationItem) =>
+    (item.role === 'local' || item.role === 'reference') && !(movesOwn && isMovable(item));
+  const readsHere = model.relations.some(isHere) ? { readsHere: true as const } : {};
   return {
     ...{ rung: 'gather', reason, constants: constants.list, motions: gathered.motions },
-    final: { kind: 'combine', sql: gathered.sql, utility: isUtility, ...(readsHere(model) ? { readsHere: true } : {}) },
+    final: { kind: 'combine', sql: gathered.sql, utility: isUtility, ...readsHere },
     writes: model.blocks.some(isChange) || locksRows(model),
     returnsRows: !isUtility && returnsRows(model),
     valueIndependent: !gathered.dependsOnParameters,
   };
 }
 
-function readsHere({ relations }: Model): boolean {
-  return relations.some(({ role }) => role === 'local' || role === 'reference');
+function isPlan(answer: Plan | { readonly reason: string }): answer is Plan {
+  return 'rung' in answer;
+}
+
+function readsHere({ final }: Plan): boolean {
+  return final.kind === 'combine' && final.readsHere === true;
 }
 
 function locksRows(model: Model): boolean {

@@ -12,6 +12,7 @@ interface Circumstances {
   readonly inTransaction: boolean;
   readonly force: PlanContext['force'];
   readonly staging: PlanContext['staging'];
+  readonly opensFragments: boolean;
   readonly plan: Plan;
 }
 
@@ -32,14 +33,15 @@ export class PlanCache {
       known.names === names &&
       known.inTransaction === context.inTransaction &&
       known.force === context.force &&
-      known.staging === context.staging
+      known.staging === context.staging &&
+      known.opensFragments === (context.opensFragments === true)
     ) {
       return known.plan;
     }
     const plan = planStatement(statement, context);
     if (plan.valueIndependent) {
-      const { snapshot, inTransaction, force, staging } = context;
-      this.#plans.set(statement.node, { snapshot, names, inTransaction, force, staging, plan });
+      const { snapshot, inTransaction, force, staging, opensFragments = false } = context;
+      this.#plans.set(statement.node, { snapshot, names, inTransaction, force, staging, opensFragments, plan });
     }
     return plan;
   }

@@ -276,6 +276,7 @@ export async function planContext(
     inTransaction: session.transaction.inBlock,
     force,
     staging: stagingIn(session),
+    ...(opensFragments(session) ? { opensFragments: true } : {}),
     answers: session.transactionCatalog === null ? answersFor(session, searchPath) : noAnswers,
     ...{ staged: new Map(), late: [], steps: null },
   };
@@ -296,6 +297,11 @@ function stagingIn(session: SessionState): PlanContext['staging'] {
   // A function's statements belong into its caller's transaction; temporary relations are this very connection's.
   if (session.loop !== null || session.hasTemporary || transaction.hasWritten('nodes')) return 'none';
   return transaction.hasWritten('coordinator') ? 'beside, on nodes' : 'beside';
+}
+
+/** Outside of a block the router opens one that has its snapshots. */
+function opensFragments({ transaction, takesGlobalSnapshots, loop }: SessionState): boolean {
+  return transaction.inBlock && takesGlobalSnapshots && loop === null;
 }
 
 export function executionContext(
