@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { SetupError } from '../cluster/setup-error.ts';
 import { PgError } from '../core/errors.ts';
 import { dataOption, exitCodes, leave, wholeNumber } from './command-line.ts';
+import { addDemoCommand } from './demo-command.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
 import { down } from './down.ts';
 import type { GpconfigFlags } from './gpconfig.ts';
@@ -239,6 +240,7 @@ function readVersion(): string {
 }
 
 addReportCommands(program);
+addDemoCommand(program);
 
 try {
   await program.parseAsync();
