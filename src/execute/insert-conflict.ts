@@ -1,7 +1,7 @@
 import type { DistributedTable } from '../catalog/snapshot.ts';
 import type { MotionColumn } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
-import { claimEntries, globalIndexesOf, type KeptIndex, keptIndex } from './keys/index-entries.ts';
+import { type Claim, claimEntries, globalIndexesOf, type KeptIndex, keptIndex } from './keys/index-entries.ts';
 import { tupleOf, tupleValues } from './text-tuples.ts';
 
 /**
@@ -19,9 +19,9 @@ export function withoutRepeats(
   const parts: Buffer[][] = [];
   for (const row of rows) {
     const fields = tupleValues(row);
-    const keys = indexes.map(({ name, columns: unique }) => {
+    const keys = indexes.map(({ name, columns: unique, nullsNotDistinct }) => {
       const values = unique.map((each) => fields[columns.findIndex((column) => column.name === each)] ?? null);
-      return values.includes(null) ? null : `${name} ${tupleOf(values).toString('latin1')}`;
+      return !nullsNotDistinct && values.includes(null) ? null : `${name} ${tupleOf(values).toString('latin1')}`;
     });
     const known = keys.flatMap((key) => (key === null ? [] : [seen.get(key) ?? 0]));
     // Behind every earlier row that it may conflict with.
@@ -47,18 +47,42 @@ export async function withoutConflicts(
 ): Promise<Buffer[]> {
   let left = [...rows];
   for (const place of places) {
-    const kept = keptIndex(table, globalIndexesOf(table)[place]!, context.snapshot);
-    const wanted = left.map((row) => entryOf(kept, columns, row));
-    const asked = wanted.flatMap((entry, i) => (entry === null ? [] : [tupleOf([...entry, Buffer.from(String(i))])]));
-    const claims = await claimEntries(kept, travellingColumns(kept, columns), asked, context);
-    context.keys.noteClaims(
-      kept,
-      claims.map(({ entry }) => entry),
-    );
-    const free = new Set(claims.map((claim) => claim.place));
-    left = left.filter((_, i) => wanted[i] === null || free.has(i));
+    left = (await claimFree(keptIndex(table, globalIndexesOf(table)[place]!, context.snapshot), columns, left, context))
+      .free;
   }
   return left;
+}
+
+/** Rows that wait for nobody's value, and those whose value an index has already: `asked` is of these, as findEntries() takes it. */
+export interface Claimed {
+  readonly free: Buffer[];
+  readonly claims: readonly Claim[];
+  readonly taken: Buffer[];
+  readonly asked: Buffer[];
+}
+
+export async function claimFree(
+  kept: KeptIndex,
+  columns: readonly MotionColumn[],
+  rows: readonly Buffer[],
+  context: ExecutionContext,
+): Promise<Claimed> {
+  const wanted = rows.map((row) => entryOf(kept, columns, row));
+  const asked = wanted.flatMap((entry, i) => (entry === null ? [] : [tupleOf([...entry, Buffer.from(String(i))])]));
+  const claims = await claimEntries(kept, travellingColumns(kept, columns), asked, context);
+  context.keys.noteClaims(
+    kept,
+    claims.map(({ entry }) => entry),
+  );
+  const claimed = new Set(claims.map((claim) => claim.place));
+  const isFree = (i: number) => wanted[i] === null || claimed.has(i);
+  const taken = rows.flatMap((row, i) => (isFree(i) ? [] : [{ row, entry: wanted[i]! }]));
+  return {
+    free: rows.filter((_, i) => isFree(i)),
+    claims,
+    taken: taken.map(({ row }) => row),
+    asked: taken.map(({ entry }, i) => tupleOf([...entry, Buffer.from(String(i))])),
+  };
 }
 
 /** What an index will have of a row, as it travels; null: nothing. Columns that the row leaves out are null. */
@@ -72,7 +96,8 @@ function entryOf(
   return !index.nullsNotDistinct && entry.slice(0, index.columns.length).includes(null) ? null : entry;
 }
 
-function travellingColumns({ hidden }: KeptIndex, columns: readonly MotionColumn[]): MotionColumn[] {
+/** As the hidden table's columns travel. */
+export function travellingColumns({ hidden }: KeptIndex, columns: readonly MotionColumn[]): MotionColumn[] {
   return hidden.columns.map(
     ({ name, typeOid, typeName }): MotionColumn =>
       columns.find((column) => column.name === name) ?? {

@@ -15,6 +15,7 @@ import { groupByNode } from './route-rows.ts';
 import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
 import { encodeRendered } from './statement-bytes.ts';
+import { prepareUpsert } from './upsert.ts';
 
 const batchBytes = 1_048_576;
 
@@ -54,11 +55,16 @@ export async function insertRows(
     rendered: query,
     bytes: encodeRendered(query, [1], false),
   });
+  const upsert = await prepareUpsert(step, values, context, { window, insert: insertPart });
   await forEachBatch(computed, batchBytes, async (rows) => {
     batches += 1;
     if (step.conflict === null) return insertPart(rows);
     const { indexes } = step.conflict;
     for (const part of withoutRepeats(step.table, indexes, step.columns, rows)) {
+      if (upsert !== null) {
+        await upsert.run(part);
+        continue;
+      }
       const left = await withoutConflicts(step.table, indexes, step.columns, part, context);
       if (left.length > 0) await insertPart(left);
       else await context.keys.settleEntries(context);
@@ -66,7 +72,8 @@ export async function insertRows(
   });
   if ((batches === 0 || step.conflict !== null) && hasReturning(step.tail))
     await describeNothing(step, values, context, window);
-  output.complete(`INSERT 0 ${inserted}`);
+  await upsert?.checkRights(inserted > 0);
+  output.complete(`INSERT 0 ${inserted + (upsert?.updated ?? 0)}`);
 }
 
 /** `head` SELECT the rows `tail`, with the rows as array parameters. */

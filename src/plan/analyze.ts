@@ -74,7 +74,9 @@ function analyzeInsert(head: BlockHead & { kind: 'insert' }, around: Surrounding
     const source = analyzeQuery(node.selectStmt, { ...inside, scopeParent: null, lock: null });
     block.children.push({ via: 'insert source', block: source });
   }
-  scan([node.cols, node.onConflictClause, node.returningClause], block, inside);
+  const { onConflictClause: clause } = node;
+  const conflict = clause && { ...clause, targetList: assignedOnce(clause.targetList) };
+  scan([node.cols, conflict, node.returningClause], block, inside);
   return block;
 }
 
@@ -84,10 +86,13 @@ function analyzeUpdate(head: BlockHead & { kind: 'update' }, around: Surrounding
   const inside = analyzeWith(node.withClause, block, around);
   block.from.push(analyzeTarget(node.relation, block, inside));
   for (const item of node.fromClause ?? []) block.from.push(analyzeFrom(item, block, inside));
-  // (a, b) = (SELECT …) repeats its source in each target: it counts once.
-  const targets = (node.targetList ?? []).filter((target) => !isLaterMultiAssign(target));
-  scan([targets, node.whereClause, node.returningClause], block, inside);
+  scan([assignedOnce(node.targetList), node.whereClause, node.returningClause], block, inside);
   return block;
+}
+
+/** `(a, b) = (SELECT …)` repeats its source in each target: it counts once. */
+function assignedOnce(targets: readonly Node[] = []): Node[] {
+  return targets.filter((target) => !isLaterMultiAssign(target));
 }
 
 function isLaterMultiAssign(target: Node): boolean {
@@ -111,7 +116,13 @@ function analyzeMerge(head: BlockHead & { kind: 'merge' }, around: Surroundings)
   const inside = analyzeWith(node.withClause, block, around);
   block.from.push(analyzeTarget(node.relation, block, inside));
   if (node.sourceRelation) block.from.push(analyzeFrom(node.sourceRelation, block, inside));
-  scan([node.joinCondition, node.mergeWhenClauses, node.returningClause], block, inside);
+  const clauses = (node.mergeWhenClauses ?? []).map((clause): Node => {
+    if (!('MergeWhenClause' in clause) || clause.MergeWhenClause.commandType !== 'CMD_UPDATE') return clause;
+    return {
+      MergeWhenClause: { ...clause.MergeWhenClause, targetList: assignedOnce(clause.MergeWhenClause.targetList) },
+    };
+  });
+  scan([node.joinCondition, clauses, node.returningClause], block, inside);
   return block;
 }
 

@@ -96,7 +96,11 @@ function finalSteps(final: FinalStep): ExplainedStep[] {
     case 'insert rows':
       return [
         step('rows', 'Compute rows', { sites: ['coordinator'], sql: final.rows }),
-        byShard('final', 'Insert rows', [final.head, ' <rows> ', ...final.tail]),
+        byShard('final', final.conflict?.update ? 'Insert rows, update those that are there' : 'Insert rows', [
+          final.head,
+          ' <rows> ',
+          ...final.tail,
+        ]),
       ];
     case 'change shards':
       return [step('final', `${final.command} on shards`, { sites: final.sites, sql: final.sql })];

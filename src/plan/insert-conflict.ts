@@ -7,7 +7,9 @@ import type { ConflictWithIndexes, MotionColumn } from './plan.ts';
 
 /** What nodes get of an ON CONFLICT clause, and what is done about global unique indexes. */
 export interface ConflictHandling {
-  readonly conflict: ConflictWithIndexes | null;
+  readonly conflict: Omit<ConflictWithIndexes, 'update'> | null;
+  /** DO UPDATE goes by this one. */
+  readonly updates: GlobalIndex | null;
   /** The nodes' INSERT goes without it: they have no such index. */
   readonly clauseDropped: boolean;
 }
@@ -20,7 +22,7 @@ export function conflictHandling(target: RelationItem, columns: readonly MotionC
   const { block, table } = target;
   const clause = block.kind === 'insert' ? block.node.onConflictClause : undefined;
   const indexes = table ? globalIndexes(table) : [];
-  if (!clause || !table || indexes.length === 0) return { conflict: null, clauseDropped: false };
+  if (!clause || !table || indexes.length === 0) return { conflict: null, updates: null, clauseDropped: false };
   const refused = (what: string) =>
     unsupported('PH002', `ON CONFLICT on ${table.name}, which has a global unique index: ${what}`);
   const isUpdate = clause.action === 'ONCONFLICT_UPDATE';
@@ -31,18 +33,18 @@ export function conflictHandling(target: RelationItem, columns: readonly MotionC
       hint: 'For example, ON CONFLICT (column_name).',
     });
   }
-  if (place >= 0 && isUpdate) throw refused('DO UPDATE of the row that has the same value there');
-  if (place < 0 && !everywhere) return { conflict: null, clauseDropped: false };
+  if (place < 0 && !everywhere) return { conflict: null, updates: null, clauseDropped: false };
   const places = everywhere ? [...indexes.keys()] : [place];
   for (const each of places) {
     const { predicate, columns: unique } = indexes[each]!;
-    if (predicate !== null) throw refused('DO NOTHING with a partial one');
+    if (predicate !== null) throw refused('a partial one');
     const left = unique.find(
       (name) => !columns.some((column) => column.name === name) && !isNullByDefault(table, name),
     );
-    if (left) throw refused(`DO NOTHING by the default of ${left}`);
+    if (left) throw refused(`the default of ${left}`);
   }
-  return { conflict: { indexes: places }, clauseDropped: !everywhere };
+  const updates = isUpdate ? (indexes[place] ?? null) : null;
+  return { conflict: { indexes: places }, updates, clauseDropped: !everywhere };
 }
 
 function isNullByDefault(table: NonNullable<RelationItem['table']>, name: string): boolean {

@@ -3,7 +3,9 @@ import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
 import { checkConflictAction } from './assignment.ts';
+import { pieceOf, withoutChanges } from './change-pieces.ts';
 import { copySites } from './change-question.ts';
+import { conflictUpdate } from './conflict-update.ts';
 import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
@@ -46,11 +48,20 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
     columns.map(({ motion }) => motion),
   );
   const tail = tailOf({ model, text, context, constants, evaluated }, handling.clauseDropped);
+  const update =
+    handling.updates === null
+      ? null
+      : conflictUpdate(target, text.tailStart, handling.updates, {
+          columns: columns.map(({ motion }) => motion),
+          part: (extent) => pieceOf({ model, context, constants, extent, edits: evaluated.map(({ edit }) => edit) }),
+          checked: withoutChanges(model, context),
+        });
+  const conflict = handling.conflict === null ? null : { ...handling.conflict, update };
   const step = { table, rows, columns: columns.map(({ motion }) => motion), head, tail };
   const final: ChangeStep =
     table.distribution.kind === 'reference'
       ? { kind: 'insert copies', sites: copySites(context), ...step }
-      : { kind: 'insert rows', ...step, conflict: handling.conflict };
+      : { kind: 'insert rows', ...step, conflict };
   return {
     rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
     ...{ reason, constants: constants.list, motions, final, writes: true },
@@ -108,8 +119,8 @@ function evaluateTail(text: InsertText, request: SublinkRequest): Evaluated[] {
 
 /** ON CONFLICT … RETURNING …, as nodes get it. */
 function tailOf({ model, text, context, constants, evaluated }: Tail, clauseDropped: boolean): SqlTemplate {
-  const end = model.source.bytes.length;
   const start = clauseDropped ? returningStart(model, text.tailStart) : text.tailStart;
+  const end = model.source.bytes.length;
   const cut: PlanEdit = { start: 0, end: start, parts: [] };
   const edits = [cut, ...evaluated.map(({ edit }) => edit)].map((edit) => ({ source: model.source, edit }));
   const within = { start, end };

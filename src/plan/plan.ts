@@ -227,9 +227,26 @@ export type ChangeStep =
       readonly tail: SqlTemplate;
     };
 
-/** Rows whose value one of these indexes has already are left out. Places among the table's global indexes. */
+/** Rows whose value one of these indexes has already are left out, or update the row that has it. Places among the table's global indexes. */
 export interface ConflictWithIndexes {
   readonly indexes: readonly number[];
+  /** DO UPDATE, by the one index. */
+  readonly update: ConflictUpdate | null;
+}
+
+export interface ConflictUpdate {
+  /** What the clause calls the table. */
+  readonly alias: string;
+  readonly set: SqlTemplate;
+  readonly where: SqlTemplate | null;
+  /** The list. */
+  readonly returning: SqlTemplate | null;
+  /** The updated row gets another value in the index. */
+  readonly movesKey: boolean;
+  /** `excluded`, over the travelling rows (`proposedRows`). */
+  readonly proposed: string;
+  /** The client's statement, for the coordinator to check. */
+  readonly checked: SqlTemplate;
 }
 
 /** A column of rows that are sent to nodes with a statement. `typeName` null: asked of the coordinator when the plan runs. */

@@ -38,3 +38,20 @@ export function motionColumn(name: string, column: ColumnEntry): MotionColumn {
 export function isTextual(typeOid: number, typeName: string): boolean {
   return typeOid >= firstUnstableOid || textualOids.has(typeOid) || typeName.endsWith('[]');
 }
+
+/** As assignment makes it: a string that is too long is an error, which an explicit cast would cut. */
+export function assignedSql(
+  value: string,
+  { typeOid, typmod, typeName }: Pick<ColumnEntry, 'typeOid' | 'typmod' | 'typeName'>,
+): string {
+  const length = lengthFunctions.get(typeOid);
+  if (typmod < 0 || length === undefined) return `(${value})::${castName(typeOid, typeName)}`;
+  return `pg_catalog.${length.name}((${value})::${length.type}, ${typmod}, false)`;
+}
+
+const lengthFunctions: ReadonlyMap<number, { readonly name: string; readonly type: string }> = new Map([
+  [1042, { name: 'bpchar', type: 'pg_catalog.bpchar' }],
+  [1043, { name: '"varchar"', type: 'pg_catalog."varchar"' }],
+  [1560, { name: '"bit"', type: 'pg_catalog.varbit' }],
+  [1562, { name: 'varbit', type: 'pg_catalog.varbit' }],
+]);

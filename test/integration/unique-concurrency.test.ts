@@ -77,6 +77,51 @@ test('ON CONFLICT DO NOTHING waits too, and inserts nothing when the other commi
   expect((await third).rowCount).toBe(1);
 });
 
+const upsert = (id: number, mail: string) =>
+  `${insert(id, mail)} ON CONFLICT (mail) DO UPDATE SET n = person.n + 1 RETURNING id, n`;
+
+test('ON CONFLICT DO UPDATE waits for who inserts the value, and updates that row', async () => {
+  await one.query('BEGIN');
+  await one.query(upsert(20, 'u'));
+  const second = two.query(upsert(21, 'u'));
+  expect(await waits(second)).toBe(true);
+  await one.query('COMMIT');
+  expect((await second).rows).toEqual([{ id: 20, n: 1 }]);
+  await one.query('BEGIN');
+  await one.query(upsert(22, 'u'));
+  const third = two.query(upsert(23, 'u'));
+  expect(await waits(third)).toBe(true);
+  await one.query('COMMIT');
+  expect((await third).rows).toEqual([{ id: 20, n: 3 }]);
+  await one.query('BEGIN');
+  await one.query("DELETE FROM person WHERE mail = 'u'");
+  const fourth = two.query(upsert(24, 'u'));
+  expect(await waits(fourth)).toBe(true);
+  await one.query('COMMIT');
+  expect((await fourth).rows).toEqual([{ id: 24, n: 0 }]);
+});
+
+test('a row that a snapshot does not show is no row to update', async () => {
+  await one.query('BEGIN ISOLATION LEVEL REPEATABLE READ');
+  await one.query('SELECT count(*) FROM person');
+  await two.query(upsert(30, 'v'));
+  expect(await outcome(one.query(upsert(31, 'v')))).toBe('40001');
+  await one.query('ROLLBACK');
+});
+
+test('many clients count up under the same values', async () => {
+  const workers = await Promise.all(Array.from({ length: 4 }, connect));
+  await Promise.all(
+    workers.map(async (client, w) => {
+      for (let round = 0; round < 25; round++) await client.query(upsert(5000 + w * 100 + round, `w${round % 3}`));
+    }),
+  );
+  const { rows } = await one.query(
+    "SELECT count(*)::int AS rows, sum(n + 1)::int AS sum FROM person WHERE mail LIKE 'w%'",
+  );
+  expect(rows).toEqual([{ rows: 3, sum: 100 }]);
+});
+
 test('a value that another is about to give up is free once that has committed', async () => {
   await one.query('BEGIN');
   await one.query("DELETE FROM person WHERE mail = 'a'");

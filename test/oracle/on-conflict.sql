@@ -45,3 +45,12 @@ INSERT INTO g VALUES (9, 'b@x', 9) RETURNING *;
 INSERT INTO g VALUES (10, 'b@x', 10) ON CONFLICT (mail) DO NOTHING;
 SELECT * FROM g WHERE mail = 'b@x';
 SELECT * FROM g ORDER BY id;
+CREATE TABLE pairs (id int PRIMARY KEY, a int, b text);
+CREATE TABLE words (id int PRIMARY KEY, word text);
+-- distribute pairs by id
+-- reference words
+INSERT INTO words VALUES (1, 'one'), (2, 'two');
+INSERT INTO pairs VALUES (1, 1), (2, 2), (3, 3);
+INSERT INTO pairs VALUES (1), (2), (4) ON CONFLICT (id) DO UPDATE SET (a, b) = (SELECT w.id + 10, w.word FROM words w WHERE w.id = pairs.id) RETURNING *;
+MERGE INTO pairs p USING (VALUES (1), (3)) v (id) ON p.id = v.id WHEN MATCHED THEN UPDATE SET (a, b) = (SELECT w.id + 20, w.word FROM words w WHERE w.id = p.id);
+SELECT * FROM pairs ORDER BY id;

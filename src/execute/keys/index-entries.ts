@@ -4,6 +4,7 @@ import { PgError, pgError } from '../../core/errors.ts';
 import { settled } from '../../core/settled.ts';
 import { conditions } from '../../core/sqlstate.ts';
 import type { MotionColumn } from '../../plan/plan.ts';
+import { assignedSql } from '../../plan/type-name.ts';
 import { quoteIdentifier, quoteQualified } from '../../sql/quote.ts';
 import type { ExecutionContext } from '../context.ts';
 import { rowsAsUnnest } from '../rendered-rows.ts';
@@ -97,6 +98,36 @@ GROUP BY ${names.map((name) => `taken.${name}`).join(', ')}`,
   return rows.map(([place, ...entry]) => ({ place: Number(place), entry }));
 }
 
+/** The entries that have the same unique values as these, which may be another's: `tuples` as in claimEntries(). */
+export async function findEntries(
+  kept: KeptIndex,
+  columns: readonly MotionColumn[],
+  tuples: readonly Buffer[],
+  context: ExecutionContext,
+): Promise<Claim[]> {
+  const texts = kept.hidden.columns.map(({ name }) => `h.${quoteIdentifier(name)}::text`).join(', ');
+  const rows = await onNodesOf(
+    kept,
+    [...columns, ordinal],
+    tuples,
+    context,
+    (item) => `SELECT r.pgherd_i, ${texts} FROM ${hiddenName(kept)} AS h
+  JOIN (SELECT ${item.casts}, x.pgherd_i FROM ${item.sql}) AS r ON ${sameUnique(kept, 'h', 'r')}`,
+  );
+  return rows.map(([place, ...entry]) => ({ place: Number(place), entry }));
+}
+
+/** SQL: `=` goes by the index. */
+export function sameUnique({ hidden, index }: KeptIndex, a: string, b: string): string {
+  return index.columns
+    .map((name) => {
+      const [own, other] = [`${a}.${quoteIdentifier(name)}`, `${b}.${quoteIdentifier(name)}`];
+      const mayBeNull = index.nullsNotDistinct && !hidden.columns.find((column) => column.name === name)!.notNull;
+      return mayBeNull ? `${own} IS NOT DISTINCT FROM ${other}` : `${own} = ${other}`;
+    })
+    .join(' AND ');
+}
+
 const ordinal: MotionColumn = { name: 'pgherd_i', typeOid: 25, typeName: 'text', collation: null, viaText: true };
 
 function sameEntry({ hidden }: KeptIndex, a: string, b: string): string {
@@ -143,7 +174,7 @@ async function onNodesOf(
   const { hidden } = kept;
   const byNode = await groupByNode(hidden, columns, tuples, context);
   const casts = hidden.columns
-    .map(({ name, typeName }) => `x.${quoteIdentifier(name)}::${typeName} AS ${quoteIdentifier(name)}`)
+    .map((column) => `${assignedSql(`x.${quoteIdentifier(column.name)}`, column)} AS ${quoteIdentifier(column.name)}`)
     .join(', ');
   const answers = await settled(
     [...byNode].map(async ([node, own]) => {
