@@ -77,8 +77,19 @@ export class ConnectionPool {
     return this.#idle.some(({ closed }) => !closed) || this.#all.size + this.#opening < this.#maxConnections;
   }
 
-  /** A free connection at once, or null. The hot path's way in. */
-  tryAcquire(): ServerConnection | null {
+  /** A free connection at once, or null: if there is one, one that has these settings already. The hot path's way in. */
+  tryAcquire(settingsKey = ''): ServerConnection | null {
+    for (let i = this.#idle.length - 1; i >= 0; i--) {
+      const connection = this.#idle[i]!;
+      if (connection.appliedSettings !== settingsKey || connection.closed) continue;
+      if (i === this.#idle.length - 1) this.#idle.pop();
+      else this.#idle.splice(i, 1);
+      return connection;
+    }
+    return this.#takeAny();
+  }
+
+  #takeAny(): ServerConnection | null {
     for (;;) {
       const connection = this.#idle.pop();
       if (connection === undefined) return null;
@@ -87,7 +98,7 @@ export class ConnectionPool {
   }
 
   async acquire(signal?: AbortSignal): Promise<ServerConnection> {
-    const free = this.tryAcquire();
+    const free = this.#takeAny();
     if (free) return free;
     if (this.#closed) throw pgError('cannotConnectNow', 'the router is shutting down', { severity: 'FATAL' });
     if (this.#all.size + this.#opening < this.#maxConnections) return this.#open(signal);

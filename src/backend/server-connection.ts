@@ -84,6 +84,8 @@ export class ServerConnection implements SqlRunner {
   /** The same for what was asked for by pg_cancel_backend() and its kin (`PHSIG`). */
   onSignalReport: ((report: string) => void) | null = null;
   onClosed: (() => void) | null = null;
+  /** Where whoever has borrowed it gives it back. */
+  lender: { release(connection: ServerConnection): void } | null = null;
   #state: State = { kind: 'starting' };
   #socket: net.Socket;
   #cutter = new FrameCutter(limits.maxServerFrameBytes);

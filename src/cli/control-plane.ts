@@ -46,6 +46,15 @@ export class ControlPlane {
     return { label: node.name, host: node.host, port: node.port, database, tls: this.#tls };
   }
 
+  /** As sessions reach it. The coordinator tells them addresses (`inet_client_addr()`), which a unix socket has not. */
+  sessionEndpoint(site: Site, snapshot: CatalogSnapshot): ServerEndpoint {
+    const endpoint = this.endpoint(site, snapshot);
+    const { socketDir, nodes } = this.#options;
+    if (socketDir === undefined || site === 'coordinator') return endpoint;
+    const isNear = nodes.some(({ host, port }) => host === endpoint.host && port === endpoint.port);
+    return isNear ? { ...endpoint, host: socketDir, tls: null } : endpoint;
+  }
+
   node(id: NodeId, snapshot: CatalogSnapshot): SqlRunner {
     return pooled(this.#pool(this.endpoint(id, snapshot)));
   }

@@ -11,6 +11,7 @@ import { acceptClient } from '../session/accept.ts';
 import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
+import { RouteBook } from '../session/hot/route-book.ts';
 import { RouterMeters } from '../session/meters.ts';
 import { AnswerCache } from '../session/plan-answers.ts';
 import { PlanCache } from '../session/plan-cache.ts';
@@ -63,6 +64,8 @@ export interface RouterOptions extends RouterBehaviour {
   readonly tls?: { readonly cert: string; readonly key: string };
   /** Connections to servers are encrypted. With `ca` (path of a PEM file) their certificates are checked too, names included. */
   readonly serverTls?: { readonly ca?: string };
+  /** The folder of the unix sockets of the servers named here: sessions reach nodes by them, which is less work than by TCP. */
+  readonly socketDir?: string;
   /** Where a name such as `worker1:5432` or `coordinator` is. */
   readonly addresses: Readonly<Record<string, { readonly host: string; readonly port: number }>>;
   /** Metrics, health and the dashboard. */
@@ -193,6 +196,7 @@ function routerServices(
     meters,
     descriptions: new DescriptionCache(limits.maxCachedStatements),
     plans: new PlanCache(),
+    routes: new RouteBook(),
     answers: new AnswerCache(Date.now),
     cancels: new CancelRegistry(),
     snapshots: new ExportedSnapshots(),
@@ -203,7 +207,7 @@ function routerServices(
     refreshCatalog: () => catalog.refresh(),
     loadCatalog: (runner) => catalog.loadWithin(runner),
     pool: (site, identity, known = catalog.snapshot): ConnectionPool =>
-      pools.pool(control.endpoint(site, known), identity.user, identity.secret),
+      pools.pool(control.sessionEndpoint(site, known), identity.user, identity.secret),
     defaultShardCount: options.defaultShardCount,
     loggedIn: ({ user, secret }) => pools.renewSecret(user, secret),
     control: () => control.coordinator,

@@ -112,6 +112,7 @@ function placesOf(herd: EmbeddedHerd, port: number): Omit<RouterOptions, keyof R
     coordinator: login(herd.coordinator),
     nodes: herd.nodes.map((node) => ({ name: node.name, ...login(node) })),
     auth: 'trust',
+    socketDir: herd.root.socketDir,
     addresses: addressesOf(herd),
     sharesHerd: false,
   };

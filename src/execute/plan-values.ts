@@ -122,7 +122,7 @@ export class PlanValues implements TemplateValues {
 }
 
 /** The cast of character(n) to text would take its spaces off. */
-function asText({ sql, typeName }: PlanConstant): SqlTemplate {
+export function asText({ sql, typeName }: PlanConstant): SqlTemplate {
   if (!/^(bpchar|character\(\d+\))$/.test(typeName)) return ['(', ...sql, `)::${typeName}::text`];
   const shown = 'CASE WHEN v IS NOT NULL THEN pg_catalog.concat(v) END';
   return [`(SELECT ${shown} FROM (SELECT (`, ...sql, `)::${typeName} AS v OFFSET 0) AS q)`];

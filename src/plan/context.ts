@@ -1,3 +1,4 @@
+import type { Node } from '@pgsql/types';
 import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
 import type { KeyValue } from './key-value.ts';
 import type { SqlTemplate } from './plan.ts';
@@ -33,7 +34,12 @@ export interface PlanContext {
   readonly late: readonly LateParameter[];
   /** null: a plan of its own; otherwise its steps come behind these. */
   readonly steps: Steps | null;
+  /** Filled while planning: where the values come from that keys are compared with. */
+  readonly trace?: KeyTrace;
 }
+
+/** Of each value that a key was compared with (by identity): the constant or parameter that it was read from. */
+export type KeyTrace = Map<KeyValue, Node>;
 
 export type Staging =
   /** They can't: each server's part of a statement has a snapshot of its own. */

@@ -24,16 +24,28 @@ export function insertShards(item: RelationItem, context: PlanContext): ShardSet
     return { indexes: null, dependsOnParameters: false };
   }
   const dependsOnParameters = item.block.children.some((child) => child.block.parameters.length > 0);
-  const anyShard = { indexes: null, dependsOnParameters };
-  const keys: KeyValue[][] = [];
-  for (const row of source.rows) {
-    const values = distribution.keys.map((key) => insertedKey(key, row, shape, context));
-    if (values.includes(undefined)) return anyShard;
-    keys.push(values as KeyValue[]);
-  }
+  const keys = insertedKeys(source.rows, shape, context);
+  if (keys === null) return { indexes: null, dependsOnParameters };
   const indexes = lookUp(distribution, keys);
   // A row that no shard takes is refused in one place: where rows are routed.
   return { indexes: indexes?.size === 0 ? null : indexes, dependsOnParameters };
+}
+
+/** The distribution keys of rows, one list for each; null: not all are known. */
+export function insertedKeys(
+  rows: readonly (readonly Node[])[],
+  shape: InsertShape,
+  context: PlanContext,
+): readonly (readonly KeyValue[])[] | null {
+  const { distribution } = shape.table;
+  if (distribution.kind !== 'distributed') return null;
+  const found: KeyValue[][] = [];
+  for (const row of rows) {
+    const values = distribution.keys.map((key) => insertedKey(key, row, shape, context));
+    if (values.includes(undefined)) return null;
+    found.push(values as KeyValue[]);
+  }
+  return found;
 }
 
 /** Why a node can't complete the rows by itself. Nodes have a column's constant default, but no sequence and another clock. */
@@ -72,7 +84,10 @@ function insertedKey(
   if ('ParamRef' in expression && context.parameters?.[(expression.ParamRef.number ?? 0) - 1]?.value === null)
     return null;
   const compared = comparedValue(expression, key.typeOid, context);
-  return compared?.value && fitsModifier(compared.value, column) ? compared.value : undefined;
+  if (!compared?.value || !fitsModifier(compared.value, column)) return undefined;
+  // Whether another value fits is another question.
+  if (column.typmod < 0) context.trace?.set(compared.value, expression);
+  return compared.value;
 }
 
 const varchar = 1043;

@@ -53,15 +53,25 @@ export function sameFamily(a: number, b: number): boolean {
 function parameterValue(number: number, typeOid: number, context: PlanContext): ComparedValue | null {
   const parameter = parameterOf(number, context);
   if (!parameter?.value || !sameFamily(parameter.typeOid, typeOid)) return null;
-  const { format, bytes } = parameter.value;
-  const known = (value: KeyValue): ComparedValue => ({ value, fromParameter: true });
+  const value = boundKey(parameter.value, typeOid);
+  return value === null ? null : { value, fromParameter: true };
+}
+
+/** The value of a parameter, whose type is of the family of `typeOid`, as one of that type; null: only the server can tell. */
+export function boundKey({ format, bytes }: NonNullable<KeyValue>, typeOid: number): KeyValue {
   if (integerBytes.has(typeOid)) {
     const written = format === 0 ? bytes.toString() : binaryInteger(bytes);
     const integer = written === null ? null : integerText(written, typeOid);
-    return integer === null ? null : known({ format: 0, bytes: Buffer.from(integer) });
+    return integer === null ? null : { format: 0, bytes: Buffer.from(integer) };
   }
-  if (format === 1 || isPlainText(bytes.toString(), typeOid)) return known({ format, bytes });
-  return null;
+  return format === 1 || isPlainText(bytes.toString(), typeOid) ? { format, bytes } : null;
+}
+
+/** The same for a constant: an integer's digits with their sign, or what stands between quotes. */
+export function writtenKey(text: string, isString: boolean, typeOid: number): KeyValue {
+  const constant: A_Const = isString ? { sval: { sval: text } } : { fval: { fval: text } };
+  const found = literalText(constant, typeOid);
+  return found === null ? null : { format: 0, bytes: Buffer.from(found) };
 }
 
 function binaryInteger(bytes: Buffer): string | null {

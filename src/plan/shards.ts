@@ -197,7 +197,9 @@ function equalValue(sides: readonly [Node, Node], fact: Fact, lookup: Lookup): r
     lookup.seen.parameter ||= holdsParameter(other);
     const compared: ComparedValue | null = typeOid === null ? null : comparedValue(other, typeOid, lookup.context);
     // The value is of the compared column's type; the key's own may be narrower (bigint and integer).
-    if (compared && fitsKey(compared.value, lookup.typeOid)) return [compared.value];
+    if (!compared || !fitsKey(compared.value, lookup.typeOid)) continue;
+    lookup.context.trace?.set(compared.value, other);
+    return [compared.value];
   }
   return null;
 }

@@ -8,6 +8,11 @@ import { encodeErrorResponse } from '../wire/backend.ts';
 import { FrameCutter, readStartupPacket, type StartupPacket } from '../wire/frames.ts';
 import { Inbox } from './inbox.ts';
 
+/** What is written in one turn is held back up to here. */
+const maxHeldBytes = 65_536;
+/** Up to here copying pieces together is cheaper than handing them over one by one. */
+const maxCopiedBytes = 16_384;
+
 /**
  * The client's end: its socket, the messages that came in, the bytes that go out. Servers that feed the client register here, so
  * that a client that reads slowly pauses them.
@@ -19,7 +24,9 @@ export class ClientConnection {
   #cutter = new FrameCutter(limits.maxUnauthenticatedFrameBytes);
   #sources = new Set<ServerConnection>();
   #sourcesPaused = false;
-  #corked = false;
+  /** Written in this turn of the event loop, and not sent yet. */
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   #closed = false;
   onClosed: (() => void) | null = null;
 
@@ -70,6 +77,7 @@ export class ClientConnection {
       } catch (error) {
         this.fail(toErrorFields(error));
       }
+      this.inbox.arrived();
     });
     this.#socket.resume();
   }
@@ -78,15 +86,29 @@ export class ClientConnection {
     this.#cutter.maxFrameBytes = limits.maxClientFrameBytes;
   }
 
-  /** Writes made in one turn of the event loop leave together. */
+  /** Writes made in one turn of the event loop leave together: small ones as one packet. */
   write(bytes: Buffer): void {
     if (this.#closed) return;
-    if (!this.#corked) {
-      this.#corked = true;
+    if (this.#held.length === 0) process.nextTick(this.#flush);
+    this.#held.push(bytes);
+    this.#heldBytes += bytes.length;
+    if (this.#heldBytes > maxHeldBytes) this.flush();
+  }
+
+  /** Sends what is held back. */
+  flush(): void {
+    const held = this.#held;
+    if (held.length === 0) return;
+    const bytes = this.#heldBytes;
+    this.#held = [];
+    this.#heldBytes = 0;
+    if (held.length === 1) this.#socket.write(held[0]!);
+    else if (bytes <= maxCopiedBytes) this.#socket.write(Buffer.concat(held, bytes));
+    else {
       this.#socket.cork();
-      process.nextTick(this.#uncork);
+      for (const each of held) this.#socket.write(each);
+      this.#socket.uncork();
     }
-    this.#socket.write(bytes);
     if (!this.#sourcesPaused && this.#socket.writableLength > limits.clientHighWaterBytes && this.#sources.size > 0) {
       this.#pauseSources();
     }
@@ -110,7 +132,7 @@ export class ClientConnection {
   }
 
   end(): void {
-    this.#uncork();
+    this.flush();
     this.#socket.end();
     setTimeout(() => this.#plain.destroy(), 2_000).unref();
   }
@@ -119,11 +141,7 @@ export class ClientConnection {
     this.#plain.destroy();
   }
 
-  readonly #uncork = () => {
-    if (!this.#corked) return;
-    this.#corked = false;
-    this.#socket.uncork();
-  };
+  readonly #flush = () => this.flush();
 
   #pauseSources(): void {
     this.#sourcesPaused = true;

@@ -76,6 +76,20 @@ export function fetchedFields(session: SessionState, { node }: ParsedStatement):
   return session.cursorFields.get(node.FetchStmt.portalname ?? '') ?? null;
 }
 
+/** What is known already of a statement without parameters: that it gives no rows, or which. Undefined: nothing. */
+export function knownDescription(session: SessionState, statement: ParsedStatement): StatementDescription | undefined {
+  if (!givesRows(statement)) return { parameterOids: [], fields: null };
+  if (!isRemembered(session, statement)) return undefined;
+  return session.services.descriptions.get(descriptionKey(session, [], resultShape(createSource(statement))));
+}
+
+/** Whether the answer to a SELECT, INSERT, UPDATE, DELETE or MERGE has rows. */
+export function givesRows({ kind, node }: ParsedStatement): boolean {
+  if (kind === 'SelectStmt') return true;
+  const statement = Object.values(node)[0] as { readonly returningList?: unknown; readonly returningClause?: unknown };
+  return statement.returningList !== undefined || statement.returningClause !== undefined;
+}
+
 /** Statements with the same `shape` have the same description. */
 async function remembered(
   session: SessionState,
@@ -83,20 +97,9 @@ async function remembered(
   parameterOids: readonly number[],
   shape: string,
 ): Promise<StatementDescription> {
-  const { services, transaction } = session;
-  const cacheable =
-    session.transactionCatalog === null &&
-    session.temporaryNames.size === 0 &&
-    !transaction.hasLocalSettings &&
-    statement.kind !== 'FetchStmt';
-  const key = [
-    session.catalog.version,
-    session.identity.user,
-    // The role too: `"$user"` in the search path.
-    ...['search_path', 'role', 'session_authorization'].map((name) => transaction.settings.values.get(name) ?? ''),
-    parameterOids.join(','),
-    shape,
-  ].join('\0');
+  const { services } = session;
+  const cacheable = isRemembered(session, statement);
+  const key = descriptionKey(session, parameterOids, shape);
   const known = cacheable ? services.descriptions.get(key) : undefined;
   if (known !== undefined) return known;
   const connection = await session.coordinator();
@@ -104,4 +107,23 @@ async function remembered(
   const description = await describeOn(connection, text, parameterOids);
   if (cacheable) services.descriptions.set(key, description);
   return description;
+}
+
+/** Nothing of the session or its transaction alone has a part in what names mean. */
+export function isRemembered(session: SessionState, statement: ParsedStatement): boolean {
+  const { transactionCatalog, temporaryNames, transaction } = session;
+  const isOwn = transactionCatalog !== null || temporaryNames.size > 0 || transaction.hasLocalSettings;
+  return !isOwn && statement.kind !== 'FetchStmt';
+}
+
+function descriptionKey(session: SessionState, parameterOids: readonly number[], shape: string): string {
+  const { transaction } = session;
+  return [
+    session.catalog.version,
+    session.identity.user,
+    // The role too: `"$user"` in the search path.
+    ...['search_path', 'role', 'session_authorization'].map((name) => transaction.settings.values.get(name) ?? ''),
+    parameterOids.join(','),
+    shape,
+  ].join('\0');
 }

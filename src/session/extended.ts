@@ -5,6 +5,7 @@ import type { BoundValue } from '../execute/statement-bytes.ts';
 import {
   bindComplete,
   closeComplete,
+  decodeCommandComplete,
   emptyQueryResponse,
   encodeCommandComplete,
   encodeParameterDescription,
@@ -14,7 +15,9 @@ import {
   portalSuspended,
 } from '../wire/backend.ts';
 import { decodeBind, decodeClose, decodeDescribe, decodeExecute, decodeParse } from '../wire/frontend.ts';
-import { describeStatement } from './describe-statement.ts';
+import { headerBytes } from '../wire/message-reader.ts';
+import { describeStatement, isRemembered } from './describe-statement.ts';
+import { type ParsedText, routeScope } from './hot/route-book.ts';
 import { PortalOutput } from './outputs.ts';
 import { findPrepared } from './prepare-commands.ts';
 import { runStatement } from './run-statement.ts';
@@ -39,6 +42,8 @@ type PortalRun =
 export class ExtendedProtocol {
   readonly #session: SessionState;
   #portals = new Map<string, Portal>();
+  /** What the hot path has run to its end as the unnamed portal of the open transaction. */
+  #finished: { readonly prepared: PreparedStatement; readonly bind: Buffer; readonly tag: Buffer } | null = null;
 
   constructor(session: SessionState) {
     this.#session = session;
@@ -62,10 +67,12 @@ export class ExtendedProtocol {
     if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
     if (statement === null || statement.kind === 'TransactionStmt') {
       session.prepared.set(name, { name, statement, parameterOids, fields: null, ...origin });
+      if (statement !== null) this.#remember(frame, { statement, text: sql, parameterOids, fields: null });
     } else {
       session.loop?.refuseTruncated(statement);
       const description = await describeStatement(session, statement, parameterOids);
       session.prepared.set(name, { name, statement, ...description, ...origin });
+      this.#remember(frame, { statement, text: sql, ...description });
     }
     session.client.write(parseComplete);
   }
@@ -95,7 +102,7 @@ export class ExtendedProtocol {
     if (this.#portals.size >= limits.maxPortalsPerSession) {
       throw pgError('programLimitExceeded', 'too many portals in this session');
     }
-    this.#drop(bind.portal);
+    void this.#drop(bind.portal);
     const formats = bind.parameterFormats;
     this.#portals.set(bind.portal, {
       prepared,
@@ -171,6 +178,27 @@ export class ExtendedProtocol {
     }
   }
 
+  /** For the next Parse of the same. */
+  #remember(parse: Buffer, parsed: ParsedText): void {
+    const session = this.#session;
+    const path = session.knownSearchPath;
+    if (path === null || !isRemembered(session, parsed.statement) || parsed.statement.kind === 'ExecuteStmt') return;
+    routeScope(session, path).parsed.set(parse.toString('latin1', parse.indexOf(0, headerBytes) + 1), parsed);
+  }
+
+  /** Forgets a portal that has given everything; false: others have still to. */
+  clearFinished(): boolean {
+    if (this.#portals.size === 0) return true;
+    if (this.#portals.size > 1 || this.#portals.get('')?.run.kind !== 'done') return false;
+    this.#portals.delete('');
+    return true;
+  }
+
+  /** The unnamed portal has been run to its end, in a transaction block. */
+  noteFinished(prepared: PreparedStatement, bind: Buffer, tag: Buffer): void {
+    this.#finished = { prepared, bind, tag };
+  }
+
   async close(frame: Buffer): Promise<void> {
     const target = decodeClose(frame);
     if (target.kind === 'S') this.#session.prepared.delete(target.name);
@@ -185,6 +213,7 @@ export class ExtendedProtocol {
 
   /** The transaction ends: its portals end before it. */
   async closePortals(): Promise<void> {
+    this.#finished = null;
     await Promise.all([...this.#portals.keys()].map((name) => this.#drop(name)));
   }
 
@@ -220,6 +249,7 @@ export class ExtendedProtocol {
   }
 
   async #drop(name: string): Promise<void> {
+    if (name === '') this.#finished = null;
     const portal = this.#portals.get(name);
     if (portal === undefined) return;
     this.#portals.delete(name);
@@ -229,9 +259,17 @@ export class ExtendedProtocol {
   }
 
   #portal(name: string): Portal {
-    const portal = this.#portals.get(name);
+    const portal = this.#portals.get(name) ?? (name === '' ? this.#finishedPortal() : undefined);
     if (portal === undefined) throw pgError('invalidCursorName', `portal "${name}" does not exist`);
     return portal;
+  }
+
+  #finishedPortal(): Portal | undefined {
+    if (this.#finished === null) return undefined;
+    const { prepared, bind, tag } = this.#finished;
+    const output = new PortalOutput(this.#session.client, decodeBind(bind).resultFormats);
+    output.complete(decodeCommandComplete(tag));
+    return { prepared, parameters: [], output, run: { kind: 'done' } };
   }
 
   #refuseRowsInFailedTransaction(prepared: PreparedStatement): void {

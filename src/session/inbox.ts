@@ -19,6 +19,8 @@ export class Inbox {
   #paused = false;
   #closed = false;
   #wake: (() => void) | null = null;
+  /** Asked before whoever waits is woken. */
+  #gate: (() => boolean) | null = null;
 
   constructor(highWaterBytes: number, pause: (paused: boolean) => void) {
     this.#highWaterBytes = highWaterBytes;
@@ -36,12 +38,30 @@ export class Inbox {
       this.#paused = true;
       this.#pause(true);
     }
-    this.#wakeUp();
+  }
+
+  /** All messages of a packet are here, or whoever took messages at the gate is done with them. */
+  arrived(): void {
+    if (this.#wake !== null && (this.#gate === null || this.#gate())) this.#wakeUp();
   }
 
   close(): void {
     this.#closed = true;
-    this.#wakeUp();
+    this.arrived();
+  }
+
+  get waitingMessages(): number {
+    return this.#messages.length - this.#head;
+  }
+
+  /** Message `index` of those that wait, left where it is. */
+  peek(index: number): Message | undefined {
+    return this.#messages[this.#head + index];
+  }
+
+  /** Takes the first `count` messages. */
+  drop(count: number): void {
+    for (let i = 0; i < count; i++) this.take();
   }
 
   /** The next message's type without taking it; 0 when none is here yet. */
@@ -69,9 +89,10 @@ export class Inbox {
     return message;
   }
 
-  /** Resolves when a message is here or the client is gone. */
-  ready(): Promise<void> {
-    if (this.#head < this.#messages.length || this.#closed) return Promise.resolve();
+  /** Resolves when a message is here or the client is gone; with a gate, when that says so then or later. */
+  ready(gate: (() => boolean) | null = null): Promise<void> {
+    if (gate === null ? this.#head < this.#messages.length || this.#closed : gate()) return Promise.resolve();
+    this.#gate = gate;
     return new Promise((resolve) => {
       this.#wake = resolve;
     });

@@ -16,7 +16,7 @@ import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
 import { runCopy } from './copy-command.ts';
 import { runCreateTableAs } from './create-table-as.ts';
-import { describeRows, fetchedFields, forgetCursor, noteCursor } from './describe-statement.ts';
+import { describeRows, fetchedFields, forgetCursor, givesRows, noteCursor } from './describe-statement.ts';
 import { DescribedOutput } from './described-output.ts';
 import { withoutIgnored } from './dialect-notices.ts';
 import { movesIntoSchemas, settleSchemas } from './distributed-schemas.ts';
@@ -232,12 +232,6 @@ async function describedOutput(session: SessionState, run: StatementRun, output:
   if (!output.wantsDescription || !givesRows(run.statement)) return output;
   const fields = await describeRows(session, run);
   return fields === null ? output : new DescribedOutput(output, fields);
-}
-
-function givesRows({ kind, node }: ParsedStatement): boolean {
-  if (kind === 'SelectStmt') return true;
-  const statement = Object.values(node)[0] as { readonly returningList?: unknown; readonly returningClause?: unknown };
-  return statement.returningList !== undefined || statement.returningClause !== undefined;
 }
 
 export interface PlanWishes {

@@ -10,6 +10,7 @@ import type { CommitHost } from '../transaction/commit.ts';
 import type { ScramVerifier } from '../wire/scram.ts';
 import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
+import type { RouteBook } from './hot/route-book.ts';
 import type { RouterMeters } from './meters.ts';
 import type { AnswerCache } from './plan-answers.ts';
 import type { PlanCache } from './plan-cache.ts';
@@ -30,6 +31,7 @@ export interface RouterServices extends CommitHost {
   readonly statements: Pick<StatementCache, 'parse'>;
   readonly descriptions: DescriptionCache;
   readonly plans: PlanCache;
+  readonly routes: RouteBook;
   readonly answers: AnswerCache;
   readonly cancels: CancelRegistry;
   readonly snapshots: ExportedSnapshots;

@@ -38,6 +38,17 @@ export interface PreparedStatement {
   readonly fromSql: boolean;
 }
 
+interface KnownSearchPath {
+  /** All that it depends on. */
+  readonly key: string;
+  readonly path: readonly string[];
+  /** As they were when it was last looked at: as long as both are the same, so is the key. */
+  readonly settings: SettingsSnapshot;
+  readonly catalog: CatalogSnapshot;
+}
+
+const noPools = { catalog: null, bySite: new Map<Site, ConnectionPool>() };
+
 /**
  * What one client's session remembers between statements, and the only place that does: its transaction, settings, prepared
  * statements, and which state ties it to one coordinator connection.
@@ -86,7 +97,8 @@ export class SessionState {
   runningSinceMs: number | null = null;
   /** What the client was last told of each reported parameter. */
   #reported = new Map<string, string>();
-  #searchPath: { readonly key: string; readonly path: readonly string[] } | null = null;
+  #searchPath: KnownSearchPath | null = null;
+  #pools: { readonly catalog: CatalogSnapshot | null; readonly bySite: Map<Site, ConnectionPool> } = noPools;
 
   /** `open` makes another kind of transaction than a client's. */
   constructor(
@@ -188,17 +200,48 @@ export class SessionState {
     this.transaction.settings = this.startupSettings;
   }
 
+  /** Names and settings are what they are to other sessions with the same, and statements have no ends of their own. */
+  get isOrdinary(): boolean {
+    if (this.loop !== null || this.transactionCatalog !== null || this.hasTemporary || this.schemaChanged) return false;
+    return this.localTimeouts.size + this.cursorFields.size === 0 && !this.committingProcedure;
+  }
+
+  /** Looked up once for each catalog. */
+  #poolOf(site: Site): ConnectionPool {
+    const { catalog } = this;
+    if (this.#pools.catalog !== catalog) this.#pools = { catalog, bySite: new Map() };
+    let pool = this.#pools.bySite.get(site);
+    if (pool === undefined) {
+      pool = this.services.pool(site, this.identity, catalog);
+      this.#pools.bySite.set(site, pool);
+    }
+    return pool;
+  }
+
+  /** The search path as it was last asked for; null: it has to be asked for. */
+  get knownSearchPath(): readonly string[] | null {
+    const known = this.#searchPath;
+    if (known === null || known.settings !== this.transaction.settings || known.catalog !== this.catalog) return null;
+    return this.transaction.hasLocalSettings ? null : known.path;
+  }
+
   /** The effective search path, as `current_schemas(true)` gives it; asked again when what it depends on has changed. */
   async searchPath(): Promise<readonly string[]> {
+    const known = this.knownSearchPath;
+    if (known !== null) return known;
     const { settings } = this.transaction;
+    const { catalog } = this;
     const key = `${this.catalog.version}|${settings.values.get('search_path') ?? ''}|${settings.values.get('role') ?? ''}|${settings.values.get('session_authorization') ?? ''}|${this.transactionCatalog === null}`;
-    if (this.#searchPath?.key === key && !this.transaction.hasLocalSettings) return this.#searchPath.path;
+    if (this.#searchPath?.key === key && !this.transaction.hasLocalSettings) {
+      this.#searchPath = { ...this.#searchPath, settings, catalog };
+      return this.#searchPath.path;
+    }
     const connection = await this.coordinator();
     const result = await connection.query(
       "SELECT s FROM unnest(current_schemas(true)) WITH ORDINALITY AS x(s, n) WHERE s NOT LIKE 'pg_temp%' ORDER BY n",
     );
     const path = result.rows.map((row) => row[0]!);
-    if (!this.transaction.hasLocalSettings) this.#searchPath = { key, path };
+    if (!this.transaction.hasLocalSettings) this.#searchPath = { key, path, settings, catalog };
     return path;
   }
 
@@ -228,9 +271,7 @@ export class SessionState {
 
   /** What the session's transaction needs from the rest of the router. */
   transactionHost(): TransactionHost {
-    const { services, identity } = this;
-    // By the end of its transaction a node may have left the catalog.
-    const lenders = new WeakMap<ServerConnection, ConnectionPool>();
+    const { services } = this;
     return {
       log: services.log,
       fence: services.fence,
@@ -244,21 +285,26 @@ export class SessionState {
       ended: (name, outcome) => services.ended(name, outcome),
       sites: () => ['coordinator', ...services.catalog().nodes.map((node) => node.id)],
       acquire: (site: Site, signal) => {
-        const pool = services.pool(site, identity, this.catalog);
+        const pool = this.#poolOf(site);
         const lent = (connection: ServerConnection) => {
-          lenders.set(connection, pool);
+          connection.lender = pool;
           return connection;
         };
-        const free = pool.tryAcquire();
+        const free = pool.tryAcquire(this.transaction.settings.key);
         return free ? Promise.resolve(lent(free)) : pool.acquire(signal).then(lent);
+      },
+      acquireNow: (site, settingsKey) => {
+        const pool = this.#poolOf(site);
+        const free = pool.tryAcquire(settingsKey);
+        if (free !== null) free.lender = pool;
+        return free;
       },
       release: (site, connection) => {
         connection.onNotification = null;
         connection.onKeyReport = null;
         connection.onSignalReport = null;
-        const giveBack = () => lenders.get(connection)?.release(connection);
-        if (site !== 'coordinator' || !this.sequences.touched) giveBack();
-        else void this.sequences.save(connection).then(giveBack);
+        if (site !== 'coordinator' || !this.sequences.touched) connection.lender?.release(connection);
+        else void this.sequences.save(connection).then(() => connection.lender?.release(connection));
       },
       coordinatorPinned: () => this.pinned,
       attached: (site, connection) => {

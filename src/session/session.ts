@@ -5,12 +5,13 @@ import { decodeQuery } from '../wire/frontend.ts';
 import { frontend as message } from '../wire/message-types.ts';
 import { endTransaction } from './end-transaction.ts';
 import { ExtendedProtocol } from './extended.ts';
+import { HotPath } from './hot/hot-path.ts';
 import { WorkClock, watchIdle } from './idle-timeouts.ts';
 import type { Message } from './inbox.ts';
 import { SimpleOutput } from './outputs.ts';
-import { runStatement } from './run-statement.ts';
+import { executionContext, runStatement } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
-import { withUserSchema } from './shown-error.ts';
+import { type FailedRun, withUserPosition, withUserSchema } from './shown-error.ts';
 
 /**
  * One client, from ReadyForQuery to its end: takes its messages one after the other. Invariant: between messages outside an
@@ -21,6 +22,7 @@ export class Session {
   readonly #extended: ExtendedProtocol;
   /** After an error in an extended pipeline everything up to Sync is skipped. */
   #skipToSync = false;
+  readonly #hot: HotPath;
   readonly #clock: WorkClock;
   /** ReadyForQuery was the last word. */
   #resting = true;
@@ -29,6 +31,11 @@ export class Session {
     this.#state = state;
     this.#clock = new WorkClock(state, (error) => state.client.fail(error.fields));
     this.#extended = new ExtendedProtocol(state);
+    this.#hot = new HotPath(state, {
+      extended: this.#extended,
+      failed: (error, run) => this.#hotFailed(error, run),
+      settleKeys: () => state.keys.settle(executionContext(state, [])),
+    });
   }
 
   /** Until the client leaves. */
@@ -36,12 +43,11 @@ export class Session {
     const { inbox } = this.#state.client;
     try {
       for (;;) {
+        if (this.#resting && !this.#hasWork()) await this.#rest();
         const next = inbox.take();
         if (next === null) {
           if (inbox.closed) return;
-          const stop = this.#resting ? watchIdle(this.#state, (error) => this.#state.client.fail(error.fields)) : null;
           await inbox.ready();
-          stop?.();
           continue;
         }
         if (next.type === message.terminate) return;
@@ -57,6 +63,30 @@ export class Session {
       await this.#state.transaction.abandon();
       this.#state.client.end();
     }
+  }
+
+  /** Whether there is something to do that the hot path leaves. */
+  readonly #hasWork = (): boolean => {
+    if (this.#hot.leavesNext()) return true;
+    return this.#state.client.inbox.closed && !this.#hot.busy;
+  };
+
+  async #rest(): Promise<void> {
+    const stop = watchIdle(this.#state, (error) => this.#state.client.fail(error.fields));
+    await this.#state.client.inbox.ready(this.#hasWork);
+    stop();
+  }
+
+  /** The hot path hands over what has gone wrong. */
+  async #hotFailed(error: PgError, run: FailedRun | null): Promise<void> {
+    const state = this.#state;
+    let shown: unknown = error;
+    if (run !== null) {
+      state.keys.forget(state);
+      shown = await withUserPosition(state, run, error);
+    }
+    await this.#failed(shown);
+    this.#ready();
   }
 
   async #handle({ type, frame }: Message): Promise<void> {

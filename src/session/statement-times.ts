@@ -18,6 +18,17 @@ interface StatementEntry extends Times {
   readonly rung: string;
 }
 
+const noTimes: Times = { calls: 0, totalMs: 0, maxMs: 0 };
+
+/** Where the times of a statement with one plan are counted, looked up anew when that has been forgotten. */
+export interface TimeCounter {
+  readonly statement: ParsedStatement;
+  readonly plan: Plan;
+  readonly role: string;
+  generation: number;
+  times: Times[];
+}
+
 /**
  * How long statements took, as this router measured them from plan to last row: by text without literals, and by shard. A
  * statement over several shards counts for each of them. Kept in memory, by one router.
@@ -29,23 +40,46 @@ export class StatementTimes {
   readonly #texts = new WeakMap<ParsedStatement, string>();
 
   readonly #measures: boolean;
+  #generation = 0;
 
   constructor(measures: boolean) {
     this.#measures = measures;
   }
 
   note(statement: ParsedStatement, plan: Plan, { role, ms }: { readonly role: string; readonly ms: number }): void {
-    if (!this.#measures) return;
+    if (this.#measures) this.#count(this.counter(statement, plan, role), ms);
+  }
+
+  /** For statements that come again and again: what their time is added to. */
+  counter(statement: ParsedStatement, plan: Plan, role: string): TimeCounter {
+    return { statement, plan, role, generation: -1, times: [] };
+  }
+
+  add(counter: TimeCounter, ms: number): void {
+    if (this.#measures) this.#count(counter, ms);
+  }
+
+  #count(counter: TimeCounter, ms: number): void {
+    if (counter.generation !== this.#generation) {
+      counter.times = this.#timesOf(counter);
+      counter.generation = this.#generation;
+    }
+    for (const times of counter.times) add(times, ms);
+  }
+
+  #timesOf({ statement, plan, role }: TimeCounter): Times[] {
     const query = this.#textOf(statement);
     const key = `${role}\0${plan.rung}\0${query}`;
-    const known = this.#statements.get(key);
-    if (known) add(known, ms);
-    else {
-      this.#statements.set(key, { role, query, rung: plan.rung, calls: 1, totalMs: ms, maxMs: ms });
-      if (this.#statements.size > limits.maxMeasuredStatements) this.#forgetRarest();
+    let entry = this.#statements.get(key);
+    if (entry === undefined) {
+      if (this.#statements.size >= limits.maxMeasuredStatements) this.#forgetRarest();
+      entry = { role, query, rung: plan.rung, ...noTimes };
+      this.#statements.set(key, entry);
     }
-    for (const { relation, shards } of plan.touches ?? [])
-      for (const shard of shards) this.#addShard(relation, shard, ms);
+    const touched = (plan.touches ?? []).flatMap(({ relation, shards }) =>
+      shards.map((shard) => this.#shardTimes(relation, shard)),
+    );
+    return [entry, ...touched];
   }
 
   /** (shard id, calls, total, maximum), for shards that statements have met. */
@@ -69,15 +103,16 @@ export class StatementTimes {
   }
 
   reset(): void {
+    this.#generation += 1;
     this.#shards.clear();
     this.#statements.clear();
   }
 
-  #addShard(relation: number, shard: number, ms: number): void {
+  #shardTimes(relation: number, shard: number): Times {
     const key = `${relation}/${shard}`;
-    const known = this.#shards.get(key);
-    if (known) add(known, ms);
-    else this.#shards.set(key, { calls: 1, totalMs: ms, maxMs: ms });
+    const times = this.#shards.get(key) ?? { ...noTimes };
+    this.#shards.set(key, times);
+    return times;
   }
 
   #textOf(statement: ParsedStatement): string {
@@ -89,6 +124,7 @@ export class StatementTimes {
   }
 
   #forgetRarest(): void {
+    this.#generation += 1;
     const byCalls = [...this.#statements].sort(([, a], [, b]) => a.calls - b.calls);
     for (const [key] of byCalls.slice(0, Math.ceil(byCalls.length / 20))) this.#statements.delete(key);
   }

@@ -29,6 +29,11 @@ const builtinNames = new Map<number, string>([
   [1009, 'text[]'],
 ]);
 
+/** Of a built-in type. */
+export function builtinTypeName(oid: number): string | undefined {
+  return builtinNames.get(oid);
+}
+
 /** The name of a type, safe to write in a cast. Asked of the coordinator once for those not built in above. */
 export async function typeNameOf(session: SessionState, oid: number): Promise<string> {
   const known = builtinNames.get(oid);

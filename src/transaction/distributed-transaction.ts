@@ -16,6 +16,8 @@ export interface TransactionHost extends CommitHost {
   /** All servers of the herd. */
   sites(): readonly Site[];
   acquire(site: Site, signal: AbortSignal): Promise<ServerConnection>;
+  /** A connection that is free and has these settings; null: there is none at the moment. */
+  acquireNow(site: Site, settingsKey: string): ServerConnection | null;
   release(site: Site, connection: ServerConnection): void;
   /** The session keeps its coordinator connection between transactions (temporary tables, LISTEN, advisory locks …). */
   coordinatorPinned(): boolean;
@@ -41,6 +43,7 @@ interface ReplayedCommand {
 }
 
 interface Member {
+  readonly site: Site;
   readonly connection: ServerConnection;
   inBlock: boolean;
   written: boolean;
@@ -59,9 +62,17 @@ interface OpenBlock {
   readonly settingsAtStart: SettingsSnapshot;
   /** Above READ COMMITTED: settles when every server has its snapshot. Null: none has. */
   snapshots: Promise<void> | null;
+  /** What now() and its like have said; it holds under these settings. */
+  clock: { readonly settings: SettingsSnapshot; readonly values: Map<string, string> };
   /** SET TRANSACTION SNAPSHOT: what each server but the coordinator, which has it already, is to begin with. */
   imported: ReadonlyMap<Site, string> | null;
   failed: boolean;
+}
+
+/** `decider` null: no server takes part. */
+export interface PlainEnd {
+  readonly decider: { readonly site: Site; readonly connection: ServerConnection; readonly written: boolean } | null;
+  readonly readers: readonly { readonly site: Site; readonly connection: ServerConnection }[];
 }
 
 type Block = { readonly kind: 'none' } | OpenBlock;
@@ -244,6 +255,7 @@ export class DistributedTransaction {
       savepoints: [],
       settingsAtStart: this.settings,
       snapshots: null,
+      clock: { settings: this.settings, values: new Map() },
       imported: null,
       failed: false,
     };
@@ -276,6 +288,96 @@ export class DistributedTransaction {
     if (connection.appliedSettings !== this.settings.key) await applySettings(connection, this.settings);
     if (this.#block.kind !== 'none' && !member.inBlock) await this.#begin(member, this.#block);
     return connection;
+  }
+
+  /**
+   * As `join` for data, without waiting: null when something has to be waited for, or the block is no plain READ COMMITTED one.
+   * The caller sends what `beginNow` gives before anything else.
+   */
+  joinNow(site: Site): ServerConnection | null {
+    const block = this.#block;
+    if (block.kind !== 'none' && (block.failed || !isPlain(block))) return null;
+    const member = this.#members.get(site) ?? this.#acquireNow(site);
+    if (member === null || member.connection.closed || member.connection.appliedSettings !== this.settings.key)
+      return null;
+    return member.connection;
+  }
+
+  /** The text that opens the block on a server that joins it now; null: it is in the block, or there is none. */
+  beginNow(site: Site): string | null {
+    const member = this.#members.get(site);
+    if (member === undefined || member.inBlock || this.#block.kind === 'none') return null;
+    member.inBlock = true;
+    member.appliedAtStart = member.connection.appliedSettings;
+    return this.#block.begin;
+  }
+
+  #acquireNow(site: Site): Member | null {
+    if (this.#joining.size > 0) return null;
+    const connection = this.#host.acquireNow(site, this.settings.key);
+    return connection === null ? null : this.#enlist(site, connection);
+  }
+
+  /**
+   * How the open block can end by the COMMIT of one server, the others having only read: null when there is more to it (several
+   * writers, settings to revert, a connection that stays with the session).
+   */
+  plainEnd(): PlainEnd | null {
+    const block = this.#block;
+    if (block.kind !== 'explicit' || block.failed || !isPlain(block) || this.#joining.size > 0) return null;
+    if (block.settingsAtStart !== this.settings) return null;
+    let decider: Member | null = null;
+    const readers: Member[] = [];
+    for (const [site, member] of this.#members) {
+      if (member.connection.closed || !member.connection.idle) return null;
+      if (site === 'coordinator' && this.#host.coordinatorPinned()) return null;
+      if (!member.inBlock) continue;
+      if (decider === null) decider = member;
+      else if (!member.written) readers.push(member);
+      else if (decider.written) return null;
+      else {
+        readers.push(decider);
+        decider = member;
+      }
+    }
+    return { decider, readers };
+  }
+
+  /** What the clock of this block has said, by the SQL that asks it; null: nothing yet, or the session's time zone has changed since. */
+  clockValue(sql: string): string | null {
+    if (this.#block.kind === 'none' || this.#block.clock.settings !== this.settings) return null;
+    return this.#block.clock.values.get(sql) ?? null;
+  }
+
+  noteClockValue(sql: string, value: string): void {
+    if (this.#block.kind === 'none') return;
+    if (this.#block.clock.settings !== this.settings)
+      this.#block.clock = { settings: this.settings, values: new Map() };
+    this.#block.clock.values.set(sql, value);
+  }
+
+  /**
+   * COMMIT is on its way. The readers leave: `left` gives each of them back when it has answered, which nobody waits for.
+   */
+  startEnding({ readers }: PlainEnd): void {
+    this.#ending = true;
+    for (const { site } of readers) this.#members.delete(site);
+  }
+
+  /** A reader has ended, or is gone. */
+  left(site: Site, connection: ServerConnection): void {
+    this.#host.release(site, connection);
+  }
+
+  /** Its server has committed. */
+  endedPlainly(): void {
+    this.#finish();
+  }
+
+  /** Its server has not, or nobody knows. */
+  endedByError(): void {
+    if (this.#block.kind !== 'none') this.#revertSettings(this.#block.settingsAtStart);
+    this.#finish();
   }
 
   /** REPEATABLE READ: every server's snapshot is taken here and now, while no distributed commit is half done. */
@@ -352,13 +454,20 @@ export class DistributedTransaction {
   }
 
   async #acquire(site: Site, signal: AbortSignal): Promise<Member> {
-    const connection = await this.#host.acquire(site, signal);
-    const member = { connection, inBlock: false, written: false, appliedAtStart: '' };
+    return this.#enlist(site, await this.#host.acquire(site, signal));
+  }
+
+  #enlist(site: Site, connection: ServerConnection): Member {
+    const member = { site, connection, inBlock: false, written: false, appliedAtStart: '' };
     this.#members.set(site, member);
-    connection.onKeyReport = (report) => this.#keyReports.push(report);
+    connection.onKeyReport = this.#noteKeyReport;
     this.#host.attached(site, connection);
     return member;
   }
+
+  readonly #noteKeyReport = (report: string) => {
+    this.#keyReports.push(report);
+  };
 
   markWritten(site: Site): void {
     const member = this.#members.get(site);
@@ -585,6 +694,11 @@ export class DistributedTransaction {
     const members = [...this.#members.values()].filter((member) => member.inBlock);
     await settled(members.map(work));
   }
+}
+
+/** A server that joins has nothing to be told but BEGIN. */
+function isPlain({ isolation, replay, snapshots, imported }: OpenBlock): boolean {
+  return isolation === 'read committed' && replay.length === 0 && snapshots === null && imported === null;
 }
 
 /** READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL. */

@@ -3,10 +3,11 @@ import { addressOf, type RawConnection, TranscriptEnd } from './raw-connection.t
 import { distribution, rows, type Scenario, setup } from './scenario.ts';
 import { copy } from './scenarios/copy.ts';
 import { extended } from './scenarios/extended.ts';
+import { repeatedStatements } from './scenarios/repeated.ts';
 import { session } from './scenarios/session.ts';
 import { simple } from './scenarios/simple.ts';
 
-const scenarios = [...simple, ...extended, ...copy, ...session];
+const scenarios = [...simple, ...extended, ...copy, ...session, ...repeatedStatements];
 
 import { connectRaw, resetSchema } from '../oracle/client.ts';
 import { type Pair, startPair } from '../oracle/pair.ts';

@@ -153,6 +153,11 @@ export class KeyKeeper {
     this.#moved.clear();
   }
 
+  /** Nothing waits for the end of the transaction. */
+  get isIdle(): boolean {
+    return this.#deferred.size === 0;
+  }
+
   /** The transaction is over. */
   endTransaction(): void {
     this.#deferred.clear();

@@ -1,0 +1,175 @@
+import { type FrameSink, joinWhere, type ServerConnection } from '../../backend/server-connection.ts';
+import { PgError } from '../../core/errors.ts';
+import { serverError } from '../../execute/exchange.ts';
+import { decodeDataRow, decodeErrorFields, parseComplete } from '../../wire/backend.ts';
+import { backend as message } from '../../wire/message-types.ts';
+import type { ClientConnection } from '../client-connection.ts';
+
+/**
+ * Takes one server's answer for a client: rows go on as bytes, what comes before them is said with the first, and the tag is kept until the
+ * statement's effects stand. One for each session, used again and again.
+ */
+export class HotAnswer implements FrameSink {
+  readonly #client: ClientConnection;
+  readonly #ended: () => void;
+  #connection: ServerConnection | null = null;
+  /** CommandCompletes to come that answer the router's own BEGIN. */
+  #ownCommands = 0;
+  /** Messages for the client that go before any row. */
+  #before: Buffer[] = [];
+  /** CommandComplete. */
+  tag: Buffer | null = null;
+  error: PgError | null = null;
+  isLost = false;
+
+  /** `ended` is called when the server is ready again, or gone. */
+  constructor(client: ClientConnection, ended: () => void) {
+    this.#client = client;
+    this.#ended = ended;
+  }
+
+  start(connection: ServerConnection, before: Buffer[], ownCommands: number): void {
+    this.#connection = connection;
+    this.#before = before;
+    this.#ownCommands = ownCommands;
+    this.tag = null;
+    this.error = null;
+    this.isLost = false;
+    this.#client.attach(connection);
+  }
+
+  onFrame(type: number, frame: Buffer): void {
+    switch (type) {
+      case message.dataRow:
+      case message.noticeResponse:
+      case message.parameterStatus:
+        this.sayBefore();
+        this.#client.write(frame);
+        return;
+      case message.bindComplete:
+      case message.rowDescription:
+        if (this.#ownCommands === 0) this.sayBefore();
+        return;
+      case message.commandComplete:
+        if (this.#ownCommands > 0) this.#ownCommands -= 1;
+        else this.tag = frame;
+        return;
+      case message.errorResponse:
+        this.error ??= serverError(frame, this.#connection!);
+        this.#sayParsed();
+        return;
+      default:
+        return;
+    }
+  }
+
+  onReady(): void {
+    this.#client.detach(this.#connection!);
+    this.#ended();
+  }
+
+  onLost(error: PgError): void {
+    this.error = error;
+    this.isLost = true;
+    this.#sayParsed();
+    this.#client.detach(this.#connection!);
+    this.#ended();
+  }
+
+  /** The server has not come to its BindComplete, so neither does the client hear of one. */
+  #sayParsed(): void {
+    if (this.#before[0] === parseComplete) this.#client.write(parseComplete);
+    this.#before = nothing;
+  }
+
+  sayBefore(): void {
+    if (this.#before.length === 0) return;
+    for (const bytes of this.#before) this.#client.write(bytes);
+    this.#before = nothing;
+  }
+}
+
+const nothing: Buffer[] = [];
+
+/** Takes the answer to COMMIT. */
+export class CommitAnswer implements FrameSink {
+  readonly #client: ClientConnection;
+  readonly #ended: () => void;
+  #connection: ServerConnection | null = null;
+  tag: Buffer | null = null;
+  error: PgError | null = null;
+  isLost = false;
+
+  constructor(client: ClientConnection, ended: () => void) {
+    this.#client = client;
+    this.#ended = ended;
+  }
+
+  start(connection: ServerConnection): void {
+    this.#connection = connection;
+    this.tag = null;
+    this.error = null;
+    this.isLost = false;
+  }
+
+  onFrame(type: number, frame: Buffer): void {
+    if (type === message.commandComplete) this.tag = frame;
+    else if (type === message.noticeResponse || type === message.parameterStatus) this.#client.write(frame);
+    else if (type === message.errorResponse && this.error === null) {
+      const fields = decodeErrorFields(frame);
+      this.error = new PgError({ ...fields, where: joinWhere(fields.where, this.#connection!.target.label) });
+    }
+  }
+
+  onReady(): void {
+    this.#ended();
+  }
+
+  onLost(error: PgError): void {
+    this.error = error;
+    this.isLost = true;
+    this.#ended();
+  }
+}
+
+/** Takes the answer to an end that nobody waits for. */
+export class LeavingAnswer implements FrameSink {
+  readonly onReady: () => void;
+  readonly onLost: () => void;
+
+  constructor(ended: () => void) {
+    this.onReady = ended;
+    this.onLost = ended;
+  }
+
+  onFrame(): void {}
+}
+
+/** Takes one row, as text: what the clock says. */
+export class ClockAnswer implements FrameSink {
+  readonly #ended: (values: readonly (string | null)[], error: PgError | null) => void;
+  readonly #connection: ServerConnection;
+  #values: readonly (string | null)[] = [];
+  #error: PgError | null = null;
+
+  constructor(
+    connection: ServerConnection,
+    ended: (values: readonly (string | null)[], error: PgError | null) => void,
+  ) {
+    this.#connection = connection;
+    this.#ended = ended;
+  }
+
+  onFrame(type: number, frame: Buffer): void {
+    if (type === message.dataRow) this.#values = decodeDataRow(frame).map((value) => value?.toString() ?? null);
+    else if (type === message.errorResponse) this.#error ??= serverError(frame, this.#connection);
+  }
+
+  onReady(): void {
+    this.#ended(this.#values, this.#error);
+  }
+
+  onLost(error: PgError): void {
+    this.#ended([], error);
+  }
+}

@@ -1,0 +1,103 @@
+import type { TransactionStmt } from '@pgsql/types';
+import type { ServerConnection } from '../../backend/server-connection.ts';
+import type { Site } from '../../catalog/site.ts';
+import { type PgError, pgError } from '../../core/errors.ts';
+import type { PlainEnd } from '../../transaction/distributed-transaction.ts';
+import { decodeCommandComplete, encodeCommandComplete } from '../../wire/backend.ts';
+import { encodeQuery } from '../../wire/frontend.ts';
+import type { SessionState } from '../session-state.ts';
+import type { ParsedStatement } from '../statement-cache.ts';
+import { CommitAnswer, LeavingAnswer } from './hot-answer.ts';
+
+/** BEGIN, which no server hears of before the first statement, and the COMMIT of a block that one server decides. */
+export class HotBlock {
+  readonly #session: SessionState;
+  readonly #answer: CommitAnswer;
+  readonly #ended: (tag: Buffer | null, error: PgError | null) => void;
+  #decider: PlainEnd['decider'] = null;
+
+  /** `ended` hears of COMMIT's tag, or of what went wrong, when the block is over. */
+  constructor(session: SessionState, ended: (tag: Buffer | null, error: PgError | null) => void) {
+    this.#session = session;
+    this.#ended = ended;
+    this.#answer = new CommitAnswer(session.client, () => this.#committed());
+  }
+
+  /** The tag of BEGIN; the block is open then. Null: there is more to this statement. */
+  begin(statement: ParsedStatement): Buffer | null {
+    const { kind } = commandOf(statement);
+    if ((kind !== 'TRANS_STMT_BEGIN' && kind !== 'TRANS_STMT_START') || this.#session.transaction.inBlock) return null;
+    this.#session.transaction.beginExplicit(statement.text);
+    return kind === 'TRANS_STMT_START' ? startTag : beginTag;
+  }
+
+  /** How the block can end here; null: this statement is no COMMIT, or there is more to it. */
+  plainEnd(statement: ParsedStatement): PlainEnd | null {
+    const { transaction, keys, services } = this.#session;
+    const { kind, chain } = commandOf(statement);
+    if (kind !== 'TRANS_STMT_COMMIT' || chain === true || !keys.isIdle) return null;
+    const end = transaction.plainEnd();
+    return end?.decider?.written === true && services.fence.opening ? null : end;
+  }
+
+  /** Sends COMMIT; `ended` is called when its server has answered, at once when there is none. */
+  commit(end: PlainEnd): void {
+    const { transaction } = this.#session;
+    this.#decider = end.decider;
+    transaction.startEnding(end);
+    for (const { site, connection } of end.readers) this.#letGo(site, connection);
+    if (end.decider === null) {
+      this.#over();
+      this.#ended(commitTag, null);
+      return;
+    }
+    this.#answer.start(end.decider.connection);
+    end.decider.connection.submit(commitQuery, this.#answer);
+  }
+
+  /** Its transaction has changed nothing, so nobody waits for its end. */
+  #letGo(site: Site, connection: ServerConnection): void {
+    const { transaction } = this.#session;
+    connection.submit(commitQuery, new LeavingAnswer(() => transaction.left(site, connection)));
+  }
+
+  #committed(): void {
+    const { tag, error, isLost } = this.#answer;
+    const { connection, written } = this.#decider!;
+    const { label } = connection.target;
+    const isCommit = tag !== null && decodeCommandComplete(tag) === 'COMMIT';
+    if (error === null && isCommit) {
+      this.#over();
+      this.#ended(tag, null);
+      return;
+    }
+    this.#session.transaction.endedByError();
+    this.#session.keys.endTransaction();
+    this.#ended(null, isLost && written ? outcomeUnknown(label) : (error ?? hadFailed(label)));
+  }
+
+  #over(): void {
+    this.#session.transaction.endedPlainly();
+    this.#session.keys.endTransaction();
+  }
+}
+
+const beginTag = encodeCommandComplete('BEGIN');
+const startTag = encodeCommandComplete('START TRANSACTION');
+const commitTag = encodeCommandComplete('COMMIT');
+const commitQuery = encodeQuery('COMMIT');
+
+function commandOf({ node }: ParsedStatement): TransactionStmt {
+  return (node as { TransactionStmt: TransactionStmt }).TransactionStmt;
+}
+
+function hadFailed(label: string): PgError {
+  return pgError('inFailedSqlTransaction', `the transaction on ${label} had failed and was rolled back`);
+}
+
+function outcomeUnknown(label: string): PgError {
+  return pgError(
+    'transactionResolutionUnknown',
+    `connection to ${label} was lost during COMMIT: the outcome is unknown`,
+  );
+}

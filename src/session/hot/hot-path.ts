@@ -1,0 +1,336 @@
+import type { ServerConnection } from '../../backend/server-connection.ts';
+import { type PgError, pgError } from '../../core/errors.ts';
+import type { PlainEnd } from '../../transaction/distributed-transaction.ts';
+import { bindComplete, encodeReadyForQuery, parseComplete } from '../../wire/backend.ts';
+import { encodeQuery } from '../../wire/frontend.ts';
+import { frontend as message } from '../../wire/message-types.ts';
+import type { ExtendedProtocol } from '../extended.ts';
+import type { PreparedStatement, SessionState } from '../session-state.ts';
+import type { FailedRun } from '../shown-error.ts';
+import type { ParsedStatement } from '../statement-cache.ts';
+import { ClockAnswer, HotAnswer } from './hot-answer.ts';
+import { HotBlock } from './hot-block.ts';
+import { hotSettings } from './hot-settings.ts';
+import { KnownStatements, textOf } from './known-statements.ts';
+import { NodeMessages } from './node-messages.ts';
+import { emptyPipeline, readPipeline, rowDescription } from './pipeline.ts';
+import type { ClockConstant, Leaf, Route } from './route.ts';
+import { type RouteScope, routeScope } from './route-book.ts';
+
+/** A statement that is to run. */
+interface Run {
+  readonly route: Route;
+  readonly leaf: Leaf;
+  /** In the extended protocol; null: in the simple one. */
+  readonly prepared: PreparedStatement | null;
+  /** Query or Bind. */
+  readonly frame: Buffer;
+  /** Messages that go to the client before any row. */
+  readonly before: Buffer[];
+  /** How many of the client's messages it is. */
+  readonly messages: number;
+}
+
+/** Who carries on with what went wrong, and with what is seldom. */
+export interface HotHost {
+  readonly extended: ExtendedProtocol;
+  /** Tells the client of an error; resolves when the session is ready for the next message. `run` null: COMMIT failed. */
+  failed(error: PgError, run: FailedRun | null): Promise<void>;
+  /** Settles what triggers have reported of keys. */
+  settleKeys(): Promise<void>;
+}
+
+/**
+ * The way through the router of what is seen again and again: a statement that goes to one shard, BEGIN, and COMMIT on one server. From the
+ * client's packet to the node's, and back, nothing is waited for by a promise. Whatever is not of that kind, or not of it at this moment, is left
+ * where it is, for the way that takes everything; the two never work at the same time.
+ */
+export class HotPath {
+  readonly #session: SessionState;
+  readonly #host: HotHost;
+  readonly #known: KnownStatements;
+  readonly #block: HotBlock;
+  readonly #answer: HotAnswer;
+  readonly #messages = new NodeMessages();
+  readonly #pipeline = emptyPipeline();
+  #busy = false;
+  #run: Run | null = null;
+  #connection: ServerConnection | null = null;
+  /** The BEGIN that went before the statement. */
+  #begin: string | null = null;
+  #startMs = 0;
+  #scope: RouteScope | null = null;
+  /** Settings as they were last judged. */
+  #settings: unknown = null;
+  #settingsAllow = false;
+
+  constructor(session: SessionState, host: HotHost) {
+    this.#session = session;
+    this.#host = host;
+    this.#known = new KnownStatements(session);
+    this.#answer = new HotAnswer(session.client, () => this.#answered());
+    this.#block = new HotBlock(session, (tag, error) => this.#committed(tag, error));
+  }
+
+  get busy(): boolean {
+    return this.#busy;
+  }
+
+  /** Takes messages for as long as it can. True: the next one is another way's. */
+  leavesNext(): boolean {
+    while (!this.#busy) {
+      const next = this.#session.client.inbox.peek(0);
+      if (next === undefined) return false;
+      if (!this.#takes(next.type, next.frame)) return true;
+    }
+    return false;
+  }
+
+  #takes(type: number, frame: Buffer): boolean {
+    if ((type !== message.query && type !== message.bind && type !== message.parse) || !this.#allowed()) return false;
+    const scope = this.#currentScope();
+    if (scope === null) return false;
+    return type === message.query ? this.#takesQuery(frame, scope) : this.#takesPipeline(scope);
+  }
+
+  /** Nothing about the session asks for more than passing statements on. */
+  #allowed(): boolean {
+    const session = this.#session;
+    const { settings } = session.transaction;
+    if (settings !== this.#settings) {
+      const { logStatement } = session.services;
+      this.#settings = settings;
+      this.#settingsAllow = hotSettings(settings.values) && (logStatement === 'none' || logStatement === 'ddl');
+      this.#scope = null;
+    }
+    if (!this.#settingsAllow || !session.isOrdinary || session.transaction.failed) return false;
+    return this.#host.extended.clearFinished();
+  }
+
+  #currentScope(): RouteScope | null {
+    const session = this.#session;
+    if (this.#scope !== null && this.#scope.snapshot === session.catalog) return this.#scope;
+    const path = session.knownSearchPath;
+    this.#scope = path === null ? null : routeScope(session, path);
+    return this.#scope;
+  }
+
+  #takesQuery(frame: Buffer, scope: RouteScope): boolean {
+    const known = this.#known.text(frame, scope);
+    if (known?.kind === 'transaction') return this.#takesTransaction(known.statement, noMessages, 1);
+    if (known?.kind !== 'route') return false;
+    const { route, description } = known;
+    const leaf = this.#known.textLeaf(route, frame, scope);
+    if (leaf === null) return false;
+    const before = description === null ? noMessages : [description];
+    return this.#takesStatement({ route, leaf, prepared: null, frame, before, messages: 1 });
+  }
+
+  #takesPipeline(scope: RouteScope): boolean {
+    const pipeline = this.#pipeline;
+    if (!readPipeline(this.#session.client.inbox, pipeline)) return false;
+    const { parse, messages } = pipeline;
+    const prepared = this.#known.prepared(pipeline, scope);
+    if (prepared === null || prepared.statement === null) return false;
+    const { bind } = this.#known;
+    const before = parse === null ? [bindComplete] : [parseComplete, bindComplete];
+    if (pipeline.describes) before.push(rowDescription(prepared.fields, bind));
+    let taken = false;
+    if (prepared.statement.kind === 'TransactionStmt') {
+      taken = this.#takesTransaction(prepared.statement, before, messages);
+    } else {
+      const found = this.#known.bound(prepared, scope);
+      taken = found !== null && this.#takesStatement({ ...found, prepared, frame: bind.frame, before, messages });
+    }
+    if (taken && parse !== null) this.#session.prepared.set(prepared.name, prepared);
+    return taken;
+  }
+
+  #takesStatement(run: Run): boolean {
+    const { transaction, services, client } = this.#session;
+    const { route, leaf } = run;
+    if (route.writes && !transaction.inBlock && services.fence.opening) return false;
+    if (transaction.explicit && !isPlainBegin(transaction.beginText)) return false;
+    const constants = leaf.constants.length === 0 ? noConstants : this.#constants(leaf.constants);
+    if (constants === null) return this.#asksClock(leaf.constants);
+    const connection = this.#connectionTo(leaf.site);
+    if (connection === null) return false;
+    const begin = transaction.beginNow(leaf.site);
+    const bytes = this.#encode(run, connection, begin, constants);
+    client.inbox.drop(run.messages);
+    this.#start();
+    if (route.writes) transaction.markWritten(leaf.site);
+    this.#run = run;
+    this.#connection = connection;
+    this.#begin = begin;
+    this.#answer.start(connection, run.before, begin === null ? 0 : 1);
+    connection.submit(bytes, this.#answer);
+    return true;
+  }
+
+  #start(): void {
+    this.#busy = true;
+    this.#startMs = performance.now();
+    this.#session.startStatement();
+  }
+
+  /** Null: none is there at once. */
+  #connectionTo(site: Leaf['site'] | 'coordinator'): ServerConnection | null {
+    const connection = this.#session.transaction.joinNow(site);
+    return connection?.idle === true && connection.cancelling === null ? connection : null;
+  }
+
+  #encode(run: Run, connection: ServerConnection, begin: string | null, constants: readonly string[]): Buffer {
+    const { leaf } = run;
+    const { bind, literals } = this.#known;
+    if (leaf.pieces === null) return this.#messages.bound(connection, leaf, { bind, begin, constants });
+    const values = leaf.pieces.holes.map((hole) =>
+      hole >= 0 ? literals.written(hole) : `'${constants[-1 - hole]}'::${leaf.constants[-1 - hole]!.typeName}`,
+    );
+    return this.#messages.query(begin, leaf.pieces.texts, values);
+  }
+
+  /** What the block's clock has said already of all of these; null: it has to be asked. */
+  #constants(wanted: readonly ClockConstant[]): string[] | null {
+    const values: string[] = [];
+    for (const { sql } of wanted) {
+      const value = this.#session.transaction.clockValue(sql);
+      if (value === null) return null;
+      values.push(value);
+    }
+    return values;
+  }
+
+  /** The coordinator's clock is the transaction's. The statement stays where it is, and is taken up when it is known. */
+  #asksClock(wanted: readonly ClockConstant[]): boolean {
+    const { transaction } = this.#session;
+    const connection = this.#connectionTo('coordinator');
+    if (connection === null) return false;
+    const begin = transaction.beginNow('coordinator');
+    const sql = `SELECT ${wanted.map((each) => each.sql).join(', ')}`;
+    this.#start();
+    const answer = new ClockAnswer(connection, (values, error) => {
+      if (error !== null || values.length !== wanted.length || values.includes(null)) {
+        this.#clockFailed(error);
+        return;
+      }
+      for (const [i, value] of values.entries()) transaction.noteClockValue(wanted[i]!.sql, value!);
+      this.#rest();
+    });
+    connection.submit(encodeQuery(begin === null ? sql : `${begin};\n${sql}`), answer);
+    return true;
+  }
+
+  /** As if the statement that needed it had failed. */
+  #clockFailed(error: PgError | null): void {
+    const { inbox } = this.#session.client;
+    inbox.drop(
+      inbox.peek(0)?.type === message.query || !readPipeline(inbox, this.#pipeline) ? 1 : this.#pipeline.messages,
+    );
+    this.#fail(error, null);
+  }
+
+  #answered(): void {
+    const run = this.#run!;
+    const { tag, error } = this.#answer;
+    const { transaction, services } = this.#session;
+    if (error !== null || tag === null) {
+      this.#fail(error, run);
+      return;
+    }
+    this.#answer.sayBefore();
+    const ms = performance.now() - this.#startMs;
+    services.times.add(run.leaf.counter, ms);
+    services.meters.routed(run.route.statement.kind, ms);
+    if (transaction.keyReportCount > 0) {
+      this.#settle(tag, run);
+      return;
+    }
+    this.#finish(tag, run);
+  }
+
+  #finish(tag: Buffer, { prepared, frame }: Run): void {
+    const { transaction } = this.#session;
+    if (!transaction.inBlock) transaction.releaseIdle();
+    else if (prepared !== null) this.#host.extended.noteFinished(prepared, frame, tag);
+    this.#say(tag);
+  }
+
+  /** A trigger on the node has touched keys that the router keeps. */
+  #settle(tag: Buffer, run: Run): void {
+    this.#host.settleKeys().then(
+      () => this.#finish(tag, run),
+      (error: PgError) => this.#fail(error, run),
+    );
+  }
+
+  #say(tag: Buffer): void {
+    const { client, transaction } = this.#session;
+    client.write(tag);
+    client.write(encodeReadyForQuery(transaction.status));
+    this.#rest();
+  }
+
+  #rest(): void {
+    const { client } = this.#session;
+    this.#session.runningSinceMs = null;
+    this.#busy = false;
+    this.#run = null;
+    // What has come meanwhile is taken up; the client hears of this first.
+    client.flush();
+    client.inbox.arrived();
+  }
+
+  #fail(error: PgError | null, run: Run | null): void {
+    const names = run === null ? undefined : this.#connection?.preparedStatements;
+    names?.forget(run!.leaf.preparedAs);
+    if (this.#begin !== null) names?.forget(this.#begin);
+    const reason = error ?? pgError('protocolViolation', 'a server ended a statement without a word');
+    this.#session.services.meters.statementFailed(reason);
+    const told = () => this.#rest();
+    this.#host.failed(reason, run && this.#failedRun(run)).then(told, told);
+  }
+
+  #failedRun({ prepared, frame }: Run): FailedRun | null {
+    const { statements } = this.#session.services;
+    const statement = prepared === null ? statements.parse(textOf(frame))[0] : prepared.statement;
+    return statement
+      ? { statement, parameters: (prepared?.parameterOids ?? []).map((typeOid) => ({ typeOid })) }
+      : null;
+  }
+
+  #takesTransaction(statement: ParsedStatement, before: readonly Buffer[], messages: number): boolean {
+    const { client } = this.#session;
+    const end = this.#block.plainEnd(statement);
+    const tag = end === null ? this.#block.begin(statement) : null;
+    if (end === null && tag === null) return false;
+    client.inbox.drop(messages);
+    this.#start();
+    for (const bytes of before) client.write(bytes);
+    if (tag === null) this.#block.commit(end as PlainEnd);
+    else this.#commandDone(tag);
+    return true;
+  }
+
+  #committed(tag: Buffer | null, error: PgError | null): void {
+    if (tag === null) {
+      this.#fail(error, null);
+      return;
+    }
+    this.#session.services.meters.stages.commit.observe(performance.now() - this.#startMs);
+    this.#commandDone(tag);
+  }
+
+  #commandDone(tag: Buffer): void {
+    this.#session.services.meters.statementDone('TransactionStmt', performance.now() - this.#startMs);
+    this.#say(tag);
+  }
+}
+
+const noMessages: Buffer[] = [];
+const noConstants: readonly string[] = [];
+
+/** It can stand before another statement in one text. */
+function isPlainBegin(text: string): boolean {
+  return /^[A-Za-z ,]+$/.test(text);
+}
