@@ -6,6 +6,7 @@ import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
 import { ownerSecretSql } from '../schema/owner.ts';
+import type { Peers } from '../session/peers.ts';
 import { segmentFunctionSql } from '../sql/segment-function.ts';
 import { decisionFunctionsSql, decisionProof } from '../transaction/decision-sql.ts';
 import { herdLockClass, type TransactionName } from '../transaction/gid.ts';
@@ -24,6 +25,7 @@ const claimMs = 100;
 export class CatalogKeeper {
   readonly #control: ControlPlane;
   readonly #options: RouterOptions;
+  readonly #peers: Peers;
   #snapshot: CatalogSnapshot | null = null;
   #watch: ServerConnection | null = null;
   #loading: Promise<CatalogSnapshot> | null = null;
@@ -36,9 +38,10 @@ export class CatalogKeeper {
   /** Nodes of the configuration that the catalog does not know yet: to be added by a statement, once one can be run. */
   readonly newcomers: string[] = [];
 
-  constructor(control: ControlPlane, options: RouterOptions) {
+  constructor(control: ControlPlane, options: RouterOptions, peers: Peers) {
     this.#control = control;
     this.#options = options;
+    this.#peers = peers;
   }
 
   get snapshot(): CatalogSnapshot {
@@ -76,10 +79,11 @@ export class CatalogKeeper {
     );
   }
 
-  /** A schema change was committed: the other routers are told, and this one reads anew. */
+  /** A schema change was committed: the other routers are told, and all workers of this one read anew before it resolves. */
   async refresh(): Promise<CatalogSnapshot> {
     await this.#control.coordinator.query(bumpCatalogSql);
-    return this.#reload();
+    const [snapshot] = await Promise.all([this.reload(), this.#peers.ask({ kind: 'catalog' })]);
+    return snapshot;
   }
 
   loadWithin(runner: SqlRunner): Promise<CatalogSnapshot> {
@@ -92,7 +96,7 @@ export class CatalogKeeper {
   }
 
   /** One load at a time; whoever asks while one is under way gets the next, which sees all that was committed before. */
-  #reload(): Promise<CatalogSnapshot> {
+  reload(): Promise<CatalogSnapshot> {
     const previous = this.#loading ?? Promise.resolve();
     const loading: Promise<CatalogSnapshot> = Promise.resolve(previous)
       .catch(() => {})
@@ -135,7 +139,7 @@ export class CatalogKeeper {
   async #startWatching(): Promise<void> {
     const watch = await this.#control.dedicated();
     watch.onNotification = () => {
-      this.#reload().catch((error) => this.#options.log.warn({ error: String(error) }, 'could not read the catalog'));
+      this.reload().catch((error) => this.#options.log.warn({ error: String(error) }, 'could not read the catalog'));
     };
     await watch.query(`LISTEN ${catalogChannel}`);
     await this.#claimHerd(watch);
@@ -171,7 +175,7 @@ export class CatalogKeeper {
       try {
         await this.#startWatching();
         this.onBack?.();
-        await this.#reload();
+        await this.reload();
         return;
       } catch (error) {
         this.#options.log.warn({ error: String(error) }, 'the coordinator is not reachable; trying again');

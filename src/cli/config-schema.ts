@@ -46,6 +46,8 @@ function mustBeOn(why: string) {
 }
 
 const listen = z.strictObject({ host: hostName.default('127.0.0.1'), port: port.default(5432) });
+/** Processes of the router; each hands cancel requests on by a number of 7 bits. */
+const workers = z.int().min(1).max(128).optional();
 const pools = z.strictObject({ maxConnectionsPerPool: z.int().min(1).max(10_000).optional() });
 
 const token = z.string().min(16, 'a token has 16 characters or more');
@@ -64,6 +66,7 @@ export const upConfigSchema = z.strictObject({
   /** false: none. */
   http: z.union([z.literal(false), z.strictObject({ port: port.optional() })]).optional(),
   pools: pools.prefault({}),
+  workers,
   shardCount: shardCount.default(32),
   citus: citus.optional(),
   monitor: monitorSchema.optional(),
@@ -84,6 +87,7 @@ export const configSchema = z
     /** Towards the servers. Without `ca` their certificates are not checked, as with libpq's sslmode=require. */
     serverTls: z.strictObject({ ca: z.string().min(1).optional() }).nullish(),
     pools: pools.prefault({}),
+    workers,
     /** Over this coordinator. One alone needs no lock there for each snapshot and commit. */
     routers: z.enum(['many', 'one']).default('many'),
     shardCount: shardCount.default(32),

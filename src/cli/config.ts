@@ -21,6 +21,8 @@ import type { RouterBehaviour, RouterOptions, ServerAddress } from './serve.ts';
 
 export interface LoadedConfig {
   readonly options: Omit<RouterOptions, 'log'>;
+  /** undefined: the configuration does not say. */
+  readonly workers: number | undefined;
   /** What was accepted but has no effect, each with file and line: shown, never silently ignored. */
   readonly notices: readonly string[];
 }
@@ -30,7 +32,7 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
   const source = parseYaml(file, await readConfig(file));
   const config = checkConfig(source);
   const notices = citusNotices(config.citus).map(({ path, message }) => source.say(path, message));
-  return { options: await routerOptions(config, source, dirname(resolve(file))), notices };
+  return { options: await routerOptions(config, source, dirname(resolve(file))), workers: config.workers, notices };
 }
 
 /** The configuration as text → its values with defaults filled in; every fault found is reported, each on its line. */
@@ -124,6 +126,7 @@ export interface LoadedUpConfig {
   readonly port: number | undefined;
   /** null: none is wanted; its port undefined: one that is free. */
   readonly http: { readonly port: number | undefined; readonly monitor: MonitorConfig } | null;
+  readonly workers: number | undefined;
   readonly behaviour: RouterBehaviour;
   readonly notices: readonly string[];
 }
@@ -137,9 +140,9 @@ export async function loadUpConfig(file: string | undefined): Promise<LoadedUpCo
     throw new SetupError(faults.join('\n'), 'pgherd up --help says which keys there are.');
   }
   const notices = citusNotices(result.data.citus).map(({ path, message }) => source.say(path, message));
-  const { listen, http, monitor } = result.data;
+  const { listen, http, monitor, workers } = result.data;
   const wanted = http === false ? null : { port: http?.port, monitor: monitorConfig(monitor) };
-  return { port: listen?.port, http: wanted, behaviour: behaviour(result.data), notices };
+  return { port: listen?.port, workers, http: wanted, behaviour: behaviour(result.data), notices };
 }
 
 function saysRouterKey(key: string): string {

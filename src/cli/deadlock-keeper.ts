@@ -2,6 +2,7 @@ import type { Site } from '../catalog/site.ts';
 import { PgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { conditions } from '../core/sqlstate.ts';
+import type { PeerParty, Peers } from '../session/peers.ts';
 import type { SessionState } from '../session/session-state.ts';
 import { type Deadlock, findDeadlocks, type Wait, type WaitingParty } from '../transaction/deadlock.ts';
 import type { CatalogKeeper } from './catalog-keeper.ts';
@@ -11,23 +12,33 @@ const lookIntervalMs = 500;
 /** As PostgreSQL's deadlock_timeout: nobody is asked about waits before somebody has waited this long. */
 const deadlockTimeoutMs = 1_000;
 
-interface Party extends WaitingParty {
-  readonly session: SessionState;
+/** Of another worker: without a session. */
+interface Party extends WaitingParty, PeerParty {
+  readonly session: SessionState | null;
 }
 
-/** Finds waiting in circles over several servers, and ends it: the youngest member's statement fails with 40P01. */
+/**
+ * Finds waiting in circles over several servers, and ends it: the youngest member's statement fails with 40P01. Workers look each for itself, see
+ * the same circles, and each ends what is its own.
+ */
 export class DeadlockKeeper {
   readonly #control: ControlPlane;
   readonly #catalog: CatalogKeeper;
   readonly #sessions: ReadonlySet<SessionState>;
+  readonly #peers: Peers;
   readonly #log: Log;
   #timer: NodeJS.Timeout | null = null;
   #looking = false;
 
-  constructor(control: ControlPlane, catalog: CatalogKeeper, sessions: ReadonlySet<SessionState>, log: Log) {
+  constructor(
+    control: ControlPlane,
+    catalog: CatalogKeeper,
+    { sessions, peers, log }: { sessions: ReadonlySet<SessionState>; peers: Peers; log: Log },
+  ) {
     this.#control = control;
     this.#catalog = catalog;
     this.#sessions = sessions;
+    this.#peers = peers;
     this.#log = log;
   }
 
@@ -48,22 +59,19 @@ export class DeadlockKeeper {
   }
 
   async #look(): Promise<void> {
-    const parties = this.#parties();
     const longAgoMs = Date.now() - deadlockTimeoutMs;
-    const stuck = parties.filter(({ session }) => (session.runningSinceMs ?? Infinity) < longAgoMs);
+    const stuckIn = (parties: readonly Party[]) =>
+      parties.filter(({ runningSinceMs }) => (runningSinceMs ?? Infinity) < longAgoMs);
+    const own = partiesOf(this.#sessions).map((party) => ({ ...party.plain, session: party.session }));
+    if (stuckIn(own).length === 0) return;
+    const others = (await this.#peers.ask({ kind: 'parties' })).flat().map((party) => ({ ...party, session: null }));
+    // All workers see them in the same order, so that they agree on the victim.
+    const parties: Party[] = [...own, ...others].sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+    const stuck = stuckIn(parties);
     if (stuck.length < 2) return;
     const sites = new Set(stuck.flatMap((party) => party.backends.map((backend) => backend.site)));
     const waits = (await Promise.all([...sites].map((site) => this.#waitsOn(site)))).flat();
     for (const deadlock of findDeadlocks(parties, waits)) this.#break(deadlock);
-  }
-
-  #parties(): Party[] {
-    const parties: Party[] = [];
-    for (const session of this.#sessions) {
-      const { startedAtMs, backends } = session.transaction;
-      if (startedAtMs !== null && backends.length > 0) parties.push({ session, startedAtMs, backends });
-    }
-    return parties;
   }
 
   async #waitsOn(site: Site): Promise<Wait[]> {
@@ -81,8 +89,8 @@ export class DeadlockKeeper {
   }
 
   #break({ cycle, victim }: Deadlock<Party>): void {
-    // The circle may have opened since it was seen.
-    if (victim.session.transaction.startedAtMs !== victim.startedAtMs) return;
+    // Another worker's is ended there. The circle may have opened since it was seen.
+    if (victim.session === null || victim.session.transaction.startedAtMs !== victim.startedAtMs) return;
     const names = cycle.map((party) => describe(party));
     const detail = names.map((name, index) => `${name} waits for ${names[(index + 1) % names.length]}.`).join('\n');
     this.#log.warn({ detail }, 'broke a deadlock over several servers');
@@ -98,9 +106,27 @@ export class DeadlockKeeper {
   }
 }
 
-function describe({ session, backends }: Party): string {
+/** The transactions of one worker. */
+export function partiesOf(sessions: Iterable<SessionState>): { plain: PeerParty; session: SessionState }[] {
+  const parties: { plain: PeerParty; session: SessionState }[] = [];
+  for (const session of sessions) {
+    const { startedAtMs, backends } = session.transaction;
+    if (startedAtMs === null || backends.length === 0) continue;
+    const { runningSinceMs, identity } = session;
+    const places = backends.map(({ site, processId }) => ({ site, processId }));
+    parties.push({ plain: { user: identity.user, startedAtMs, runningSinceMs, backends: places }, session });
+  }
+  return parties;
+}
+
+/** No two transactions share a backend. */
+function nameOf({ backends: [first] }: Party): string {
+  return `${first?.site}/${first?.processId}`;
+}
+
+function describe({ user, backends }: Party): string {
   const places = backends.map(
     ({ site, processId }) => `${site === 'coordinator' ? site : `node ${site}`} ${processId}`,
   );
-  return `Transaction of ${session.identity.user} (processes ${places.join(', ')})`;
+  return `Transaction of ${user} (processes ${places.join(', ')})`;
 }

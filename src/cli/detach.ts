@@ -29,10 +29,11 @@ export async function upDetached(options: UpOptions, report: Report): Promise<vo
 }
 
 function spawnSupervisor(options: UpOptions, outputFile: string): ChildProcess {
-  const { dataDir, port, nodes, configFile } = options;
+  const { dataDir, port, nodes, workers, configFile } = options;
   const args = ['up', '--supervisor', '--data', dataDir];
   if (port !== undefined) args.push('--port', String(port));
   if (nodes !== undefined) args.push('--nodes', String(nodes));
+  if (workers !== undefined) args.push('--workers', String(workers));
   if (configFile !== undefined) args.push('--config', configFile);
   const output = openSync(outputFile, 'a', 0o600);
   try {

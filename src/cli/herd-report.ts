@@ -3,6 +3,8 @@ export interface UpOptions {
   /** The port asked for; undefined: last time's, else 5432, or the next free one. */
   readonly port: number | undefined;
   readonly nodes: number | undefined;
+  /** Of the router; undefined: as the configuration says, or the machine. */
+  readonly workers: number | undefined;
   /** A YAML file; undefined: the defaults. */
   readonly configFile: string | undefined;
 }

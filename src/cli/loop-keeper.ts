@@ -9,20 +9,30 @@ import type { ControlPlane } from './control-plane.ts';
 /** Types of a function's statements are asked for on a connection that must not wait for what the function's own session has locked. */
 const lockTimeout: readonly [string, string] = ['lock_timeout', '10s'];
 
+/** `tells`: the coordinator is to be told. Of several workers one does so, with a password that all know. */
+export interface LoopDoor {
+  readonly port: number;
+  readonly password: string;
+  readonly tells: boolean;
+}
+
+export function ownLoopDoor(port: number): LoopDoor {
+  return { port, password: randomBytes(24).toString('hex'), tells: true };
+}
+
 /** Tells the coordinator where the router is, so that functions find their way back. */
 export async function openLoopTo(
-  port: number,
+  { port, password, tells }: LoopDoor,
   control: ControlPlane,
   pool: { readonly maxConnections: number; readonly settings: (server: string) => ReadonlyMap<string, string> },
   log: Log,
 ): Promise<{ readonly services: LoopServices | null; close(): void }> {
   const pools = new PoolSet(pool.maxConnections, (server) => new Map([...pool.settings(server), lockTimeout]));
-  const password = randomBytes(24).toString('hex');
   const { database } = control.coordinatorEndpoint;
   try {
     // The router as the coordinator sees it; nothing over a unix socket.
     const { rows } = await control.coordinator.query('SELECT host(inet_client_addr())');
-    await openLoop(control.coordinator, { host: rows[0]?.[0] ?? '127.0.0.1', port, database, password });
+    if (tells) await openLoop(control.coordinator, { host: rows[0]?.[0] ?? '127.0.0.1', port, database, password });
   } catch (error) {
     log.warn(
       { error: String(error) },

@@ -44,6 +44,7 @@ interface UpFlags {
   readonly data: string;
   readonly port?: number;
   readonly nodes?: number;
+  readonly workers?: number;
   readonly config?: string;
   readonly detach?: true;
   readonly supervisor?: true;
@@ -55,8 +56,15 @@ program
   .addOption(dataOption())
   .option('--port <n>', "router's port (default: 5432, or the next free one; the same at later starts)", wholeNumber)
   .option('--nodes <n>', 'number of nodes; it can grow, not shrink (default: 3, or as many as there are)', wholeNumber)
-  .option('--config <file>', 'YAML: listen.port, http, shardCount, pools, and the blocks citus and monitor', (file) =>
-    resolve(file),
+  .option(
+    '--workers <n>',
+    'processes of the router (default: 1, on machines of 8 cores or more one for each 4)',
+    wholeNumber,
+  )
+  .option(
+    '--config <file>',
+    'YAML: listen.port, workers, http, shardCount, pools, and the blocks citus and monitor',
+    (file) => resolve(file),
   )
   .option('--detach', 'run in the background; returns when the herd answers queries')
   .addOption(new Option('--supervisor').hideHelp())
@@ -70,7 +78,8 @@ Examples:
   pgherd up --config pgherd.yaml`,
   )
   .action(async (flags: UpFlags) => {
-    const options = { dataDir: flags.data, port: flags.port, nodes: flags.nodes, configFile: flags.config };
+    const { data: dataDir, port, nodes, workers, config: configFile } = flags;
+    const options = { dataDir, port, nodes, workers, configFile };
     if (flags.supervisor) return leave(await run(options, parentReport()));
     if (!flags.detach) return leave(await run(options, terminalReport(Date.now(), 'Ctrl-C stops it; the data stay.')));
     if (await alreadyRuns(flags)) return leave(exitCodes.done);
@@ -215,10 +224,11 @@ program
   .command('router')
   .description('run a router over PostgreSQL servers (15 or newer) that exist already')
   .requiredOption('--config <file>', 'YAML configuration')
+  .option('--workers <n>', 'processes of the router (default: one for each core from 4 on, else 1)', wholeNumber)
   .addHelpText('after', `\nExample of a configuration:\n${exampleConfig().replace(/^/gm, '  ')}`)
-  .action(async ({ config }: { config: string }) => {
+  .action(async ({ config, workers }: { config: string; workers?: number }) => {
     const { router } = await import('./router.ts');
-    leave(await router(config));
+    leave(await router(config, workers));
   });
 
 function exampleConfig(): string {
@@ -230,6 +240,7 @@ nodes:                             # database, user and password as on the coord
 auth: scram                        # or trust, on loopback only
 tls: { cert: server.crt, key: server.key }
 pools: { maxConnectionsPerPool: 40 }
+workers: 2                         # processes of the router
 shardCount: 32
 addresses:                         # where names that SQL uses really are
   worker1:5432: { host: db1, port: 5432 }`;

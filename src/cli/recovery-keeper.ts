@@ -34,16 +34,16 @@ export class RecoveryKeeper {
     this.#catalog = catalog;
     this.#fence = fence;
     this.#log = log;
-    fence.onNeeded = () => void this.#recover();
+    fence.onNeeded = () => void this.recover();
   }
 
   /** Resolves when no dead router can decide any more, and what could be settled is. */
   async open(): Promise<void> {
-    do await this.#recover();
+    do await this.recover();
     while (!this.#swept && (await sleep(retryMs, true)));
     this.#timers.push(
-      setInterval(() => void this.#recover(), recoveryIntervalMs).unref(),
-      setInterval(() => void (this.book.hasUnsettled && this.#recover()), unsettledIntervalMs).unref(),
+      setInterval(() => void this.recover(), recoveryIntervalMs).unref(),
+      setInterval(() => void (this.book.hasUnsettled && this.recover()), unsettledIntervalMs).unref(),
       setInterval(() => void this.#tellDecisions(), forgetIntervalMs).unref(),
     );
   }
@@ -60,10 +60,10 @@ export class RecoveryKeeper {
 
   ended(name: TransactionName, outcome: CommitOutcome): void {
     this.book.ended(name, outcome);
-    if (outcome.unsettled.length > 0) void this.#recover();
+    if (outcome.unsettled.length > 0) void this.recover();
   }
 
-  #recover(): Promise<void> {
+  recover(): Promise<void> {
     this.#next ??= this.#running.then(() => {
       this.#next = null;
       this.#running = this.#sweep();

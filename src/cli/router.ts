@@ -1,16 +1,21 @@
 import { loadConfig } from './config.ts';
 import { openLogStream } from './log-file.ts';
-import { startRouter } from './serve.ts';
 import { catchSignals } from './signals.ts';
+import { defaultWorkers, startWorkers } from './workers/start.ts';
 
 /** Runs a router over existing servers until a signal stops it. Resolves with the exit code. */
-export async function router(configFile: string): Promise<number> {
-  const { options, notices } = await loadConfig(configFile);
+export async function router(configFile: string, workersAsked: number | undefined): Promise<number> {
+  const { options, workers: configured, notices } = await loadConfig(configFile);
   for (const notice of notices) process.stderr.write(`pgherd: warning: ${notice}\n`);
   const log = openLogStream();
   const signals = catchSignals(log);
-  const running = await startRouter({ ...options, log });
-  log.info({ host: options.listen.host, port: running.port, nodes: options.nodes.length }, 'the router is ready');
+  // One router alone over its coordinator needs no lock there; several workers do.
+  const workers = workersAsked ?? configured ?? (options.sharesHerd ? defaultWorkers('alone') : 1);
+  const running = await startWorkers({ ...options, log }, workers);
+  log.info(
+    { host: options.listen.host, port: running.port, nodes: options.nodes.length, workers },
+    'the router is ready',
+  );
   await signals.first;
   await Promise.race([running.stop(), signals.second]);
   return signals.exitCode();

@@ -1,18 +1,15 @@
-import { readFileSync } from 'node:fs';
-import net from 'node:net';
-import tls from 'node:tls';
 import { type ConnectionPool, PoolSet } from '../backend/pool.ts';
-import { serverTrafficName, transactionEventsName } from '../catalog/compatibility-sql.ts';
+import { liveShardSizeName } from '../catalog/compatibility-sql.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { RouterReadings } from '../monitor/router-readings.ts';
 import { ownerSecretSql, withOwner } from '../schema/owner.ts';
-import { acceptClient } from '../session/accept.ts';
 import { sessionSettings } from '../session/application-name.ts';
 import { CancelRegistry } from '../session/cancel-registry.ts';
 import { DescriptionCache } from '../session/describe.ts';
 import { RouteBook } from '../session/hot/route-book.ts';
 import { RouterMeters } from '../session/meters.ts';
+import { noPeers } from '../session/peers.ts';
 import { AnswerCache } from '../session/plan-answers.ts';
 import { PlanCache } from '../session/plan-cache.ts';
 import type { LogStatement, LoopServices, RouterServices } from '../session/services.ts';
@@ -25,14 +22,17 @@ import { ProtocolLog } from '../transaction/protocol-log.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { ControlPlane } from './control-plane.ts';
 import { DeadlockKeeper } from './deadlock-keeper.ts';
+import { openDoor } from './door.ts';
 import { SharedHerdLock } from './herd-lock.ts';
 import { type HttpSettings, openHttp, ownConnection } from './http.ts';
-import { openLoopTo } from './loop-keeper.ts';
+import { openLoopTo, ownLoopDoor } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { routerReadings } from './router-readings.ts';
 import { schemaServices } from './schema-services.ts';
 import { scramVerifierOf } from './scram-verifiers.ts';
-import { liveShardSizes, poolRows, serverTraffic, transactionEvents } from './virtual-rows.ts';
+import { liveShardSizes, mergedRows, type TellingParts, toldRows } from './virtual-rows.ts';
+import { answerPeer } from './workers/answers.ts';
+import { eventNumbers, type WorkerPlace } from './workers/place.ts';
 
 export interface ServerAddress {
   readonly host: string;
@@ -79,21 +79,23 @@ export interface RunningRouter {
   readonly port: number;
   /** Of the HTTP listener; null: there is none. */
   readonly httpPort: number | null;
+  /** What it has counted. */
+  readings(): RouterReadings;
   stop(): Promise<void>;
 }
 
-/** Puts a router together and starts it. Resolves when it accepts clients. */
-export async function startRouter(options: RouterOptions): Promise<RunningRouter> {
+/** Puts a router together and starts it, or one worker of it in its place. Resolves when it accepts clients. */
+export async function startRouter(options: RouterOptions, place: WorkerPlace | null = null): Promise<RunningRouter> {
   // What is opened is closed in the opposite order: also when the start fails, since locks on the coordinator go with connections.
   const closers: (() => unknown)[] = [];
   const close = async () => {
     for (const closer of closers.toReversed()) await closer();
   };
   try {
-    const { port, readings } = await openRouter(options, closers);
+    const { port, readings } = await openRouter(options, place, closers);
     const http = options.http === undefined ? null : await openHttp(options.http, options, { port, readings });
     closers.push(() => http?.close());
-    return { port, httpPort: http?.port ?? null, stop: close };
+    return { port, httpPort: http?.port ?? null, readings, stop: close };
   } catch (error) {
     await close();
     throw error;
@@ -105,11 +107,16 @@ interface OpenRouter {
   readonly readings: () => RouterReadings;
 }
 
-async function openRouter(options: RouterOptions, closers: (() => unknown)[]): Promise<OpenRouter> {
+async function openRouter(
+  options: RouterOptions,
+  place: WorkerPlace | null,
+  closers: (() => unknown)[],
+): Promise<OpenRouter> {
   const { log } = options;
+  const peers = place?.peers ?? noPeers;
   const control = new ControlPlane(options);
   closers.push(() => control.close());
-  const catalog = new CatalogKeeper(control, options);
+  const catalog = new CatalogKeeper(control, options, peers);
   closers.push(() => catalog.close());
   await catalog.open();
   const fence = new Fence();
@@ -124,37 +131,26 @@ async function openRouter(options: RouterOptions, closers: (() => unknown)[]): P
   const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
   closers.push(() => pools.close());
   let loop: LoopServices | null = null;
-  const services = routerServices(options, { control, catalog, recovery, pools, fence, loop: () => loop });
-  const deadlocks = new DeadlockKeeper(control, catalog, services.sessions, log);
+  const protocolLog = new ProtocolLog(place === null ? undefined : eventNumbers(place.slot, Date.now));
+  const times = new StatementTimes(options.measuresStatements ?? true);
+  const telling = { catalog, pools, protocolLog, times };
+  const parts = { control, catalog, recovery, pools, fence, telling, place, loop: () => loop };
+  const services = routerServices(options, parts);
+  place?.answersWith(
+    (question) => answerPeer(question, { services, catalog, recovery, telling, relayPort: place.relayPort }),
+    (processId, secret) => services.cancels.cancel(processId, secret),
+  );
+  const deadlocks = new DeadlockKeeper(control, catalog, { sessions: services.sessions, peers, log });
   deadlocks.open();
   closers.push(() => deadlocks.close());
-  const secureContext = options.tls
-    ? tls.createSecureContext({ cert: readFileSync(options.tls.cert), key: readFileSync(options.tls.key) })
-    : null;
-  const sockets = new Set<net.Socket>();
-  const server = net.createServer({ pauseOnConnect: true }, (socket) => {
-    if (sockets.size >= limits.maxClients) {
-      socket.destroy();
-      return;
-    }
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    acceptClient(socket, secureContext, services).catch((error) => {
-      log.error({ error: String(error) }, 'a session ended badly');
-      socket.destroy();
-    });
-  });
-  const port = await listen(server, options.listen);
-  closers.push(() => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const socket of sockets) socket.destroy();
-    return closed;
-  });
+  const door = await openDoor(options, services, place);
+  closers.push(() => door.close());
+  const { port } = door;
   const pool = { maxConnections: options.maxConnectionsPerPool, settings: sessionSettings };
-  const wayBack = await openLoopTo(port, control, pool, log);
+  const wayBack = await openLoopTo(place?.loop ?? ownLoopDoor(port), control, pool, log);
   closers.push(() => wayBack.close());
   loop = wayBack.services;
-  await addNewcomers(options, port, catalog.newcomers);
+  if (place === null || place.loop.tells) await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
   return { port, readings: () => routerReadings(services, pools) };
 }
@@ -179,14 +175,17 @@ interface Parts {
   readonly recovery: RecoveryKeeper;
   readonly pools: PoolSet;
   readonly fence: Fence;
+  readonly telling: TellingParts;
+  readonly place: WorkerPlace | null;
   readonly loop: () => LoopServices | null;
 }
 
 function routerServices(
   options: RouterOptions,
-  { control, catalog, recovery, pools, fence, loop }: Parts,
+  { control, catalog, recovery, pools, fence, telling, place, loop }: Parts,
 ): RouterServices {
-  const protocolLog = new ProtocolLog();
+  const peers = place?.peers ?? noPeers;
+  const { protocolLog, times } = telling;
   const meters = new RouterMeters();
   return {
     log: options.log,
@@ -198,7 +197,8 @@ function routerServices(
     plans: new PlanCache(),
     routes: new RouteBook(),
     answers: new AnswerCache(Date.now),
-    cancels: new CancelRegistry(),
+    cancels: new CancelRegistry(place?.slot, peers),
+    peers,
     snapshots: new ExportedSnapshots(),
     sessions: new Set(),
     database: options.coordinator.database,
@@ -217,12 +217,12 @@ function routerServices(
       return withOwner(connection, async () => (await server().query(ownerSecretSql)).rows[0]?.[0] ?? '');
     },
     scramVerifier: (user) => scramVerifierOf(control.coordinator, user),
-    async routerRows(relation, warn) {
-      if (relation === transactionEventsName) return transactionEvents(protocolLog);
-      if (relation === 'live_pool') return poolRows(pools);
-      return relation === serverTrafficName ? serverTraffic(pools) : liveShardSizes(control, catalog.snapshot, warn);
+    async routerRows(relation, warn, role = null) {
+      if (relation === liveShardSizeName) return liveShardSizes(control, catalog.snapshot, warn);
+      const others = await peers.ask({ kind: 'rows', relation, role });
+      return mergedRows(relation, [toldRows(relation, role, telling), ...others]);
     },
-    times: new StatementTimes(options.measuresStatements ?? true),
+    times,
     repartitionJoins: options.repartitionJoins ?? true,
     logStatement: options.logStatement ?? 'none',
     resolveAddress: (name, port) => control.resolveAddress(name, port),
@@ -238,14 +238,4 @@ function routerServices(
       return loop();
     },
   };
-}
-
-function listen(server: net.Server, { host, port }: { host: string; port: number }): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(port, host, () => {
-      server.off('error', reject);
-      resolve((server.address() as net.AddressInfo).port);
-    });
-  });
 }

@@ -10,14 +10,9 @@ import type { Log } from '../core/log.ts';
 import { type LoadedUpConfig, loadUpConfig } from './config.ts';
 import { defaultHttpPort, defaultPort, host, type Report, type UpOptions } from './herd-report.ts';
 import { openLogFile } from './log-file.ts';
-import {
-  type RouterBehaviour,
-  type RouterOptions,
-  type RunningRouter,
-  type ServerAddress,
-  startRouter,
-} from './serve.ts';
+import type { RouterBehaviour, RouterOptions, RunningRouter, ServerAddress } from './serve.ts';
 import { catchSignals, type Signals } from './signals.ts';
+import { defaultWorkers, startWorkers } from './workers/start.ts';
 
 const routerStopWaitMs = 10_000;
 
@@ -34,7 +29,8 @@ export async function up(options: UpOptions, report: Report): Promise<number> {
     if (!signals.received()) {
       const port = options.port ?? config.port;
       const { behaviour, http } = config;
-      router = await startAndAnnounce(herd, port, { report, log, signals, behaviour, http });
+      const workers = options.workers ?? config.workers ?? defaultWorkers('embedded');
+      router = await startAndAnnounce(herd, port, { report, log, signals, workers, behaviour, http });
       await signals.first;
     }
     report.progress('stopping');
@@ -52,6 +48,7 @@ interface Surroundings {
   readonly report: Report;
   readonly log: Log;
   readonly signals: Signals;
+  readonly workers: number;
   readonly behaviour: RouterBehaviour;
   readonly http: LoadedUpConfig['http'];
 }
@@ -59,14 +56,14 @@ interface Surroundings {
 async function startAndAnnounce(
   herd: EmbeddedHerd,
   port: number | undefined,
-  { report, log, signals, behaviour, http }: Surroundings,
+  { report, log, signals, workers, behaviour, http }: Surroundings,
 ): Promise<RunningRouter> {
   report.progress('starting the router');
-  const router = await openRouter(herd, port, { ...behaviour, log }, http);
+  const router = await openRouter(herd, port, { ...behaviour, log }, { workers, http });
   await untilItAnswers(router.port);
   const ports = { routerPort: router.port, httpPort: router.httpPort };
   await herd.rememberPorts(ports);
-  log.info({ port: router.port, nodes: herd.nodes.length }, 'the herd is ready');
+  log.info({ port: router.port, nodes: herd.nodes.length, workers }, 'the herd is ready');
   if (!signals.received()) report.ready({ dataDir: herd.root.dir, ...ports, nodes: herd.nodes.length });
   return router;
 }
@@ -77,7 +74,7 @@ async function openRouter(
   herd: EmbeddedHerd,
   wanted: number | undefined,
   how: RouterBehaviour & { readonly log: Log },
-  http: LoadedUpConfig['http'],
+  { workers, http }: Pick<Surroundings, 'workers' | 'http'>,
 ): Promise<RunningRouter> {
   if (wanted !== undefined && !(await isPortFree(wanted))) {
     throw new SetupError(
@@ -89,7 +86,7 @@ async function openRouter(
   for (let tries = 1; ; tries++) {
     port = wanted ?? (await nextFreePort(port));
     try {
-      return await startRouter({ ...how, ...placesOf(herd, port), ...(await httpOf(http)) });
+      return await startWorkers({ ...how, ...placesOf(herd, port), ...(await httpOf(http)) }, workers);
     } catch (error) {
       const taken = errnoCode(error) === 'EADDRINUSE' || errnoCode(error) === 'EACCES';
       if (!taken || wanted !== undefined || tries === maxPortTries) throw error;

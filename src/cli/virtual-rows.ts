@@ -1,8 +1,13 @@
 import type { PoolSet } from '../backend/pool.ts';
+import { serverTrafficName, transactionEventsName } from '../catalog/compatibility-sql.ts';
 import { type CatalogSnapshot, type DistributedTable, shardSchema } from '../catalog/snapshot.ts';
+import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
+import type { PeerRows } from '../session/peers.ts';
+import type { StatementTimes } from '../session/statement-times.ts';
 import { quoteLiteral, quoteQualified } from '../sql/quote.ts';
 import type { ProtocolLog } from '../transaction/protocol-log.ts';
+import type { CatalogKeeper } from './catalog-keeper.ts';
 import type { ControlPlane } from './control-plane.ts';
 
 /**
@@ -51,6 +56,65 @@ function collectLeaves(table: DistributedTable, snapshot: CatalogSnapshot, byNod
   }
 }
 
+export interface TellingParts {
+  readonly catalog: CatalogKeeper;
+  readonly pools: PoolSet;
+  readonly protocolLog: ProtocolLog;
+  readonly times: StatementTimes;
+}
+
+/** What this worker tells from memory. */
+export function toldRows(relation: string, role: string | null, parts: TellingParts): PeerRows {
+  switch (relation) {
+    case serverTrafficName:
+      return serverTraffic(parts.pools);
+    case transactionEventsName:
+      return transactionEvents(parts.protocolLog);
+    case 'live_pool':
+      return poolRows(parts.pools);
+    case 'live_shard_time':
+      return parts.times.shardRows(parts.catalog.snapshot);
+    default:
+      assert(relation === 'live_statement', `${relation} is told by routers`);
+      return parts.times.statementRows(role);
+  }
+}
+
+/** The rows of all workers as those of one router. */
+export function mergedRows(relation: string, told: readonly PeerRows[]): PeerRows {
+  const rows = told.flat();
+  switch (relation) {
+    case transactionEventsName:
+      return rows.toSorted(([a], [b]) => Number(a) - Number(b));
+    case serverTrafficName:
+      return summed(rows, 1, []);
+    case 'live_pool':
+      return summed(rows, 2, []);
+    case 'live_shard_time':
+      return summed(rows, 1, [3]);
+    default:
+      return summed(rows, 4, [6]);
+  }
+}
+
+/** Rows with the same first fields become one: the others are added up, or the largest is taken. */
+function summed(rows: PeerRows, keyFields: number, largest: readonly number[]): PeerRows {
+  const byKey = new Map<string, (string | null)[]>();
+  for (const row of rows) {
+    const key = JSON.stringify(row.slice(0, keyFields));
+    const sum = byKey.get(key);
+    if (sum === undefined) {
+      byKey.set(key, [...row]);
+      continue;
+    }
+    for (let field = keyFields; field < row.length; field++) {
+      const [a, b] = [Number(sum[field]), Number(row[field])];
+      sum[field] = String(largest.includes(field) ? Math.max(a, b) : a + b);
+    }
+  }
+  return [...byKey.values()];
+}
+
 /** `pgherd.server_traffic`: bytes to and from each server over the sessions' connections, since the router started. */
 export function serverTraffic(pools: PoolSet): string[][] {
   const byServer = new Map<string, { sent: number; received: number }>();
@@ -63,7 +127,7 @@ export function serverTraffic(pools: PoolSet): string[][] {
 }
 
 /** `pgherd.live_pool`: the sessions' connections to servers, by server and role. */
-export function poolRows(pools: PoolSet): string[][] {
+function poolRows(pools: PoolSet): string[][] {
   return [...pools].map(({ target, size, busy, waiting, maxConnections }) => [
     ...[target.label, target.user],
     ...[size, busy, waiting, maxConnections].map(String),
@@ -71,6 +135,6 @@ export function poolRows(pools: PoolSet): string[][] {
 }
 
 /** `pgherd.live_transaction_event`: the last steps of this router's distributed commits. */
-export function transactionEvents(log: ProtocolLog): string[][] {
+function transactionEvents(log: ProtocolLog): string[][] {
   return log.events.map(({ number, at, key, step, detail }) => [String(number), at.toISOString(), key, step, detail]);
 }

@@ -11,10 +11,11 @@ import {
   encodeReadyForQuery,
 } from '../wire/backend.ts';
 import type { StartupPacket } from '../wire/frames.ts';
+import { encodeStartup } from '../wire/frontend.ts';
 import { ClientConnection } from './client-connection.ts';
 import { milliseconds } from './idle-timeouts.ts';
 import { authenticate } from './login.ts';
-import { acceptLoop } from './loop-login.ts';
+import { acceptLoop, loopPortElsewhere } from './loop-login.ts';
 import type { RouterServices } from './services.ts';
 import { Session } from './session.ts';
 import { SessionState } from './session-state.ts';
@@ -37,6 +38,8 @@ export async function acceptClient(
       client.end();
       return;
     }
+    const elsewhere = await loopPortElsewhere(packet.parameters, services);
+    if (elsewhere !== null) return client.relay(elsewhere, encodeStartup(packet.parameters));
     client.startMessages();
     const state = await enter(client, packet, services);
     clearTimeout(timer);

@@ -1,14 +1,28 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { noPeers, type Peers } from './peers.ts';
 
-/** Who answers to which cancel key. One per router process. */
+/** Process ids say in their upper bits which worker gave them out. */
+const slotShift = 24;
+export const maxWorkers = 128;
+
+/** Who answers to which cancel key. One per process of the router. */
 export class CancelRegistry {
   #entries = new Map<number, { readonly secret: Buffer; readonly cancel: () => void }>();
-  #lastProcessId = 0;
+  #last = 0;
+  readonly #slot: number;
+  readonly #peers: Peers;
+
+  constructor(slot = 0, peers: Peers = noPeers) {
+    this.#slot = slot;
+    this.#peers = peers;
+  }
 
   register(cancel: () => void): { processId: number; secret: Buffer; unregister: () => void } {
-    do this.#lastProcessId = (this.#lastProcessId % 0x7fffffff) + 1;
-    while (this.#entries.has(this.#lastProcessId));
-    const processId = this.#lastProcessId;
+    let processId: number;
+    do {
+      this.#last = (this.#last % (2 ** slotShift - 1)) + 1;
+      processId = this.#slot * 2 ** slotShift + this.#last;
+    } while (this.#entries.has(processId));
     const secret = randomBytes(4);
     this.#entries.set(processId, { secret, cancel });
     return { processId, secret, unregister: () => this.#entries.delete(processId) };
@@ -16,6 +30,11 @@ export class CancelRegistry {
 
   /** A wrong key is ignored in silence, as in PostgreSQL. */
   cancel(processId: number, secret: Buffer): void {
+    const slot = processId >>> slotShift;
+    if (slot !== this.#slot) {
+      this.#peers.cancel(slot, processId, secret);
+      return;
+    }
     const entry = this.#entries.get(processId);
     if (entry && entry.secret.length === secret.length && timingSafeEqual(entry.secret, secret)) entry.cancel();
   }

@@ -1,4 +1,4 @@
-import type net from 'node:net';
+import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import tls from 'node:tls';
 import type { ServerConnection } from '../backend/server-connection.ts';
@@ -66,6 +66,17 @@ export class ClientConnection {
         await this.#secure(secureContext);
       } else this.#socket.write('N');
     }
+  }
+
+  /** Hands the client on to another worker, on this machine: its bytes pass through here from now on. */
+  relay(port: number, startup: Buffer): void {
+    const peer = net.connect({ host: '127.0.0.1', port, noDelay: true });
+    peer.write(startup);
+    peer.on('error', () => this.#plain.destroy());
+    peer.on('close', () => this.#plain.destroy());
+    this.#plain.on('close', () => peer.destroy());
+    this.#socket.pipe(peer);
+    peer.pipe(this.#socket);
   }
 
   /** From here on the socket's bytes are messages of the protocol proper. */

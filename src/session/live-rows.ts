@@ -18,18 +18,18 @@ type Rows = readonly (readonly (string | null)[])[];
 /** Rows of a live relation, as text, in the order of its columns. Servers are asked as the session's own role: they show what it may see. */
 export async function liveRows(session: SessionState, relation: string): Promise<Rows> {
   const { services } = session;
+  const told = (message: string) => warn(session, message);
   switch (relation) {
     case liveShardSizeName:
     case serverTrafficName:
     case transactionEventsName:
     case 'live_pool':
-      return services.routerRows(relation, (message) => warn(session, message));
+    case 'live_shard_time':
+      return services.routerRows(relation, told);
     case 'live_server':
       return serverFacts(session);
-    case 'live_shard_time':
-      return services.times.shardRows(session.catalog);
     case 'live_statement':
-      return services.times.statementRows(await readableRole(session));
+      return services.routerRows(relation, told, await readableRole(session));
     case preparedTransactionsName:
       return onServers(session, preparedTransactions);
     case 'live_lock_wait':

@@ -47,10 +47,28 @@ export async function acceptLoop(
   return state;
 }
 
-function sessionOf(backend: number | null, services: RouterServices): SessionState {
+/** The session of this worker whose coordinator connection is that backend. */
+export function sessionOfBackend(backend: number, services: Pick<RouterServices, 'sessions'>): SessionState | null {
   for (const session of services.sessions) {
     if (session.loop === null && session.transaction.connectionOf('coordinator')?.processId === backend) return session;
   }
+  return null;
+}
+
+/** Where a connection of the loop belongs that came to the wrong worker; null: it is right here, or nobody's. */
+export async function loopPortElsewhere(
+  parameters: ReadonlyMap<string, string>,
+  services: RouterServices,
+): Promise<number | null> {
+  if (parameters.get('user') !== loopName) return null;
+  const backend = backendOfLoop(parameters.get('application_name'));
+  if (backend === null || sessionOfBackend(backend, services) !== null) return null;
+  return (await services.peers.ask({ kind: 'loopPort', backend })).find((port) => port !== null) ?? null;
+}
+
+function sessionOf(backend: number | null, services: RouterServices): SessionState {
+  const found = backend === null ? null : sessionOfBackend(backend, services);
+  if (found !== null) return found;
   throw unsupported('PH001', 'a distributed table was read on the coordinator, outside a session of this router', {
     severity: 'FATAL',
   });

@@ -119,6 +119,7 @@ export async function schemaTransaction(
         throw pgError('insufficientPrivilege', 'permission denied for function citus_stat_statements_reset');
       }
       services.times.reset();
+      await services.peers.ask({ kind: 'resetTimes' });
     },
     async shardSizes() {
       const rows = await services.routerRows(liveShardSizeName, (message) =>

@@ -12,6 +12,7 @@ import type { CancelRegistry } from './cancel-registry.ts';
 import type { DescriptionCache } from './describe.ts';
 import type { RouteBook } from './hot/route-book.ts';
 import type { RouterMeters } from './meters.ts';
+import type { Peers } from './peers.ts';
 import type { AnswerCache } from './plan-answers.ts';
 import type { PlanCache } from './plan-cache.ts';
 import type { SessionState } from './session-state.ts';
@@ -56,8 +57,16 @@ export interface RouterServices extends CommitHost {
   /** The stored verifier of a role, or one that no password fits. */
   scramVerifier(user: string): Promise<ScramVerifier>;
   resolveAddress(name: string, port: number): { readonly host: string; readonly port: number };
-  /** Rows of live relations that the router itself can tell, such as `pgherd.live_shard_size`, as text. `warn` is told of rows that are missing. */
-  routerRows(relation: string, warn: (message: string) => void): Promise<readonly (readonly (string | null)[])[]>;
+  /**
+   * Rows, as text, of live relations that the router itself can tell: what all its workers have in memory, and `pgherd.live_shard_size`. `warn` is
+   * told of rows that are missing. `role`: whose statements alone; null: everybody's.
+   */
+  routerRows(
+    relation: string,
+    warn: (message: string) => void,
+    role?: string | null,
+  ): Promise<readonly (readonly (string | null)[])[]>;
+  readonly peers: Peers;
   readonly times: StatementTimes;
   readonly meters: RouterMeters;
   /** What citus.enable_repartition_joins is where nobody has set it. */

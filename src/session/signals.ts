@@ -1,5 +1,6 @@
 import type { FuncCall } from '@pgsql/types';
 import { signalFunctions } from '../catalog/signal-sql.ts';
+import type { Site } from '../catalog/site.ts';
 import { pgError } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { type Renamed, renamed } from '../sql/renamed.ts';
@@ -36,18 +37,22 @@ export async function sendSignals(session: SessionState): Promise<void> {
     if (digits === undefined) continue;
     const globalPid = Number(digits);
     const [nodeId, processId] = [Math.floor(globalPid / 10_000_000_000), globalPid % 10_000_000_000];
-    const target = sessionOf(session, nodeId, processId);
+    const site = nodeId === 0 ? 'coordinator' : nodeId;
+    const target = sessionWith(session.services.sessions, site, processId);
     if (nodeId !== 0 && !(await signalNode(session, name!, nodeId, processId))) continue;
-    if (target === undefined || target === session) continue;
-    if (name === 'pg_terminate_backend') end(target);
-    else if (target.runningSinceMs !== null) target.cancel();
+    if (target === undefined) await session.services.peers.ask({ kind: 'signal', name: name!, site, processId });
+    else if (target !== session) signalSession(target, name!);
   }
 }
 
-/** Of this router. A process of another router's is signalled by itself alone. */
-function sessionOf({ services }: SessionState, nodeId: number, processId: number): SessionState | undefined {
-  const site = nodeId === 0 ? 'coordinator' : nodeId;
-  return [...services.sessions].find(
+export function signalSession(target: SessionState, name: string): void {
+  if (name === 'pg_terminate_backend') end(target);
+  else if (target.runningSinceMs !== null) target.cancel();
+}
+
+/** The session of this worker that a backend works for. A process of another router's is signalled by itself alone. */
+export function sessionWith(sessions: Iterable<SessionState>, site: Site, processId: number): SessionState | undefined {
+  return [...sessions].find(
     ({ loop, transaction }) =>
       loop === null && transaction.backends.some((backend) => backend.site === site && backend.processId === processId),
   );

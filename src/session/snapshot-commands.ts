@@ -15,7 +15,7 @@ import type { ParsedStatement } from './statement-cache.ts';
  * herd is one of each server; the client knows it by the coordinator's.
  */
 
-/** Of all sessions of a router; another router's are not known. Bounded, oldest out. */
+/** Of all sessions of a worker; the other workers are asked, other routers are not. Bounded, oldest out. */
 export class ExportedSnapshots {
   #byName = new Map<string, ReadonlyMap<Site, string>>();
 
@@ -58,13 +58,18 @@ export async function runSnapshotExport(session: SessionState, output: ClientOut
 
 const textOid = 25;
 
+async function peersSnapshot({ services }: SessionState, name: string): Promise<ReadonlyMap<Site, string> | null> {
+  const found = (await services.peers.ask({ kind: 'snapshot', name })).find((answer) => answer !== null);
+  return found ? new Map(found) : null;
+}
+
 export async function runSnapshotImport(
   session: SessionState,
   command: VariableSetStmt,
   output: ClientOutput,
 ): Promise<void> {
   const name = constantText(command.args?.[0]) ?? '';
-  const snapshots = session.services.snapshots.find(name);
+  const snapshots = session.services.snapshots.find(name) ?? (await peersSnapshot(session, name));
   if (snapshots === null) {
     throw pgError('invalidParameterValue', `invalid snapshot identifier: "${name}"`, {
       hint: 'Export it through this router, in a REPEATABLE READ transaction, by SELECT pg_export_snapshot().',

@@ -15,9 +15,14 @@ const maxEvents = 2_000;
 export class ProtocolLog {
   #events: ProtocolEvent[] = [];
   #number = 0;
+  readonly #numberAfter: (last: number) => number;
+
+  constructor(numberAfter = (last: number) => last + 1) {
+    this.#numberAfter = numberAfter;
+  }
 
   note(key: string, step: ProtocolEvent['step'], detail: string): void {
-    this.#number += 1;
+    this.#number = this.#numberAfter(this.#number);
     this.#events.push({ number: this.#number, at: new Date(), key, step, detail });
     if (this.#events.length > 2 * maxEvents) this.#events = this.#events.slice(-maxEvents);
   }

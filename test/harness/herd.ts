@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { type RouterOptions, type RunningRouter, type ServerAddress, startRouter } from '../../src/cli/serve.ts';
+import type { RouterOptions, RunningRouter, ServerAddress } from '../../src/cli/serve.ts';
+import { startWorkers } from '../../src/cli/workers/start.ts';
 import { coordinatorName } from '../../src/cluster/herd-state.ts';
 import { limits } from '../../src/core/limits.ts';
 import { silentLog } from '../../src/core/log.ts';
@@ -27,6 +28,8 @@ export interface TestHerdOptions extends HerdServersOptions {
   readonly http?: Omit<NonNullable<RouterOptions['http']>, 'host' | 'port' | 'embedded'>;
   /** As many that share the herd. Without it: one that has it for itself. */
   readonly routers?: number;
+  /** Of each router, in processes of their own if there are several. */
+  readonly workers?: number;
   /** So many of the servers, the last ones, are not told to the router. */
   readonly spareNodes?: number;
   /** Run when the servers are up and the router is not. */
@@ -70,7 +73,9 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
       log: silentLog,
     });
     const routers: RunningRouter[] = [];
-    for (let i = 0; i < (options.routers ?? 1); i++) routers.push(await startRouter(await routerOptions(i)));
+    for (let i = 0; i < (options.routers ?? 1); i++) {
+      routers.push(await startWorkers(await routerOptions(i), options.workers ?? 1));
+    }
     const urls = routers.map(({ port }) => `postgresql://postgres@127.0.0.1:${port}/postgres`);
     const stop = async () => {
       await Promise.all(routers.map((router) => router.stop()));
