@@ -13,11 +13,15 @@ import { nodesOf, type ShardSet, shardsOf } from './shards.ts';
 import { placeOnNode } from './single-shard.ts';
 import { stepsOf } from './steps.ts';
 
-/** The statement as written goes to every node that may hold rows; the answers are concatenated. */
+/**
+ * The statement as written goes to every node that may hold rows; the answers are concatenated. `groups` in parts: a group that spans
+ * nodes is wanted as each of them has it.
+ */
 export function planScatter(
   model: Model,
   facts: FactsByRelation,
   context: PlanContext,
+  groups: 'whole' | 'in parts' = 'whole',
 ): Plan | { readonly reason: string } {
   const { root } = model;
   const locus = sourceLocus(root, { model, facts, context });
@@ -25,7 +29,7 @@ export function planScatter(
   if (root.kind !== 'select') return { reason: 'no SELECT' };
   const { node } = root;
   if (node.sortClause) return { reason: 'ORDER BY over several nodes' };
-  if (!groupsStayWhole(root, locus, context)) return { reason: 'groups span nodes' };
+  if (groups === 'whole' && !groupsStayWhole(root, locus, context)) return { reason: 'groups span nodes' };
   if (!windowsStayWhole(root, locus)) return { reason: 'window partitions span nodes' };
   if (node.distinctClause && !distinctStaysWhole(root, locus)) return { reason: 'DISTINCT over several nodes' };
   const window = rowWindow(node, context);

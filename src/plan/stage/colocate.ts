@@ -7,7 +7,8 @@ import { type Block, type FromItem, type JoinItem, joinsOf, leavesOf, type Selec
 import type { Bound } from '../resolve.ts';
 import { companionsOf } from './companions.ts';
 import { boundType, equalPairs, keyPartners } from './pairs.ts';
-import { activeNodes, type Destination, stageQuery } from './query.ts';
+import { type PreAggregated, preAggregated } from './pre-aggregate.ts';
+import { activeNodes, type Destination, type StagedQuery, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { restrictedQuery } from './restrict.ts';
 import { sizeOf } from './size.ts';
@@ -305,9 +306,30 @@ function carryOut(move: Move, block: SelectBlock, place: Place, question: StageQ
   const lookups = rows > maxIndexedRows ? [] : joinedPlaces(unit, block, place, question.context);
   const label = `${verbs[destination.kind]} ${[...unit.leaves].map(({ name }) => name).join(', ')}`;
   const query = place.isList ? restrictedQuery(unit, rows, block, question) : unit.query;
+  const inPart = preAggregated({ ...unit, query }, { rows, isList: place.isList }, block, question);
+  if (inPart) {
+    const short = stagePartial(inPart, move, label, question);
+    if ('reason' in short) return short;
+    return { tree: placeUnit(unit, short, unit.alias!, block, question, inPart.totals) };
+  }
   const staged = stageQuery(query, unit.names, destination, { staging, label, rows, planQuery, lookups });
   if ('reason' in staged) return staged;
   return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
+}
+
+/** Groups of rows that each node has aggregated by itself. */
+function stagePartial(
+  { query, names }: PreAggregated,
+  { unit, rows, destination }: Move,
+  label: string,
+  { staging, planQuery }: StageQuestion,
+): StagedQuery | { readonly reason: string } {
+  const placeOf = (place: number) => names.indexOf(unit.names[place]!);
+  const there: Destination =
+    destination.kind === 'redistribute' ? { ...destination, keys: destination.keys.map(placeOf) } : destination;
+  return stageQuery(query, names, there, {
+    ...{ staging, planQuery, rows, label: `${label} in partial aggregates`, perNode: true },
+  });
 }
 
 /**

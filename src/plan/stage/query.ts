@@ -7,9 +7,11 @@ import { columnRef } from '../../sql/walk.ts';
 import { analyze } from '../analyze.ts';
 import { askedTypes } from '../asked-types.ts';
 import type { PlanContext } from '../context.ts';
+import { findFacts } from '../facts.ts';
 import { NotSplit } from '../phase-split.ts';
 import type { Motion, MotionColumn, Plan, Site, SqlTemplate, StageTarget } from '../plan.ts';
 import { bind, blockOutputs } from '../resolve.ts';
+import { planScatter } from '../scatter.ts';
 import type { Steps } from '../steps.ts';
 import { inferType } from '../type-inference.ts';
 import { castName, isTextual } from '../type-name.ts';
@@ -42,6 +44,8 @@ export interface StageRequest {
   readonly planQuery: PlanQuery;
   /** Equal rows may be left out: each server sends one of them. */
   readonly once?: boolean;
+  /** Groups that span nodes stay in parts: each node's own. */
+  readonly perNode?: boolean;
   /** The rows are read in several places. */
   readonly shared?: boolean;
   /** Places of columns by which a correlated subquery looks rows up. */
@@ -58,7 +62,8 @@ export function stageQuery(
   const { staging, label, rows, planQuery } = request;
   const columns = outputsOf(query, staging.context);
   if ('reason' in columns) return columns;
-  const plan = planQuery(query, staging);
+  const planned = request.perNode ? planPerNode : planQuery;
+  const plan = planned(query, staging);
   if (!('rung' in plan)) return plan;
   const source = sourceOf(plan, columns, staging);
   if (destination.kind === 'coordinator' && source.sites.length === 1 && source.sites[0] === 'coordinator') {
@@ -74,6 +79,12 @@ export function stageQuery(
   const distribution = distributionOf(destination, columns, names);
   return { relation: staging.addRelation(motion, names, distribution, rows), names };
 }
+
+const planPerNode: PlanQuery = (query, { context }) => {
+  const statement = restate(query);
+  const model = analyze(statement.node, statement, context);
+  return planScatter(model, findFacts(model.root), context, 'in parts');
+};
 
 /**
  * Types whose equal values can't be told apart: bool, bytea, "char", name, int8, int2, int4, text, oid, varchar, date, time, timestamp,

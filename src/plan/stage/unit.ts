@@ -332,18 +332,19 @@ function obstacleIn(leaves: ReadonlySet<LeafItem>, block: SelectBlock, model: Mo
   return grouped.length > 0 ? 'columns that depend on a primary key' : null;
 }
 
-/** The statement with staged rows in the unit's place. `alias` is a name that nothing else has. */
+/** The statement with staged rows in the unit's place. `alias` is a name that nothing else has; `changed` takes places by fields. */
 export function placeUnit(
   unit: Unit,
   staged: StagedQuery,
   alias: string,
   block: SelectBlock,
   question: StageQuestion,
+  changed: ReadonlyMap<object, Node> = new Map(),
 ): Node {
   const { model, tree } = question;
   const name = unit.alias ?? alias;
   const range = stagedRange(staged, name);
-  const nodes = new Map<object, Node>();
+  const nodes = new Map<object, Node>(changed);
   if (unit.alias === null) {
     const aliases = sortAliases(block);
     for (const each of model.blocks.filter((other) => isInside(other, block))) {
