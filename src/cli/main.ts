@@ -7,6 +7,7 @@ import { PgError } from '../core/errors.ts';
 import { dataOption, exitCodes, leave, wholeNumber } from './command-line.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
+import { addDoctorCommand } from './doctor-command.ts';
 import { down } from './down.ts';
 import type { GpconfigFlags } from './gpconfig.ts';
 import type { Report, UpOptions } from './herd-report.ts';
@@ -252,6 +253,7 @@ function readVersion(): string {
 
 addReportCommands(program);
 addDemoCommand(program);
+addDoctorCommand(program);
 
 try {
   await program.parseAsync();

@@ -66,7 +66,7 @@ export function riskChart(element: string, risk: readonly RiskShare[], words: Wo
       legend: { bottom: 0, textStyle: { color: ink } },
       tooltip: { trigger: 'item', formatter: (item) => item.marker + item.name + ' ' + item.data.exact + ' (' + item.percent + ' %)<br>' + data.countName + ' ' + item.data.count },
       series: [{ type: 'pie', radius: ['0%', '68%'], center: ['50%', '46%'], data: data.slices,
-        label: { color: ink, formatter: (item) => item.name + '\\n' + item.percent + ' %' }, itemStyle: { borderColor: paper, borderWidth: 2 } }],
+        label: { color: ink, formatter: (item) => item.name + ' ' + item.percent + ' %' }, itemStyle: { borderColor: paper, borderWidth: 2 } }],
     };`,
   );
 }
@@ -81,7 +81,7 @@ function drawing(data: { readonly element: string }, option: string): string {
   const makeOption = () => {${option}
   };
   const chart = echarts.init(document.getElementById(data.element), null, { renderer: 'svg' });
-  chart.setOption({ animation: false, textStyle: { fontFamily: 'inherit' }, ...makeOption() });
+  chart.setOption({ animation: false, textStyle: { fontFamily: 'system-ui, sans-serif' }, ...makeOption() });
   addEventListener('resize', () => chart.resize());
   addEventListener('beforeprint', () => chart.resize());
   addEventListener('afterprint', () => chart.resize());

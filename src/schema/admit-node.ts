@@ -79,11 +79,14 @@ async function serverFacts(runner: SqlRunner): Promise<ServerFacts> {
   return JSON.parse(rows[0]![0]!) as ServerFacts;
 }
 
+/** Of a row `d` of pg_database: how its default collation orders; equal on servers that can be of one herd. */
+export const defaultOrderSql = `CASE WHEN d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') OR d.datlocprovider = 'b'
+    THEN 'bytewise' ELSE concat_ws(' ', CASE d.datlocprovider WHEN 'i' THEN 'icu' ELSE 'libc' END,
+      coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', d.datcollate), d.datcollversion) END`;
+
 const factsSql = `SELECT json_build_object(
   'version', current_setting('server_version_num')::integer, 'encoding', current_setting('server_encoding'),
-  'order', CASE WHEN d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX', 'C.UTF-8', 'C.utf8') OR d.datlocprovider = 'b'
-    THEN 'bytewise' ELSE concat_ws(' ', CASE d.datlocprovider WHEN 'i' THEN 'icu' ELSE 'libc' END,
-      coalesce(to_jsonb(d)->>'datlocale', to_jsonb(d)->>'daticulocale', d.datcollate), d.datcollversion) END,
+  'order', ${defaultOrderSql},
   'messages', current_setting('lc_messages'),
   'maxPreparedTransactions', current_setting('max_prepared_transactions')::integer,
   'availableExtensions', (SELECT json_agg(name) FROM pg_available_extensions))
