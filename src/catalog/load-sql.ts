@@ -8,6 +8,9 @@ import { statisticsViews } from './statistics-views.ts';
  * interface beside it. All names are qualified: it runs under an empty search_path.
  */
 
+/** Column of a hidden table that holds an expression's values; behind it comes its place in the index, from 1. */
+export const expressionColumn = 'pgherd_x';
+
 export interface NodeRow {
   readonly id: number;
   readonly name: string;
@@ -67,6 +70,7 @@ export interface KeyRow {
 export interface GlobalIndexRow {
   readonly name: string;
   readonly columns: readonly string[];
+  readonly expressions: readonly (string | null)[] | null;
   readonly predicate: string | null;
   readonly nullsNotDistinct: boolean;
   readonly hiddenSchema: string;
@@ -135,7 +139,10 @@ const tablesSql = `SELECT t.relation::bigint AS oid, t.method, t.colocation_id A
     WHERE g.tgrelid = t.relation AND NOT g.tgisinternal AND g.tgtype & 1 = 0 AND g.tgenabled <> 'D' AND g.tgname !~ '^!?pgherd_') AS "statementTriggers",
   EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = t.relation AND a.attacl IS NOT NULL) AS "hasColumnGrants",
   (SELECT coalesce(json_agg(json_build_object('name', x.index_name,
-      'columns', ${columnNamesSql('x.columns', 'x.relation')}, 'predicate', x.predicate,
+      'columns', (SELECT coalesce(json_agg(coalesce(a.attname, '${expressionColumn}' || k.place) ORDER BY k.place), '[]')
+        FROM unnest(x.columns) WITH ORDINALITY AS k(attnum, place)
+        LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = x.relation AND a.attnum = k.attnum AND k.attnum > 0),
+      'expressions', to_jsonb(x)->'expressions', 'predicate', x.predicate,
       'nullsNotDistinct', x.nulls_not_distinct, 'hiddenSchema', x.hidden_schema, 'hiddenName', x.hidden_name)
       ORDER BY x.index_name), '[]')
     FROM pgherd.global_index x WHERE x.relation = t.relation) AS "globalIndexes"

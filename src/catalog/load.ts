@@ -161,7 +161,8 @@ function buildDistribution(
   columns: readonly ColumnEntry[],
   groups: ReadonlyMap<number, ColocationGroup>,
 ): Distribution {
-  const { method, colocationId, shardIds, globalIndexes } = row;
+  const { method, colocationId, shardIds } = row;
+  const globalIndexes = row.globalIndexes.map((index) => ({ ...index, expressions: index.expressions ?? [] }));
   if (method === 'reference') {
     const [shardId] = shardIds;
     assert(shardId !== undefined, `reference table ${row.oid} has no shard`);

@@ -95,8 +95,10 @@ export interface ColocationGroup {
 /** A unique key without the distribution column, kept by a hidden distributed table (DESIGN 6). */
 export interface GlobalIndex {
   readonly name: string;
-  /** Columns of the table, in index order. */
+  /** Columns of the hidden table, in index order: those of the table under their own names. */
   readonly columns: readonly string[];
+  /** SQL over the table's columns, for each of `columns` that is none of the table's; null, or no place: it is one. */
+  readonly expressions: readonly (string | null)[];
   /** Predicate of a partial index, or null. */
   readonly predicate: string | null;
   readonly nullsNotDistinct: boolean;

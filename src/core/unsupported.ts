@@ -64,7 +64,7 @@ export const unsupportedCodes = {
     hint: "Distribute plain tables; distribution_type := 'range' takes the place of partitions by range.",
   },
   PH032: {
-    title: 'a unique key, without the distribution column, over expressions or types that have no portable hash',
+    title: 'a unique key, without the distribution column, over types that have no portable hash',
     hint: 'Add the distribution column to the key, or distribute by a column of the key.',
   },
   PH033: {

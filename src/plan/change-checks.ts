@@ -78,3 +78,7 @@ export function mergeActions(clauses: readonly Node[] | undefined): MergeAction[
 export function globalIndexes(table: DistributedTable): readonly GlobalIndex[] {
   return table.distribution.kind === 'distributed' ? table.distribution.globalIndexes : [];
 }
+
+export function isOverExpression({ expressions }: GlobalIndex): boolean {
+  return expressions.some((each) => each !== null);
+}

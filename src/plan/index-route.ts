@@ -1,5 +1,5 @@
 import type { DistributedTable, GlobalIndex } from '../catalog/snapshot.ts';
-import { globalIndexes } from './change-checks.ts';
+import { globalIndexes, isOverExpression } from './change-checks.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { isAggregate } from './functions.ts';
@@ -27,7 +27,7 @@ export function indexRoute(model: Model, facts: FactsByRelation, context: PlanCo
   if (table.hasRowSecurity || table.hasColumnGrants) return null;
   for (const index of globalIndexes(table)) {
     const hidden = context.snapshot.relations.get(index.hiddenSchema)?.get(index.hiddenName)?.distributed;
-    if (index.predicate !== null || hidden?.distribution.kind !== 'distributed') continue;
+    if (index.predicate !== null || isOverExpression(index) || hidden?.distribution.kind !== 'distributed') continue;
     const rows = pinnedValues(item, hidden.distribution.keys, facts.get(item) ?? [], context);
     const values = rows?.length === 1 ? rows[0]!.filter((value) => value !== null) : [];
     if (values.length === index.columns.length) return { table, index, hidden, values };

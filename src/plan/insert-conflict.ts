@@ -1,7 +1,7 @@
 import type { Node, OnConflictClause } from '@pgsql/types';
 import type { GlobalIndex } from '../catalog/snapshot.ts';
 import { pgError, unsupported } from '../core/errors.ts';
-import { globalIndexes } from './change-checks.ts';
+import { globalIndexes, isOverExpression } from './change-checks.ts';
 import type { RelationItem } from './model.ts';
 import type { ConflictWithIndexes, MotionColumn } from './plan.ts';
 
@@ -38,6 +38,7 @@ export function conflictHandling(target: RelationItem, columns: readonly MotionC
   for (const each of places) {
     const { predicate, columns: unique } = indexes[each]!;
     if (predicate !== null) throw refused('a partial one');
+    if (isOverExpression(indexes[each]!)) throw refused('one over an expression');
     const left = unique.find(
       (name) => !columns.some((column) => column.name === name) && !isNullByDefault(table, name),
     );
@@ -60,8 +61,13 @@ export function mindsIndexes({ block, table }: RelationItem): boolean {
 
 function namedIndex({ infer }: OnConflictClause, indexes: readonly GlobalIndex[]): number {
   const inferred = infer?.indexElems?.map(elementName);
+  // Of two expressions nobody here knows whether they are the same.
+  const asksExpression = inferred?.includes(null) ?? false;
   return indexes.findIndex(
-    (index) => index.name === infer?.conname || (inferred !== undefined && sameNames(inferred, index.columns)),
+    (index) =>
+      index.name === infer?.conname ||
+      (asksExpression && isOverExpression(index)) ||
+      (inferred !== undefined && sameNames(inferred, index.columns)),
   );
 }
 

@@ -26,6 +26,7 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
   await runner.query(
     [
       joinableSql,
+      expressionsSql,
       keyWatchTableSql,
       ...secretTableSql,
       loopsBackFunctionSql,
@@ -49,6 +50,9 @@ export async function bootstrapCoordinator(runner: SqlRunner): Promise<void> {
 /** Groups made with `colocate_with := 'none'` are not joined by tables that come later. */
 const joinableSql =
   'ALTER TABLE pgherd.colocation_group ADD COLUMN IF NOT EXISTS joinable boolean NOT NULL DEFAULT true';
+
+/** Of global unique indexes: for each column SQL, or null where it is one of the table's. */
+const expressionsSql = 'ALTER TABLE pgherd.global_index ADD COLUMN IF NOT EXISTS expressions json';
 
 /** The same for a node, when it joins the herd. */
 export async function bootstrapNode(runner: SqlRunner): Promise<void> {

@@ -55,6 +55,12 @@ const columnsSql = listSql(
 
 const indexDetails = `'unique', i.indisunique, 'keyColumns', (SELECT coalesce(json_agg(k.attnum ORDER BY k.place), '[]')
       FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, place) WHERE k.place <= i.indnkeyatts),
+    'expressions', (SELECT coalesce(json_agg(CASE WHEN k.attnum = 0 THEN json_build_object(
+        'sql', pg_get_indexdef(i.indexrelid, k.place::integer, false), 'type', format_type(ka.atttypid, ka.atttypmod),
+        'collation', CASE WHEN ka.attcollation <> ky.typcollation THEN ka.attcollation::regcollation::text END) END ORDER BY k.place), '[]')
+      FROM unnest(i.indkey::smallint[]) WITH ORDINALITY k(attnum, place)
+      JOIN pg_attribute ka ON ka.attrelid = i.indexrelid AND ka.attnum = k.place JOIN pg_type ky ON ky.oid = ka.atttypid
+      WHERE k.place <= i.indnkeyatts),
     'predicate', pg_get_expr(i.indpred, i.indrelid), 'nullsNotDistinct', i.indnullsnotdistinct,
     'options', coalesce(to_json(x.reloptions), '[]'), 'clustered', i.indisclustered, 'replicaIdentity', i.indisreplident`;
 

@@ -114,7 +114,7 @@ async function copyAway(
   const copied = await tx.copyRows(`SELECT ${columns.map(quoteIdentifier).join(', ')} FROM ${from}`, table, columns);
   for (const globalKey of global) {
     const hidden = hiddenTable(table, globalKey, snapshot);
-    const hiddenShape = hiddenColumns(shape, globalKey.columns, keyAttnums(table));
+    const hiddenShape = hiddenColumns(shape, globalKey, keyAttnums(table));
     const names = hiddenShape.map((column) => column.name);
     await tx.copyRows(hiddenRowsSql(shape, globalKey, hiddenShape, from), hidden, names);
   }

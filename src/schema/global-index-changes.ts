@@ -5,7 +5,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { storedColumns } from './distribute.ts';
 import { keyOfColumns, placingColumns } from './distribution-key.ts';
-import { createGlobalIndex, hiddenColumns, hiddenGrantsSql, hiddenRowsSql } from './global-index.ts';
+import { createGlobalIndex, expressionsJson, hiddenColumns, hiddenGrantsSql, hiddenRowsSql } from './global-index.ts';
 import type { HerdTransaction } from './herd.ts';
 import { ownerOf } from './owner.ts';
 import { onNodes, runAll } from './place-table.ts';
@@ -51,7 +51,7 @@ export async function followGlobalIndexes(
       ...renamedColumns(
         before,
         after,
-        hiddenColumns(before, old.columns, key).map((column) => column.attnum),
+        hiddenColumns(before, old, key).map((column) => column.attnum),
       ).map(([from, to]) => `ALTER TABLE ${hidden} RENAME COLUMN ${quoteIdentifier(from)} TO ${quoteIdentifier(to)}`),
       ...(kept.name === old.name
         ? []
@@ -63,12 +63,12 @@ export async function followGlobalIndexes(
         before,
         after,
         hidden,
-        hiddenColumns(after, kept.columns, key).map((column) => column.attnum),
+        hiddenColumns(after, kept, key).map((column) => column.attnum),
       ),
     ]);
     await ownerOf(tx.coordinator).query(
-      'UPDATE pgherd.global_index SET index_name = $3, predicate = $4 WHERE relation = $1 AND index_name = $2',
-      [String(table.oid), old.name, kept.name, kept.predicate],
+      'UPDATE pgherd.global_index SET index_name = $3, predicate = $4, expressions = $5::json WHERE relation = $1 AND index_name = $2',
+      [String(table.oid), old.name, kept.name, kept.predicate, expressionsJson(kept)],
     );
   }
 }
@@ -135,7 +135,7 @@ export async function makeGlobalIndexes(
     assert(hidden, 'the hidden table was just made');
     await tx.coordinator.query(temporaryRowsSql(shape, storedColumns(shape, null)));
     await tx.gatherRows(entry, 'pg_temp.pgherd_rows', storedColumns(shape, null));
-    const columns = hiddenColumns(shape, globalKey.columns, attnums);
+    const columns = hiddenColumns(shape, globalKey, attnums);
     await tx.copyRows(
       hiddenRowsSql(shape, globalKey, columns, 'pg_temp.pgherd_rows'),
       hidden,

@@ -12,7 +12,7 @@ import { ownerOf } from './owner.ts';
 import { placeTable, recordTable, runAll } from './place-table.ts';
 import { granteeSql } from './relation-sql.ts';
 import { type ColumnShape, columnsOf, type Grant, type TableShape } from './table-shape.ts';
-import type { GlobalKey } from './unique-keys.ts';
+import { type GlobalKey, uniqueColumns } from './unique-keys.ts';
 
 /**
  * A global unique index (DESIGN 6) is a hidden table, distributed by the unique columns, that holds them and the
@@ -50,15 +50,20 @@ export async function createGlobalIndex(tx: HerdTransaction, owner: GlobalIndexO
   } as const;
   const groupId = await joinGroup(tx, await tx.snapshot(), wish);
   await recordTable(tx.coordinator, { oid, method: 'hash', key: hiddenKey.attnums, groupId });
-  await ownerOf(tx.coordinator).query('INSERT INTO pgherd.global_index VALUES ($1, $2, $3, $4, $5, $6, $7)', [
-    String(owner.shape.oid),
-    key.name,
-    arrayText(key.columns),
-    key.predicate,
-    key.nullsNotDistinct ? 't' : 'f',
-    schema,
-    name,
-  ]);
+  await ownerOf(tx.coordinator).query(
+    `INSERT INTO pgherd.global_index (relation, index_name, columns, predicate, nulls_not_distinct, hidden_schema, hidden_name, expressions)
+      VALUES ($1, $2, $3, $4, $5, $6, $7, $8::json)`,
+    [
+      String(owner.shape.oid),
+      key.name,
+      arrayText(key.columns),
+      key.predicate,
+      key.nullsNotDistinct ? 't' : 'f',
+      schema,
+      name,
+      expressionsJson(key),
+    ],
+  );
   // Its rows are checked against keys only: no expression of the user's is evaluated as the owner.
   const byOwner = { coordinator: tx.coordinator, node: async (id: NodeId) => ownerOf(await tx.node(id)) };
   await placeTable(byOwner, shape, await tx.snapshot(), async () => {});
@@ -93,8 +98,8 @@ function hiddenTableSql(
   name: string,
 ): string[] {
   const table = quoteQualified(schema, name);
-  const unique = columnsOf(shape, key.columns);
-  const columns = hiddenColumns(shape, key.columns, distribution.attnums);
+  const unique = uniqueColumns(shape, key);
+  const columns = hiddenColumns(shape, key, distribution.attnums);
   const list = unique.map((column) => quoteIdentifier(column.name)).join(', ');
   const index = quoteIdentifier(key.name);
   const nulls = key.nullsNotDistinct ? ' NULLS NOT DISTINCT' : '';
@@ -111,8 +116,16 @@ function hiddenTableSql(
 }
 
 /** The unique columns, then the distribution columns that are not among them. */
-export function hiddenColumns(shape: TableShape, unique: readonly number[], key: readonly number[]): ColumnShape[] {
-  return columnsOf(shape, [...unique, ...key.filter((attnum) => !unique.includes(attnum))]);
+export function hiddenColumns(shape: TableShape, unique: GlobalKey, key: readonly number[]): ColumnShape[] {
+  const others = key.filter((attnum) => !unique.columns.includes(attnum));
+  return [...uniqueColumns(shape, unique), ...columnsOf(shape, others)];
+}
+
+/** As the catalog has them; null: all are plain columns. */
+export function expressionsJson({ expressions }: GlobalKey): string | null {
+  return expressions.some((each) => each !== null)
+    ? JSON.stringify(expressions.map((each) => each?.sql ?? null))
+    : null;
 }
 
 function hiddenColumnSql(column: ColumnShape): string {
@@ -140,12 +153,14 @@ export function hiddenRowsSql(
   columns: readonly ColumnShape[],
   from: string,
 ): string {
-  const list = columns.map((column) => quoteIdentifier(column.name)).join(', ');
+  const value = ({ name }: ColumnShape, place: number) => {
+    const expression = key.expressions[place];
+    return expression ? `(${expression.sql})` : quoteIdentifier(name);
+  };
+  const list = columns.map((column, i) => `${value(column, i)} AS ${quoteIdentifier(column.name)}`).join(', ');
   const present = key.nullsNotDistinct
     ? []
-    : columnsOf(shape, key.columns)
-        .filter((column) => !column.notNull)
-        .map((column) => `${quoteIdentifier(column.name)} IS NOT NULL`);
+    : uniqueColumns(shape, key).flatMap((column, i) => (column.notNull ? [] : [`${value(column, i)} IS NOT NULL`]));
   const conditions = [...present, ...(key.predicate ? [`(${key.predicate})`] : [])];
   return `SELECT ${list} FROM ${from}${conditions.length > 0 ? ` WHERE ${conditions.join(' AND ')}` : ''}`;
 }

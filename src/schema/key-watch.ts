@@ -15,6 +15,8 @@ export interface KeyWatch {
   readonly site: 'nodes' | 'coordinator';
   /** What is reported of a row: columns, in this order, as text. */
   readonly columns: readonly string[];
+  /** SQL over the row's columns, for each of `columns` that is none of theirs; null: it is one. */
+  readonly expressions?: readonly (string | null)[];
   /** SQL over the row's columns: only rows that satisfy it count. */
   readonly predicate: string | null;
   readonly events: 'INSERT OR UPDATE OR DELETE' | 'INSERT OR UPDATE' | 'UPDATE OR DELETE';
@@ -44,7 +46,7 @@ export function watchesOf(snapshot: CatalogSnapshot): KeyWatch[] {
 function indexWatch(table: DistributedTable, index: GlobalIndex): KeyWatch {
   return {
     ...{ id: indexWatchId(index), relation: table.oid, schema: table.schema, name: table.name, site: 'nodes' },
-    ...{ columns: indexEntryColumns(table, index), predicate: index.predicate },
+    ...{ columns: indexEntryColumns(table, index), expressions: index.expressions, predicate: index.predicate },
     ...{ events: 'INSERT OR UPDATE OR DELETE', always: true },
   };
 }
@@ -88,6 +90,7 @@ function functionName(id: string): string {
 /** All names are qualified, lest a client's search_path put others in. Texts, not values, are compared: too many reports do no harm. */
 export function watchFunctionSql(watch: KeyWatch): string {
   return `CREATE OR REPLACE FUNCTION ${functionName(watch.id)} RETURNS trigger LANGUAGE plpgsql AS $pgherd$
+#variable_conflict use_column
 DECLARE was pg_catalog.text[]; becomes pg_catalog.text[];
 BEGIN
   IF TG_OP OPERATOR(pg_catalog.<>) 'INSERT' THEN ${valuesSql(watch, 'was', 'OLD')} END IF;
@@ -98,9 +101,14 @@ BEGIN
 END $pgherd$`;
 }
 
-function valuesSql({ columns, predicate }: KeyWatch, variable: string, row: 'OLD' | 'NEW'): string {
+function valuesSql({ columns, expressions = [], predicate }: KeyWatch, variable: string, row: 'OLD' | 'NEW'): string {
   const list = (prefix: string) =>
-    columns.map((name) => `${prefix}${quoteIdentifier(name)}::pg_catalog.text`).join(', ');
-  if (predicate === null) return `${variable} := ARRAY[${list(`${row}.`)}];`;
-  return `${variable} := (SELECT ARRAY[${list('r.')}] FROM (SELECT ${row}.*) AS r WHERE ${predicate});`;
+    columns
+      .map(
+        (name, i) => `${expressions[i] ? `(${expressions[i]})` : `${prefix}${quoteIdentifier(name)}`}::pg_catalog.text`,
+      )
+      .join(', ');
+  const isPlain = predicate === null && !expressions.some((each) => each !== null);
+  if (isPlain) return `${variable} := ARRAY[${list(`${row}.`)}];`;
+  return `${variable} := (SELECT ARRAY[${list('r.')}] FROM (SELECT ${row}.*) AS r${predicate === null ? '' : ` WHERE ${predicate}`});`;
 }

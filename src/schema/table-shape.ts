@@ -97,6 +97,8 @@ export interface ForeignReference {
 export interface IndexDetails {
   readonly unique: boolean;
   readonly keyColumns: readonly number[];
+  /** For each of the key columns; null: it is a plain column. */
+  readonly expressions: readonly (KeyExpression | null)[];
   readonly predicate: string | null;
   readonly nullsNotDistinct: boolean;
   readonly options: readonly string[];
@@ -104,6 +106,13 @@ export interface IndexDetails {
   readonly replicaIdentity: boolean;
   /** Of a constraint of type x: the operators are `=` on these columns. */
   readonly equalColumns: readonly number[];
+}
+
+export interface KeyExpression {
+  readonly sql: string;
+  readonly type: string;
+  /** Where it is not the type's own. */
+  readonly collation: string | null;
 }
 
 export interface IndexShape extends IndexDetails {

@@ -1,6 +1,14 @@
-import { unsupported } from '../core/errors.ts';
+import { expressionColumn } from '../catalog/load-sql.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
-import { type ConstraintShape, columnsOf, type IndexDetails, type IndexShape, type TableShape } from './table-shape.ts';
+import {
+  type ColumnShape,
+  type ConstraintShape,
+  columnsOf,
+  type IndexDetails,
+  type IndexShape,
+  type KeyExpression,
+  type TableShape,
+} from './table-shape.ts';
 
 /** A unique key that no node can keep by itself, for equal values may be on different nodes. */
 export interface GlobalKey {
@@ -8,7 +16,9 @@ export interface GlobalKey {
   readonly name: string;
   /** Of the constraint, or of the index. */
   readonly oid: number;
+  /** Attribute numbers; 0: an expression. */
   readonly columns: readonly number[];
+  readonly expressions: readonly (KeyExpression | null)[];
   readonly predicate: string | null;
   readonly nullsNotDistinct: boolean;
   /** ` DEFERRABLE INITIALLY DEFERRED` or the like; null: an index without a constraint. */
@@ -34,7 +44,7 @@ export function divideKeys(shape: TableShape, key: readonly number[] | null): Di
   return {
     constraints: shape.constraints.filter((constraint) => !globalConstraints.includes(constraint)),
     indexes: shape.indexes.filter((index) => !globalIndexes.includes(index)),
-    global: [...globalConstraints.map(ofConstraint), ...globalIndexes.map((index) => ofIndex(shape, index))],
+    global: [...globalConstraints.map(ofConstraint), ...globalIndexes.map(ofIndex)],
     lookups: [
       ...globalConstraints.map((constraint) => ({
         name: constraint.name,
@@ -59,6 +69,7 @@ function ofConstraint({ name, oid, type, definition, index }: ConstraintShape): 
     name,
     oid,
     columns: index!.keyColumns,
+    expressions: [],
     predicate: null,
     nullsNotDistinct: index!.nullsNotDistinct,
     constraint: {
@@ -68,9 +79,22 @@ function ofConstraint({ name, oid, type, definition, index }: ConstraintShape): 
   };
 }
 
-function ofIndex(shape: TableShape, { name, oid, keyColumns, predicate, nullsNotDistinct }: IndexShape): GlobalKey {
-  if (keyColumns.includes(0)) {
-    throw unsupported('PH032', `unique index "${name}" of table "${shape.name}" is over an expression`);
-  }
-  return { name, oid, columns: keyColumns, predicate, nullsNotDistinct, constraint: null };
+function ofIndex({ name, oid, keyColumns, expressions, predicate, nullsNotDistinct }: IndexShape): GlobalKey {
+  return { name, oid, columns: keyColumns, expressions, predicate, nullsNotDistinct, constraint: null };
+}
+
+/** What is unique, as columns of the hidden table; values of an expression are in a column of their own. */
+export function uniqueColumns(shape: TableShape, { columns, expressions }: GlobalKey): ColumnShape[] {
+  return columns.flatMap((attnum, i) => {
+    const expression = expressions[i];
+    return expression ? [expressionShape(expression, i + 1)] : columnsOf(shape, [attnum]);
+  });
+}
+
+function expressionShape({ type, collation }: KeyExpression, place: number): ColumnShape {
+  return {
+    ...{ attnum: 0, name: `${expressionColumn}${place}`, type, collation, notNull: false, default: null },
+    ...{ usesSequence: false, identity: '', generated: '', storage: null, compression: null, statisticsTarget: null },
+    ...{ options: [], comment: null, grants: null, missingValue: null },
+  };
 }

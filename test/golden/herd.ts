@@ -107,7 +107,7 @@ function plain(
 
 const users = keyed(integers, 'id', 'integer');
 const emailIndex = {
-  ...{ name: 'users_email_key', columns: ['email'], predicate: null, nullsNotDistinct: false },
+  ...{ name: 'users_email_key', columns: ['email'], expressions: [], predicate: null, nullsNotDistinct: false },
   ...{ hiddenSchema: 'pgherd_unique', hiddenName: 'users_email_key' },
 };
 

@@ -185,6 +185,7 @@ describe.each([18, 15] as const)('the catalog on PostgreSQL %i', (version) => {
         {
           name: 'orders_note_key',
           columns: ['note', 'id'],
+          expressions: [],
           predicate: 'note IS NOT NULL',
           nullsNotDistinct: true,
           hiddenSchema: 'pgherd_unique',

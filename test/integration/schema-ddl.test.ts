@@ -396,7 +396,6 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
     ['ALTER TABLE children ADD CHECK (v > 0) NO INHERIT', /PH034/],
     ['CREATE TABLE heir () INHERITS (children)', /PH031/],
     ['ALTER TABLE copycat INHERIT children', /PH031|42/],
-    ['CREATE UNIQUE INDEX ON children (lower(note))', /PH032/],
     ['CREATE DATABASE other', /PH005/],
     ['ALTER TABLE children ADD COLUMN strict integer NOT NULL', /^23502/],
     ['ALTER TABLE children ADD CHECK (v < 3)', /^23514/],

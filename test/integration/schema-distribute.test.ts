@@ -232,13 +232,6 @@ describe.each([15, 18] as const)('PostgreSQL %i', (version) => {
       /PH033/,
     ],
     ['NO INHERIT', 'CREATE TABLE bad (k integer CHECK (k > 0) NO INHERIT)', 'k', {}, /PH034/],
-    [
-      'an unique expression',
-      'CREATE TABLE bad (k integer, t text); CREATE UNIQUE INDEX ON bad (lower(t))',
-      'k',
-      {},
-      /PH032/,
-    ],
     ['an unique enum', 'CREATE TABLE bad (k integer, t mood UNIQUE)', 'k', {}, /PH032/],
     [
       'exclusion without the key',
