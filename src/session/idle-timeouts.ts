@@ -48,10 +48,15 @@ export class WorkClock {
   /** A message is taken up. */
   startWork(): void {
     this.#watchTransaction();
-    const { settings, hasLocalSettings } = this.#session.transaction;
-    const waitMs = milliseconds(settings.values.get('statement_timeout') ?? '0');
-    // SET LOCAL may have set another one: then the servers alone count.
-    if (waitMs === 0 || hasLocalSettings) return;
+    this.startStatement();
+  }
+
+  /** Of several in one message each has the whole time. */
+  startStatement(): void {
+    if (this.#statement !== null) clearTimeout(this.#statement);
+    this.#statement = null;
+    const waitMs = milliseconds(timeoutOf(this.#session, 'statement_timeout'));
+    if (waitMs === 0) return;
     const reason = pgError('queryCanceled', 'canceling statement due to statement timeout');
     this.#statement = setTimeout(() => this.#session.cancelBecause(reason), waitMs);
   }

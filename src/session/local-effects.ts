@@ -3,7 +3,7 @@ import { type ColumnEntry, type RelationEntry, temporarySchema } from '../catalo
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import type { SessionState } from './session-state.ts';
-import { localKind, rememberSettings } from './setting-commands.ts';
+import { localKind, noteStatementTimeout, rememberSettings } from './setting-commands.ts';
 import { requireUtf8 } from './startup-settings.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import type { StatementTraits } from './statement-traits.ts';
@@ -94,9 +94,11 @@ async function noteSetConfig(session: SessionState, calls: StatementTraits['setC
       const { rows } = await connection.query(`SELECT current_setting(${quoteLiteral(name)}, true)`);
       const value = quoteLiteral(rows[0]?.[0] ?? '');
       await session.transaction.setLocally(localKind(name), `SELECT set_config(${quoteLiteral(name)}, ${value}, true)`);
+      if (name.toLowerCase() === 'statement_timeout') await noteStatementTimeout(session);
     } else {
       const settings = await rememberSettings(session, session.transaction.settings, [name]);
       await session.transaction.changeSettings(settings);
+      session.localTimeouts.forget(name.toLowerCase());
     }
   }
   session.reportParameters(connection);

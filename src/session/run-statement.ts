@@ -43,6 +43,7 @@ import { sendSignals } from './signals.ts';
 import { isSnapshotExport, runSnapshotExport } from './snapshot-commands.ts';
 import type { ParsedStatement } from './statement-cache.ts';
 import { logStatement } from './statement-log.ts';
+import { isHoldable } from './statement-traits.ts';
 import { withStatementTriggers } from './statement-triggers.ts';
 import { runTransactionCommand } from './transaction-commands.ts';
 import { typeNameOf } from './type-names.ts';
@@ -117,7 +118,10 @@ async function carryOut(session: SessionState, asked: StatementRun, output: Clie
     case 'UpdateStmt':
     case 'DeleteStmt':
     case 'MergeStmt':
+      return runPlanned(session, run, output);
     case 'DeclareCursorStmt':
+      // Without a block the coordinator refuses it; one that the router opens for the rows would hide that.
+      if (!session.transaction.inBlock && !isHoldable(statement.node)) return runLocal(session, run, output);
       return runPlanned(session, run, output);
     case dialectStatementKind:
       return statement.dialect?.kind === 'execute direct'

@@ -16,6 +16,7 @@ import { encodeNoticeResponse, encodeNotificationResponse, encodeParameterStatus
 import { shownApplicationName } from './application-name.ts';
 import type { ClientConnection } from './client-connection.ts';
 import type { StatementDescription } from './describe.ts';
+import { LocalTimeouts } from './local-timeouts.ts';
 import type { LoopSession } from './loop-session.ts';
 import { SequenceMemory } from './sequence-memory.ts';
 import type { Identity, NoticeFields, RouterServices } from './services.ts';
@@ -71,7 +72,7 @@ export class SessionState {
   /** The catalog as the open transaction sees it, once it has changed it. */
   transactionCatalog: CatalogSnapshot | null = null;
   /** SET LOCAL of what the router counts itself. */
-  readonly localTimeouts = new Map<string, string>();
+  readonly localTimeouts = new LocalTimeouts();
   /** The open transaction changed the schema: all routers must hear of it after the commit. */
   schemaChanged = false;
   readonly sequences = new SequenceMemory();
@@ -203,7 +204,7 @@ export class SessionState {
   /** Names and settings are what they are to other sessions with the same, and statements have no ends of their own. */
   get isOrdinary(): boolean {
     if (this.loop !== null || this.transactionCatalog !== null || this.hasTemporary || this.schemaChanged) return false;
-    return this.localTimeouts.size + this.cursorFields.size === 0 && !this.committingProcedure;
+    return this.localTimeouts.isEmpty && this.cursorFields.size === 0 && !this.committingProcedure;
   }
 
   /** Looked up once for each catalog. */

@@ -118,6 +118,7 @@ export class Session {
       if (statements.length === 0) client.write(emptyQueryResponse);
       for (const statement of statements) {
         output.sayComplete();
+        this.#clock.startStatement();
         if (statements.length > 1 && statement.kind !== 'TransactionStmt') transaction.ensureBlock();
         await runStatement(this.#state, { statement, parameters: [], extended: false }, output);
       }

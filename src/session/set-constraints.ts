@@ -15,7 +15,7 @@ export async function setConstraints(
   const names = constraints.flatMap((node) => ('RangeVar' in node ? [node.RangeVar.relname ?? ''] : []));
   if (!session.transaction.inBlock) return;
   await session.transaction.setLocally(
-    'transaction',
+    'constraint',
     names.length === 0 ? statement.text : constraints.map((node) => whereItIs(node, deferred)).join('; '),
   );
   await session.keys.setConstraints(names.length === 0 ? null : names, deferred, context);

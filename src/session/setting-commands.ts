@@ -4,6 +4,7 @@ import { conditions } from '../core/sqlstate.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import { constantText } from '../sql/constant.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import type { LocalCommand } from '../transaction/distributed-transaction.ts';
 import { routerSettings, type SettingsSnapshot, settingsOf, withSetting } from '../transaction/settings.ts';
 import { shownApplicationName } from './application-name.ts';
 import { checkCitusSetting, citusDefault } from './citus-settings.ts';
@@ -35,15 +36,17 @@ export async function runSet(session: SessionState, asked: ParsedStatement, outp
   const isTransactionCharacteristic = command.kind === 'VAR_SET_MULTI' && name === 'transaction';
   if (isTransactionCharacteristic) {
     const { tag } = await connection.query(statement.text);
-    await transaction.setLocally('transaction', statement.text);
+    await transaction.setLocally('characteristic', statement.text);
     return output.complete(tag);
   }
   const { tag } = await connection.query(statement.text).catch(async (error: unknown) => {
     throw await withSettingHint(session, command, error);
   });
   if (routerSettings.has(name)) await setRouterSetting(session, command, name);
-  else if (command.is_local) await transaction.setLocally(localKind(name), statement.text);
-  else await transaction.changeSettings(await settingsAfter(session, command, name));
+  else if (command.is_local) {
+    await transaction.setLocally(localKind(name), statement.text);
+    if (name === statementTimeout) await noteStatementTimeout(session);
+  } else await changeSettings(session, command, name);
   // Snapshots that were being taken when the token was given may miss its cause: what the session does now comes after them.
   if (name === causalityToken) await session.services.fence.pass();
   session.reportParameters(connection);
@@ -52,8 +55,8 @@ export async function runSet(session: SessionState, asked: ParsedStatement, outp
 }
 
 /** `SET LOCAL transaction_read_only` is another way to say SET TRANSACTION. */
-export function localKind(name: string): 'setting' | 'transaction' {
-  return /^transaction_(isolation|read_only|deferrable)$/.test(name) ? 'transaction' : 'setting';
+export function localKind(name: string): LocalCommand {
+  return /^transaction_(isolation|read_only|deferrable)$/.test(name) ? 'characteristic' : 'setting';
 }
 
 /** What a session can't set may be set on all servers. */
@@ -70,6 +73,22 @@ async function withSettingHint(session: SessionState, command: VariableSetStmt, 
   return new PgError({ ...error.fields, hint });
 }
 
+const statementTimeout = 'statement_timeout';
+
+/** SET LOCAL has set it, in one way or another. The servers count it too, each for its part of a statement. */
+export async function noteStatementTimeout(session: SessionState): Promise<void> {
+  if (!session.transaction.inBlock) return;
+  const connection = await session.coordinator();
+  const { rows } = await connection.query(`SELECT current_setting('${statementTimeout}')`);
+  session.localTimeouts.set(statementTimeout, rows[0]?.[0] ?? '0');
+}
+
+/** SET for the session comes after what SET LOCAL has said. */
+async function changeSettings(session: SessionState, command: VariableSetStmt, name: string): Promise<void> {
+  await session.transaction.changeSettings(await settingsAfter(session, command, name));
+  session.localTimeouts.forget(command.kind === 'VAR_RESET_ALL' ? statementTimeout : name);
+}
+
 /** What a session takes along to another router, so that nobody sees what it does there without what it did here. */
 const causalityToken = 'pgherd.causality_token';
 
@@ -80,7 +99,7 @@ async function setRouterSetting(session: SessionState, command: VariableSetStmt,
   if (command.is_local) {
     const { values } = await rememberSettings(session, transaction.settings, [name]);
     if (transaction.inBlock) session.localTimeouts.set(name, values.get(name) ?? '0');
-  } else await transaction.changeSettings(await settingsAfter(session, command, name));
+  } else await changeSettings(session, command, name);
   await connection.query(`SELECT set_config('${name}', '0', ${command.is_local === true})`);
 }
 

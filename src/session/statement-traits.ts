@@ -68,6 +68,11 @@ export function readTraits(node: Node): StatementTraits {
 /** CURSOR_OPT_HOLD of parsenodes.h. */
 const cursorHold = 0x0020;
 
+/** DECLARE … WITH HOLD. */
+export function isHoldable(node: Node): boolean {
+  return 'DeclareCursorStmt' in node && ((node.DeclareCursorStmt.options ?? 0) & cursorHold) !== 0;
+}
+
 /** Nodes inside a SELECT that write or lock rows. */
 const writingNodes = new Set(['InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt', 'intoClause', 'LockingClause']);
 

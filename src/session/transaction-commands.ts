@@ -26,13 +26,16 @@ export async function runTransactionCommand(
     case 'TRANS_STMT_SAVEPOINT':
       if (transaction.failed) refuseFailed();
       await transaction.savepoint(command.savepoint_name ?? '');
+      session.localTimeouts.savepoint(command.savepoint_name ?? '');
       return output.complete('SAVEPOINT');
     case 'TRANS_STMT_RELEASE':
       if (transaction.failed) refuseFailed();
       await transaction.releaseSavepoint(command.savepoint_name ?? '');
+      session.localTimeouts.release(command.savepoint_name ?? '');
       return output.complete('RELEASE');
     case 'TRANS_STMT_ROLLBACK_TO':
       await transaction.rollbackTo(command.savepoint_name ?? '');
+      session.localTimeouts.rollbackTo(command.savepoint_name ?? '');
       if (session.transactionCatalog !== null) await session.reloadTransactionCatalog();
       if (session.hasTemporary) await readTemporaryNames(session);
       return output.complete('ROLLBACK');

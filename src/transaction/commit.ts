@@ -111,6 +111,7 @@ async function twoPhase(participants: readonly Participant[], host: CommitHost):
   const key = decisionKey(name);
   host.protocolLog.note(key, 'begin', `nodes ${nodes.join(', ')}${part === 'writer' ? ' and the coordinator' : ''}`);
   const perform = async (effect: Effect): Promise<Answer> => {
+    host.protocolLog.noteAsked(key, effect);
     const answer = await performer.perform(effect);
     host.protocolLog.noteAnswer(key, effect, answer);
     return answer;

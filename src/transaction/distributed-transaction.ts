@@ -36,11 +36,14 @@ interface Savepoint {
   readonly applied: ReadonlyMap<Site, string>;
 }
 
-/** A command of the open block that a server must hear which joins late. `transaction`: it means this one block alone. */
+/** A command of the open block that a server must hear which joins late. */
 interface ReplayedCommand {
-  readonly kind: 'savepoint' | 'setting' | 'transaction';
+  readonly kind: 'savepoint' | LocalCommand;
   readonly sql: string;
 }
+
+/** SET LOCAL; SET TRANSACTION, in whatever words; SET CONSTRAINTS. */
+export type LocalCommand = 'setting' | 'characteristic' | 'constraint';
 
 interface Member {
   readonly site: Site;
@@ -130,9 +133,11 @@ export class DistributedTransaction {
     return this.#block.kind !== 'none' && this.#block.failed;
   }
 
-  /** The client's BEGIN, for COMMIT AND CHAIN. */
+  /** How a block like the open one begins, for COMMIT AND CHAIN: the client's BEGIN, and SET TRANSACTION after it. */
   get beginText(): string {
-    return this.#block.kind === 'none' ? 'BEGIN' : this.#block.begin;
+    if (this.#block.kind === 'none') return 'BEGIN';
+    const { begin, replay } = this.#block;
+    return [begin, ...replay.flatMap(({ kind, sql }) => (kind === 'characteristic' ? [sql] : []))].join('; ');
   }
 
   /** Of the open block, or what one would get that is opened now. */
@@ -478,7 +483,7 @@ export class DistributedTransaction {
    * SET LOCAL, or what is about the block itself (SET TRANSACTION, SET CONSTRAINTS), which the coordinator's connection has run already: on
    * the other members now, on late ones as they join.
    */
-  async setLocally(kind: 'setting' | 'transaction', sql: string): Promise<void> {
+  async setLocally(kind: LocalCommand, sql: string): Promise<void> {
     if (this.#block.kind === 'none') return;
     this.#block.replay.push({ kind, sql });
     this.#block.isolation = readIsolation(sql) ?? this.#block.isolation;
@@ -704,10 +709,11 @@ function isPlain({ isolation, replay, snapshots, imported }: OpenBlock): boolean
 /** READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL. */
 export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
 
-/** The level that BEGIN or SET TRANSACTION names, if it names one. */
+/** The level that BEGIN or SET TRANSACTION names, if it names one; the last of several. */
 function readIsolation(sql: string): IsolationLevel | null {
-  const match = /isolation\s+level\s+(serializable|repeatable\s+read|read\s+(?:un)?committed)/i.exec(sql);
-  return match === null ? null : levelNamed(match[1]!);
+  const matches = sql.matchAll(/isolation\s+level\s+(serializable|repeatable\s+read|read\s+(?:un)?committed)/gi);
+  const name = [...matches].at(-1)?.[1];
+  return name === undefined ? null : levelNamed(name);
 }
 
 function defaultIsolation(settings: SettingsSnapshot): IsolationLevel {

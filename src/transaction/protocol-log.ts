@@ -5,7 +5,7 @@ export interface ProtocolEvent {
   readonly number: number;
   readonly at: Date;
   readonly key: string;
-  readonly step: 'begin' | 'vote' | 'decision' | 'told' | 'outcome';
+  readonly step: 'begin' | 'prepare' | 'vote' | 'decision' | 'told' | 'outcome';
   readonly detail: string;
 }
 
@@ -25,6 +25,12 @@ export class ProtocolLog {
     this.#number = this.#numberAfter(this.#number);
     this.#events.push({ number: this.#number, at: new Date(), key, step, detail });
     if (this.#events.length > 2 * maxEvents) this.#events = this.#events.slice(-maxEvents);
+  }
+
+  /** What a server is asked, where its answer may be long in coming. */
+  noteAsked(key: string, effect: Effect): void {
+    if (effect.kind === 'prepare')
+      this.note(key, 'prepare', `node ${effect.node}: PREPARE TRANSACTION '${effect.gid}'`);
   }
 
   noteAnswer(key: string, effect: Effect, answer: Answer): void {

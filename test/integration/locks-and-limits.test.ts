@@ -82,6 +82,28 @@ test('statement_timeout counts all that a statement does, step by step', async (
   expect((await one.query('SELECT 1 AS alive')).rows).toEqual([{ alive: 1 }]);
 });
 
+test('SET LOCAL statement_timeout counts all steps too, each statement of a message apart, and is taken back by ROLLBACK TO', async () => {
+  // One step on the coordinator, one on a node: neither takes as long as both may.
+  const inTwoSteps = `INSERT INTO t (id, v) SELECT 100 + length(pg_sleep(0.9)::text), 1 RETURNING pg_sleep(0.9)`;
+  await one.query('RESET statement_timeout');
+  await one.query('BEGIN');
+  await one.query('SAVEPOINT s');
+  await one.query("SET LOCAL statement_timeout = '1500ms'");
+  await one.query('SELECT pg_sleep(0.9); SELECT pg_sleep(0.9)');
+  await expect(one.query(inTwoSteps)).rejects.toMatchObject({
+    code: '57014',
+    message: 'canceling statement due to statement timeout',
+  });
+  await one.query('ROLLBACK TO s');
+  expect((await one.query(inTwoSteps)).rowCount).toBe(1);
+  await one.query('ROLLBACK TO s');
+  await one.query("SELECT set_config('statement_timeout', '1500ms', true)");
+  await expect(one.query(inTwoSteps)).rejects.toMatchObject({ code: '57014' });
+  await one.query('ROLLBACK');
+  expect((await one.query(inTwoSteps)).rowCount).toBe(1);
+  await one.query('DELETE FROM t WHERE id >= 100');
+});
+
 test.runIf(defaultVersion >= 17)('transaction_timeout ends the session, as in PostgreSQL', async () => {
   const ended = new Promise<string | undefined>((resolve) =>
     one.on('error', (error) => resolve((error as { code?: string }).code)),

@@ -53,7 +53,8 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
     mode: Mode,
   ): Promise<string | undefined> {
     const { text } = statement;
-    const request: Request = mode === 'extended protocol' ? { text, values: [] } : { text };
+    const input = statement.input === undefined ? {} : { input: statement.input };
+    const request: Request = mode === 'extended protocol' ? { text, values: [], ...input } : { text, ...input };
     if (statement.herdOnly) {
       if (!pair.distributed) return undefined;
       const outcome = await runStatement(sessions.herd, request);

@@ -6,12 +6,14 @@ export type ScriptStatement = {
   readonly herdOnly: boolean;
   /** `-- may be refused`: an honest 0A000 with a code is right too. */
   readonly mayBeRefused: boolean;
+  /** `-- input: …`: what a COPY FROM STDIN is fed with, with the escapes of a JSON string. */
+  readonly input?: string;
 };
 
 /**
  * Splits a file at its top-level semicolons. Directives, each in a comment line of its own:
  * `-- distribute TABLE by COLUMN [with TABLE]`, `-- distribute TABLE by COLUMN as range|list: BOUNDS`, `-- reference TABLE`,
- * `-- distribute TABLE at random`, `-- may be refused` (the statement that follows).
+ * `-- distribute TABLE at random`; and of the statement that follows: `-- may be refused`, `-- input: DATA` for COPY FROM STDIN.
  */
 export function parseScript(source: string): ScriptStatement[] {
   const statements: ScriptStatement[] = [];
@@ -25,7 +27,15 @@ export function parseScript(source: string): ScriptStatement[] {
     const bare = lines.filter((comment) => !/^\s*--/.test(comment)).join('\n');
     if (bare.trim() === '') continue;
     const mayBeRefused = /^\s*-- may be refused/m.test(text);
-    statements.push({ text: bare.trim(), line: line + leadingComments(lines), herdOnly: false, mayBeRefused });
+    const [, given] = /^\s*-- input: (.*)$/m.exec(text) ?? [];
+    const input = given === undefined ? {} : { input: JSON.parse(`"${given}"`) as string };
+    statements.push({
+      text: bare.trim(),
+      line: line + leadingComments(lines),
+      herdOnly: false,
+      mayBeRefused,
+      ...input,
+    });
   }
   return statements;
 }
