@@ -22,13 +22,17 @@ export function prepareBuild() {
   if (readText(at('dist', stampName)) !== sourceStamp()) build();
 }
 
+/** What runs in browsers is bundled apart. */
+const browserSource = at('src', 'monitor', 'dashboard');
+
 /** Compiles src/ to dist/, which appears at once and whole: another start may be running from the old one. */
 export function build() {
   say('building');
   const draft = at('node_modules', `.pgherd-dist.${process.pid}`);
   try {
     run(process.execPath, [at('node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json', '--outDir', draft]);
-    cpSync(at('src'), draft, { recursive: true, filter: (path) => !path.endsWith('.ts') });
+    cpSync(at('src'), draft, { recursive: true, filter: (path) => !/\.tsx?$/.test(path) && path !== browserSource });
+    run(process.execPath, [at('scripts/build-dashboard.mjs'), join(draft, 'monitor', 'dashboard-built')]);
     chmodSync(join(draft, 'cli', 'main.js'), 0o755);
     writeFileSync(join(draft, stampName), sourceStamp());
     rmSync(at('dist'), { recursive: true, force: true });
@@ -91,7 +95,7 @@ const stampName = '.built-from';
 /** Names and contents of everything that dist/ is made from. */
 function sourceStamp() {
   const hash = createHash('sha256');
-  for (const path of [...filesBelow('src'), 'tsconfig.json', 'tsconfig.build.json']) {
+  for (const path of [...filesBelow('src'), 'tsconfig.json', 'tsconfig.build.json', 'scripts/build-dashboard.mjs']) {
     hash.update(`${path}\0`).update(readFileSync(at(path)));
   }
   return hash.digest('hex');

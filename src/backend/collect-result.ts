@@ -4,8 +4,15 @@ import * as backend from '../wire/backend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import { joinWhere, type ServerConnection } from './server-connection.ts';
 
-/** Runs one exchange and gives its last result as text. Rejects with the first error, once the server is ready again. */
-export function collectResult(connection: ServerConnection, bytes: Buffer): Promise<QueryResult> {
+/**
+ * Runs one exchange and gives its last result as text, of more than `maxRows` rows the first ones. Rejects with the first error, once the
+ * server is ready again.
+ */
+export function collectResult(
+  connection: ServerConnection,
+  bytes: Buffer,
+  maxRows = Number.POSITIVE_INFINITY,
+): Promise<QueryResult> {
   return new Promise((resolve, reject) => {
     let columns: string[] = [];
     let typeOids: number[] = [];
@@ -15,6 +22,7 @@ export function collectResult(connection: ServerConnection, bytes: Buffer): Prom
     connection.submit(bytes, {
       onFrame(type, frame) {
         if (type === message.dataRow) {
+          if (rows.length >= maxRows) return;
           rows.push(backend.decodeDataRow(frame).map((value) => (value === null ? null : value.toString())));
         } else if (type === message.rowDescription) {
           const fields = backend.decodeRowDescription(frame);

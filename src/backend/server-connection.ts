@@ -190,6 +190,11 @@ export class ServerConnection implements SqlRunner {
     return collectResult(this, bytes);
   }
 
+  /** The first rows of a result: the others are read and dropped, and the tag counts them too. */
+  queryFirst(sql: string, maxRows: number): Promise<QueryResult> {
+    return collectResult(this, frontend.encodeQuery(sql), maxRows);
+  }
+
   /** Statements in one exchange, sent together: the first error skips the rest. Gives the last one's rows, as text, and tag. */
   pipeline(
     statements: readonly { readonly sql: string; readonly parameters: readonly string[] }[],

@@ -1,5 +1,9 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { ServerConnection } from '../backend/server-connection.ts';
+import { assetRoutes } from '../monitor/dashboard-assets.ts';
+import { measuredStatements } from '../monitor/dashboard-queries.ts';
+import { dashboardRoutes, loginPaths, loginRoutes } from '../monitor/dashboard-routes.ts';
 import type { Guard } from '../monitor/http-guard.ts';
 import { listenHttp } from '../monitor/http-server.ts';
 import { createMetrics } from '../monitor/metrics.ts';
@@ -12,7 +16,7 @@ import { diskOf } from './disk.ts';
 import { type MonitorConfig, monitorConfig } from './monitor-config.ts';
 import type { RouterOptions } from './serve.ts';
 
-/** The HTTP side of a router: metrics and health. */
+/** The HTTP side of a router: dashboard, metrics and health. */
 export interface HttpSettings {
   readonly host: string;
   readonly port: number;
@@ -22,10 +26,15 @@ export interface HttpSettings {
   readonly monitor?: MonitorConfig;
   /** The servers' disks are this machine's. */
   readonly embedded: boolean;
+  /** The folder of the built dashboard, where it isn't beside this program. */
+  readonly assets?: string;
 }
+
+const builtAssets = fileURLToPath(new URL('../monitor/dashboard-built/', import.meta.url));
 
 const lookMs = 15_000;
 const sampleMs = 5_000;
+const statementsMs = 60_000;
 const answerWaitMs = 20_000;
 const readyWaitMs = 5_000;
 
@@ -38,26 +47,46 @@ export interface RunningHttp {
 export async function openHttp(
   settings: HttpSettings,
   options: RouterOptions,
-  router: { readonly port: number; readonly readings: () => RouterReadings },
+  router: {
+    readonly port: number;
+    readonly readings: () => RouterReadings;
+  },
 ): Promise<RunningHttp> {
   const { log } = options;
   const config = settings.monitor ?? monitorConfig(undefined);
   const open = () => ownConnection(options, router.port);
   const runner = new PatientRunner(open, answerWaitMs);
   const health = new PatientRunner(open, readyWaitMs);
-  const watch = new Watch(runner, config.rules, {
+  const collecting = {
     slowMeanMs: config.rules.slowQueries.meanMs,
     statementPattern: config.statementPattern,
     diskOf: settings.embedded ? diskOf : null,
+  };
+  const watch = new Watch(runner, config.rules, collecting, statementsMs);
+  const observatory = new Observatory({
+    watch,
+    readings: router.readings,
+    measured: () => measuredStatements(runner),
+    log,
+    lookMs,
+    sampleMs,
   });
-  const observatory = new Observatory({ watch, readings: router.readings, log, lookMs, sampleMs });
   const registry = createMetrics({
     readings: router.readings,
     look: () => observatory.last,
     nowMs: Date.now,
   });
-  const routes = new Map(statusRoutes(registry, health));
-  const listener = await listenHttp({ ...settings, tls: readTls(settings) }, routes, openRoutes, log);
+  const board = new PatientRunner(open, answerWaitMs);
+  const { guard } = settings;
+  const title = `${options.coordinator.database} on port ${router.port}`;
+  const routes = new Map([
+    ...statusRoutes(registry, health),
+    ...assetRoutes(settings.assets ?? builtAssets),
+    ...dashboardRoutes({ observatory, runner: board, open, title }),
+    ...(guard.kind === 'token' ? loginRoutes(guard.token) : []),
+  ]);
+  const openPaths = new Set([...openRoutes, 'GET /app.css', ...loginPaths]);
+  const listener = await listenHttp({ ...settings, tls: readTls(settings) }, routes, openPaths, log);
   observatory.open();
   return {
     port: listener.port,
@@ -66,6 +95,7 @@ export async function openHttp(
       await listener.close();
       runner.close();
       health.close();
+      board.close();
     },
   };
 }
@@ -76,7 +106,13 @@ export function ownConnection(options: RouterOptions, port: number): Promise<Ser
   const host = ['0.0.0.0', '::'].includes(options.listen.host) ? '127.0.0.1' : options.listen.host;
   const secret = password === undefined ? ({ kind: 'none' } as const) : ({ kind: 'password', password } as const);
   const target = { label: 'router', host, port, database, user, secret, tls: null };
-  return ServerConnection.open(target, new Map([['application_name', 'router']]));
+  return ServerConnection.open(
+    target,
+    new Map([
+      ['application_name', 'router'],
+      ['pgherd.measure', 'off'],
+    ]),
+  );
 }
 
 function readTls({ tls }: HttpSettings) {

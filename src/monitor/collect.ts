@@ -27,19 +27,34 @@ export interface CollectOptions {
   readonly diskOf: ((dataDirectory: string) => Promise<Omit<DiskState, 'server'>>) | null;
 }
 
-/** What the cluster says through SQL alone. A part that fails is unseen, with the reason; it never rejects. */
-export async function collect(runner: SqlRunner, atMs: number, options: CollectOptions): Promise<Observation> {
+/**
+ * What the cluster says through SQL alone. A part that fails is unseen, with the reason; it never rejects. `known`: statements that were
+ * read not long ago, for servers have many.
+ */
+export async function collect(
+  runner: SqlRunner,
+  atMs: number,
+  options: CollectOptions,
+  known: Statements | null = null,
+): Promise<Observation> {
   const greeting = await part(() => runner.query('SELECT 1'));
   if (greeting.kind === 'unseen') return nothingSeen(atMs, greeting.why);
   const servers = await part(() => readServerStates(runner));
   const nodes = await part(() => readNodes(runner, servers));
   const groups = await part(() => readGroups(runner));
   const shards = groups.kind === 'seen' ? seen(byNode(groups.value)) : groups;
-  const statements = await part(() => readTotals(runner, options.statementPattern));
-  const slowQueries = await part(() => readSlowQueries(runner, options.slowMeanMs));
+  const { statements, slowQueries } = known ?? (await readStatements(runner, options));
   const pools = await part(() => readPools(runner));
   const disks = await part(() => readDisks(servers, options));
   return { atMs, cluster: { kind: 'reached' }, nodes, servers, shards, groups, statements, slowQueries, pools, disks };
+}
+
+export type Statements = Pick<Observation, 'statements' | 'slowQueries'>;
+
+async function readStatements(runner: SqlRunner, options: CollectOptions): Promise<Statements> {
+  const statements = await part(() => readTotals(runner, options.statementPattern));
+  const slowQueries = await part(() => readSlowQueries(runner, options.slowMeanMs));
+  return { statements, slowQueries };
 }
 
 function nothingSeen(atMs: number, why: string): Observation {

@@ -31,7 +31,12 @@ export async function listenHttp(
       const url = new URL(request.url ?? '/', 'http://here');
       const route = `${request.method === 'HEAD' ? 'GET' : request.method} ${url.pathname}`;
       const verdict = judge(request, options.guard);
-      if (verdict.kind === 'refused' && !open.has(route)) return say(response, verdict.status, verdict.why);
+      if (verdict.kind === 'refused' && !open.has(route)) {
+        const isPage = route === 'GET /' && verdict.status === 401;
+        if (!isPage) return say(response, verdict.status, verdict.why);
+        response.writeHead(303, { location: '/login' });
+        return response.end();
+      }
       const handler = routes.get(route);
       if (handler === undefined) return say(response, 404, 'there is no such page');
       await handler(request, response, url);

@@ -1,4 +1,5 @@
 import type { Log } from '../core/log.ts';
+import { type MeasuredStatement, QueryTrends, type StatementTrend } from './query-trends.ts';
 import type { RouterReadings } from './router-readings.ts';
 import { type Sample, sampleBetween, type TimedReadings } from './samples.ts';
 import { eventJson } from './sinks.ts';
@@ -7,6 +8,7 @@ import type { Look, Watch } from './watch.ts';
 export interface ObservatoryOptions {
   readonly watch: Watch;
   readonly readings: () => RouterReadings;
+  readonly measured: () => Promise<readonly MeasuredStatement[]>;
   readonly log: Log;
   /** Between looks at the cluster. While somebody watches, it is looked at as often as samples are taken. */
   readonly lookMs: number;
@@ -16,6 +18,7 @@ export interface ObservatoryOptions {
 const maxSamples = 720;
 /** How often a node's replication lag and the like are remembered, so many times. */
 const maxLooks = 240;
+const maxTrends = 50;
 
 /** What a router's process knows of its cluster: looks and samples, now and for a while back. It goes on whatever fails. */
 export class Observatory {
@@ -23,6 +26,7 @@ export class Observatory {
   #last: Look | null = null;
   #samples: Sample[] = [];
   #lags: LagSample[] = [];
+  readonly #trends = new QueryTrends(maxTrends);
   #before: TimedReadings | null = null;
   #timer: NodeJS.Timeout | null = null;
   #looking: Promise<void> | null = null;
@@ -39,6 +43,10 @@ export class Observatory {
   /** The oldest first. */
   get samples(): readonly Sample[] {
     return this.#samples;
+  }
+
+  get statements(): readonly StatementTrend[] {
+    return this.#trends.statements;
   }
 
   get lags(): readonly LagSample[] {
@@ -84,6 +92,8 @@ export class Observatory {
     const { watch, log } = this.#options;
     const look = await watch.look(atMs);
     if (this.#timer === null) return;
+    const measured = await this.#options.measured().catch(() => null);
+    if (measured !== null) this.#trends.note(measured, atMs);
     this.#last = look;
     this.#lags = [...this.#lags.slice(1 - maxLooks), lagSample(look)];
     for (const event of look.events) {

@@ -1,6 +1,6 @@
 import type { SqlRunner } from '../core/runner.ts';
 import { type ActiveAlerts, type AlertEvent, advance, noAlerts } from './alerts.ts';
-import { type CollectOptions, collect } from './collect.ts';
+import { type CollectOptions, collect, type Statements } from './collect.ts';
 import { findingsOf, type Memory, noMemory, remember } from './findings.ts';
 import type { Observation } from './observation.ts';
 import type { Rules } from './rules.ts';
@@ -18,8 +18,12 @@ export class Watch {
   readonly #options: CollectOptions;
   #memory: Memory = noMemory;
   #active: ActiveAlerts = noAlerts;
+  readonly #statementsMs: number;
+  #statements: (Statements & { readonly atMs: number }) | null = null;
 
-  constructor(runner: SqlRunner, rules: Rules, options: CollectOptions) {
+  /** `statementsMs`: how long what servers say of statements holds. */
+  constructor(runner: SqlRunner, rules: Rules, options: CollectOptions, statementsMs = 0) {
+    this.#statementsMs = statementsMs;
     this.#runner = runner;
     this.#rules = rules;
     this.#options = options;
@@ -27,7 +31,9 @@ export class Watch {
 
   /** Never rejects: what could not be seen is part of what it gives. */
   async look(atMs: number): Promise<Look> {
-    const observation = await collect(this.#runner, atMs, this.#options);
+    const isFresh = this.#statements !== null && atMs - this.#statements.atMs < this.#statementsMs;
+    const observation = await collect(this.#runner, atMs, this.#options, isFresh ? this.#statements : null);
+    if (!isFresh) this.#statements = { atMs, statements: observation.statements, slowQueries: observation.slowQueries };
     this.#memory = remember(this.#memory, observation, this.#rules);
     const { active, events } = advance(this.#active, findingsOf(observation, this.#rules, this.#memory), observation);
     this.#active = active;

@@ -187,7 +187,8 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     await withStatementTriggers(session, plan.firings, described, () => runPlanOrGather(session, run, plan, described));
     const role = session.transaction.settings.values.get('role') ?? session.identity.user;
     const ms = performance.now() - startMs;
-    times.note(run.statement, plan, { role, ms });
+    if (session.transaction.settings.values.get('pgherd.measure') !== 'off')
+      times.note(run.statement, plan, { role, ms });
     meters.stages.run.observe(ms);
   } catch (error) {
     throw await withUserPosition(session, run, error);

@@ -12,6 +12,13 @@ export interface Page {
   readonly faults: readonly string[];
   title(): Promise<string>;
   evaluate(expression: string): Promise<unknown>;
+  /** Until the expression is true. */
+  until(expression: string): Promise<void>;
+  click(selector: string): Promise<void>;
+  fill(selector: string, text: string): Promise<void>;
+  select(selector: string, value: string): Promise<void>;
+  press(key: string): Promise<void>;
+  resize(viewport: { readonly width: number; readonly height: number }): Promise<void>;
   /** Into a folder, if there is one: to be looked at. */
   screenshot(folder: string | undefined, name: string): Promise<void>;
 }
@@ -42,6 +49,12 @@ export async function openBrowser(): Promise<Browser | undefined> {
         faults,
         title: () => page.title(),
         evaluate: (expression) => page.evaluate(expression),
+        until: (expression) => untilTrue(() => page.evaluate(expression), expression),
+        click: (selector) => page.click(selector),
+        fill: (selector, text) => page.fill(selector, text),
+        select: async (selector, value) => void (await page.selectOption(selector, value)),
+        press: (key) => page.keyboard.press(key),
+        resize: (size) => page.setViewportSize(size),
         async screenshot(folder, name) {
           if (folder !== undefined) await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
         },
@@ -49,4 +62,16 @@ export async function openBrowser(): Promise<Browser | undefined> {
     },
     close: () => browser.close(),
   };
+}
+
+const waitMs = 30_000;
+const pollMs = 100;
+
+/** Not by the page's own clock: its policy lets no text be evaluated. */
+async function untilTrue(ask: () => Promise<unknown>, what: string): Promise<void> {
+  const deadlineMs = Date.now() + waitMs;
+  while (!(await ask())) {
+    if (Date.now() > deadlineMs) throw new Error(`it did not come true: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, pollMs));
+  }
 }
