@@ -1,3 +1,4 @@
+import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep } from '../plan/plan.ts';
@@ -10,7 +11,7 @@ import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { forEachBatch } from './row-batches.ts';
 import { addTags, RowWindow, runOnAll } from './scatter.ts';
 import { joinAll } from './sources.ts';
-import { encodeRendered, type RenderedSql } from './statement-bytes.ts';
+import { encodePrepared, encodeRendered, keepsPlans, type PreparedBytes, type RenderedSql } from './statement-bytes.ts';
 
 type ChangeShards = Extract<ChangeStep, { kind: 'change shards' }>;
 
@@ -22,13 +23,33 @@ export async function changeShards(
   output: ClientOutput,
 ): Promise<void> {
   const { transaction } = context;
-  if (step.sites.length > 1) transaction.ensureBlock();
+  if (step.sites.length > 1)
+    transaction.ensureBlock(context.prepared && keepsPlans(transaction) ? beginWithKeptPlans : undefined);
   const connections = await joinAll(step.sites, context);
   for (const site of step.sites) transaction.markWritten(site);
   const rendered = renderTemplate(step.sql, values);
-  const bytes = encodeRendered(rendered, output.resultFormats, output.wantsDescription);
-  const sources = connections.map((each) => watchedExchange(context, 'final', each, { rendered, bytes }));
-  output.complete(addTags(await runOnAll(sources, new RowWindow(output))));
+  const runs = connections.map((each) => encodeAgain(each, rendered, context, output));
+  const sources = runs.map(({ bytes }, i) => watchedExchange(context, 'final', connections[i]!, { rendered, bytes }));
+  try {
+    output.complete(addTags(await runOnAll(sources, new RowWindow(output))));
+  } catch (error) {
+    for (const run of runs) run.failed();
+    throw error;
+  }
+}
+
+/** Planning over all leaves of a table takes longer than a small change. */
+const beginWithKeptPlans = 'BEGIN; SET LOCAL plan_cache_mode = force_generic_plan';
+
+/** What the client has prepared stays prepared on the server too. */
+function encodeAgain(
+  connection: ServerConnection,
+  rendered: RenderedSql,
+  { prepared, snapshot }: ExecutionContext,
+  { resultFormats, wantsDescription }: ClientOutput,
+): PreparedBytes {
+  if (prepared && !wantsDescription) return encodePrepared(connection, snapshot.version, rendered, resultFormats);
+  return { bytes: encodeRendered(rendered, resultFormats, wantsDescription), failed: () => {} };
 }
 
 /** A change of a reference table, on the coordinator first: its row locks put concurrent writers in order. */

@@ -8,6 +8,7 @@ import { HeldAnswers } from './held-answers.ts';
 import { type Fragment, OpenedExchange } from './opened-exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { joinAll } from './sources.ts';
+import { keepsPlans } from './statement-bytes.ts';
 
 /** Openings that take longer than this let the waiting commits through and try again. */
 const maxOpeningMs = 500;
@@ -25,7 +26,7 @@ export async function openSnapshots(
   context: ExecutionContext,
   output: ClientOutput,
 ): Promise<OpenedFragments | null> {
-  const fragments = fragmentsBySite(plan, values, output);
+  const fragments = fragmentsBySite(plan, values, output, context);
   if (fragments === null) return null;
   const { fence, signal } = context;
   const sites = [...fragments.keys()];
@@ -93,7 +94,13 @@ async function giveUp(exchanges: readonly OpenedExchange[]): Promise<void> {
   await Promise.all(exchanges.map((exchange) => exchange.cancelOpening()));
 }
 
-function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutput): Map<Site, Fragment[]> | null {
+function fragmentsBySite(
+  plan: Plan,
+  values: TemplateValues,
+  output: ClientOutput,
+  { prepared, snapshot, transaction }: ExecutionContext,
+): Map<Site, Fragment[]> | null {
+  const kept = prepared ? { preparedFor: snapshot.version, keepsPlan: keepsPlans(transaction) } : {};
   const { final, motions } = plan;
   if (plan.writes || (final.kind !== 'combine' && final.kind !== 'scatter')) return null;
   const bySite = new Map<Site, Fragment[]>();
@@ -108,12 +115,12 @@ function fragmentsBySite(plan: Plan, values: TemplateValues, output: ClientOutpu
     if (motion.kind === 'virtual') continue;
     if (motion.kind === 'stage') return null;
     if (motion.locksRows || waits(motion.sql, values)) return null;
-    add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false });
+    add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false, ...kept });
   }
   if (final.kind === 'scatter') {
     if (waits(final.sql, values)) return null;
     const rendered = renderTemplate(final.sql, values);
-    add(final.sites, { rendered, resultFormats: output.resultFormats, describe: output.wantsDescription });
+    add(final.sites, { rendered, resultFormats: output.resultFormats, describe: output.wantsDescription, ...kept });
   }
   return bySite.size > 1 ? bySite : null;
 }

@@ -12,13 +12,17 @@ import {
 } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import { type FrameHandler, serverError } from './exchange.ts';
-import type { RenderedSql } from './statement-bytes.ts';
+import { preparedAs, type RenderedSql } from './statement-bytes.ts';
 
 /** A fragment that will run on one server with a snapshot taken beforehand. */
 export interface Fragment {
   readonly rendered: RenderedSql;
   readonly resultFormats: readonly number[];
   readonly describe: boolean;
+  /** It will come again: it stays prepared on the connection, under this version of the catalog. */
+  readonly preparedFor?: number;
+  /** And the server is to keep its plan, whatever the values. */
+  readonly keepsPlan?: boolean;
 }
 
 type State =
@@ -42,6 +46,9 @@ export class OpenedExchange implements FrameSink {
   #syncSent = false;
   #onReady: (() => void)[] = [];
   #isReady = false;
+  #lastName = '';
+  /** Told when something fails, so that nothing counts as prepared that may not be. */
+  readonly #onFailed: (() => void)[] = [];
 
   constructor(connection: ServerConnection, fragments: readonly Fragment[]) {
     this.connection = connection;
@@ -56,16 +63,15 @@ export class OpenedExchange implements FrameSink {
   /** Takes the snapshots. Rejects with the server's error; the exchange has ended then. */
   open(): Promise<void> {
     const parts: Buffer[] = [];
-    for (const [index, { rendered, resultFormats }] of this.#fragments.entries()) {
+    const keepsPlans = this.#fragments.some(({ keepsPlan }) => keepsPlan === true);
+    if (keepsPlans) parts.push(...this.#keepPlans());
+    for (const [index, fragment] of this.#fragments.entries()) {
+      const { rendered, resultFormats } = fragment;
       parts.push(
-        encodeParse(
-          '',
-          rendered.sql,
-          rendered.values.map((value) => value.typeOid),
-        ),
+        ...this.#parse(fragment),
         encodeBind({
           portal: this.#portals[index]!,
-          statement: '',
+          statement: this.#lastName,
           parameterFormats: rendered.values.map((value) => value.format),
           parameters: rendered.values.map((value) => value.bytes),
           resultFormats,
@@ -76,11 +82,35 @@ export class OpenedExchange implements FrameSink {
     return new Promise((resolve, reject) => {
       this.#state = {
         kind: 'binding',
-        left: this.#fragments.length,
+        left: this.#fragments.length + (keepsPlans ? 1 : 0),
         done: (error) => (error === null ? resolve() : this.#ended().then(() => reject(error))),
       };
       this.connection.submit(Buffer.concat(parts), this);
     });
+  }
+
+  /**
+   * Planning over all leaves of a table takes longer than a small statement over them: until the end of the transaction (of the exchange,
+   * outside a block) the server takes the plan that it has. Its answer comes before that of the first fragment, and nobody looks at it.
+   */
+  #keepPlans(): readonly Buffer[] {
+    const { name, before, failed } = preparedAs(this.connection, 0, keptPlans);
+    this.#onFailed.push(failed);
+    const bind = { portal: '', statement: name, parameterFormats: [], parameters: [], resultFormats: [] };
+    return [...before, encodeBind(bind), encodeExecute('', 0)];
+  }
+
+  /** What makes the fragment's statement known to the server, as `#lastName`. */
+  #parse({ rendered, preparedFor }: Fragment): readonly Buffer[] {
+    if (preparedFor !== undefined) {
+      const { name, before, failed } = preparedAs(this.connection, preparedFor, rendered);
+      this.#lastName = name;
+      this.#onFailed.push(failed);
+      return before;
+    }
+    this.#lastName = '';
+    const oids = rendered.values.map((value) => value.typeOid);
+    return [encodeParse('', rendered.sql, oids)];
   }
 
   /** Executes the next fragment; the last one ends the exchange. */
@@ -161,6 +191,7 @@ export class OpenedExchange implements FrameSink {
   #fail(error: PgError): void {
     const state = this.#state;
     this.#state = { kind: 'failed', error };
+    for (const tell of this.#onFailed.splice(0)) tell();
     this.#sync();
     if (state.kind === 'binding' || state.kind === 'running') state.done(error);
   }
@@ -178,3 +209,8 @@ export class OpenedExchange implements FrameSink {
     });
   }
 }
+
+const keptPlans: RenderedSql = {
+  sql: "SELECT pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true)",
+  values: [],
+};

@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import type { SettingsSnapshot } from '../transaction/settings.ts';
 import { encodeBind, encodeClose, encodeDescribe, encodeExecute, encodeParse, syncMessage } from '../wire/frontend.ts';
 
 /** A parameter as it goes into Bind. */
@@ -33,15 +34,32 @@ export function encodePrepared(
   rendered: RenderedSql,
   resultFormats: readonly number[],
 ): PreparedBytes {
+  const { name, before, failed } = preparedAs(connection, catalogVersion, rendered);
+  return { bytes: Buffer.concat([...before, ...encodeRun(name, rendered, resultFormats, false)]), failed };
+}
+
+/** Whether servers may keep the plan of a statement over many leaves: unless the session has an opinion of its own. */
+export function keepsPlans({ settings }: { readonly settings: SettingsSnapshot }): boolean {
+  return !settings.values.has('plan_cache_mode');
+}
+
+export interface PreparedName {
+  readonly name: string;
+  /** What has to go before the first use of the name: nothing, when it has been prepared already. */
+  readonly before: readonly Buffer[];
+  /** A run failed, perhaps because preparing did. */
+  failed(): void;
+}
+
+/** What the statement is called by among those that stay prepared on the connection. */
+export function preparedAs(connection: ServerConnection, catalogVersion: number, rendered: RenderedSql): PreparedName {
   const { preparedStatements } = connection;
   const text = `${catalogVersion} ${rendered.values.map((value) => value.typeOid).join(' ')} ${rendered.sql}`;
   const failed = () => preparedStatements.forget(text);
   const known = preparedStatements.find(text);
-  if (known !== null) return { bytes: Buffer.concat(encodeRun(known, rendered, resultFormats, false)), failed };
+  if (known !== null) return { name: known, before: [], failed };
   const { name, unused } = preparedStatements.add(text);
-  const close = unused.map((old) => encodeClose('S', old));
-  const parse = encodeParseOf(name, rendered);
-  return { bytes: Buffer.concat([...close, parse, ...encodeRun(name, rendered, resultFormats, false)]), failed };
+  return { name, before: [...unused.map((old) => encodeClose('S', old)), encodeParseOf(name, rendered)], failed };
 }
 
 function encodeParseOf(name: string, { sql, values }: RenderedSql): Buffer {

@@ -405,6 +405,10 @@ export class DistributedTransaction {
   async #begin(member: Member, block: OpenBlock): Promise<void> {
     member.inBlock = true;
     member.appliedAtStart = member.connection.appliedSettings;
+    if (plainBegins.has(block.begin.toLowerCase()) && isPlain(block)) {
+      sendBegin(member.connection, block.begin);
+      return;
+    }
     const statements = [block.begin, ...block.replay.map(({ sql }) => sql)];
     if (block.imported !== null) statements.push(this.#importSql(member, block.imported));
     if (block.snapshots !== null) statements.push('SELECT 1');
@@ -699,6 +703,19 @@ export class DistributedTransaction {
     const members = [...this.#members.values()].filter((member) => member.inBlock);
     await settled(members.map(work));
   }
+}
+
+/** What no server has a reason to refuse: nobody waits for the answer, and what follows leaves in the same packet. */
+const plainBegins: ReadonlySet<string> = new Set([
+  ...['begin', 'begin work', 'begin transaction', 'start transaction'],
+  'begin; set local plan_cache_mode = force_generic_plan',
+]);
+
+function sendBegin(connection: ServerConnection, sql: string): void {
+  connection.cork();
+  // Whatever comes after it must not run outside of the block.
+  connection.query(sql).catch(() => connection.close());
+  process.nextTick(() => connection.uncork());
 }
 
 /** A server that joins has nothing to be told but BEGIN. */

@@ -167,8 +167,18 @@ export class Fence {
   }
 
   async #enterOpening(signal: AbortSignal): Promise<void> {
-    await this.#patiently(signal, (entered) => {
-      if (this.#turns.enter('opening', entered)) entered();
+    if (signal.aborted) throw pgError('queryCanceled', 'canceling statement due to user request');
+    let admitted = false;
+    let wake = () => {};
+    const entered = () => {
+      admitted = true;
+      wake();
+    };
+    // Most often nobody is in the way.
+    if (this.#turns.enter('opening', entered)) return;
+    await this.#patiently(signal, (ended) => {
+      wake = ended;
+      if (admitted) ended();
       return () => this.#turns.giveUp('opening', entered);
     });
   }
