@@ -184,8 +184,8 @@ function moveInnerRows(block: SelectBlock, link: SubLink, question: StageQuestio
   return { tree: placeUnit(unit, staged, staging.newName(), block, question) };
 }
 
-/** So few that each node may have them all. */
-const fewRows = 1_000;
+/** So few that each node may have them all: fewer than are supposed where nobody can tell. */
+const fewRows = 500;
 
 /** Whether there is a row matters, not how many: no grouping, window or limit that would count them. */
 function countsOnce(block: SelectBlock, { context }: StageQuestion): boolean {
