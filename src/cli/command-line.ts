@@ -5,10 +5,13 @@ import { dataRootAt, defaultDataDir } from '../cluster/data-root.ts';
 export const exitCodes = { done: 0, failed: 1, misused: 2, notRunning: 3 } as const;
 
 export const dataOption = () =>
-  new Option('--data <dir>', 'folder of the herd').default(defaultDataDir(process.cwd())).argParser((dir) => {
-    if (dir === '') throw new InvalidArgumentError('It is empty.');
-    return dataRootAt(dir).dir;
-  });
+  new Option('--data <dir>', 'folder of the herd')
+    .env('PGHERD_DATA')
+    .default(defaultDataDir(process.cwd()))
+    .argParser((dir) => {
+      if (dir === '') throw new InvalidArgumentError('It is empty.');
+      return dataRootAt(dir).dir;
+    });
 
 /** For commands that work on any PostgreSQL, a router or a single server. */
 export const urlOption = () =>

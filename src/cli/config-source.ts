@@ -9,6 +9,8 @@ export interface YamlSource {
   readonly value: unknown;
   /** `pgherd.yaml:7: nodes[1].port: <message>`; of a key that is not there, the line of the nearest one that is. */
   say(path: KeyPath, message: string): string;
+  /** `pgherd.yaml:7`; undefined: there is no such key. */
+  where(path: KeyPath): string | undefined;
 }
 
 export function parseYaml(file: string, text: string): YamlSource {
@@ -20,13 +22,27 @@ export function parseYaml(file: string, text: string): YamlSource {
     throw new SetupError(`${file}:${line}:${col}: ${fault.message}`, 'The file is not valid YAML.');
   }
   const resolveAlias = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
+  const value = toValue(file, () => document.toJS());
   return {
-    value: toValue(file, () => document.toJS()),
+    value,
+    where(path) {
+      if (!isThere(value, path)) return undefined;
+      return `${file}:${lines.linePos(offsetOf(document.contents, path, resolveAlias)).line}`;
+    },
     say(path, message) {
       const { line } = lines.linePos(offsetOf(document.contents, path, resolveAlias));
       return `${file}:${line}: ${path.length > 0 ? `${keyText(path)}: ` : ''}${message}`;
     },
   };
+}
+
+function isThere(value: unknown, path: KeyPath): boolean {
+  let at = value;
+  for (const key of path) {
+    if (typeof at !== 'object' || at === null || !(key in at)) return false;
+    at = (at as Record<string | number, unknown>)[key];
+  }
+  return true;
 }
 
 /** Aliases are expanded here; the library refuses documents that blow up by it. */
@@ -67,7 +83,7 @@ function startOf(node: unknown): number | undefined {
   return isNode(node) ? node.range?.[0] : undefined;
 }
 
-function keyText(path: KeyPath): string {
+export function keyText(path: KeyPath): string {
   return path
     .map((key) => (typeof key === 'number' ? `[${key}]` : `.${key}`))
     .join('')

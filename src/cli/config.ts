@@ -3,6 +3,7 @@ import { dirname, resolve } from 'node:path';
 import type { z } from 'zod';
 import { SetupError } from '../cluster/setup-error.ts';
 import { limits } from '../core/limits.ts';
+import { overlay, readOverrides } from './config-overrides.ts';
 import {
   type Config,
   citusNotices,
@@ -28,11 +29,16 @@ export interface LoadedConfig {
 }
 
 /** Reads and checks a `pgherd.yaml`, and the files it names (relative to it). Throws a SetupError naming line and key. */
-export async function loadConfig(file: string): Promise<LoadedConfig> {
-  const source = parseYaml(file, await readConfig(file));
+export async function loadConfig(file: string | undefined, set: readonly string[] = []): Promise<LoadedConfig> {
+  const yaml = parseYaml(file ?? 'pgherd.yaml', file === undefined ? '' : await readConfig(file));
+  const source = overlay(yaml, readOverrides(configSchema, set));
   const config = checkConfig(source);
   const notices = citusNotices(config.citus).map(({ path, message }) => source.say(path, message));
-  return { options: await routerOptions(config, source, dirname(resolve(file))), workers: config.workers, notices };
+  return {
+    options: await routerOptions(config, source, dirname(resolve(file ?? '.'))),
+    workers: config.workers,
+    notices,
+  };
 }
 
 /** The configuration as text → its values with defaults filled in; every fault found is reported, each on its line. */
@@ -41,10 +47,15 @@ export function checkConfig(source: YamlSource): Config {
   const result = configSchema.safeParse(source.value ?? {}, { reportInput: true });
   if (result.success) return result.data;
   const faults = result.error.issues.flatMap((issue) => describeIssue(source, issue));
-  throw new SetupError(faults.join('\n'), 'pgherd router --help shows an example.');
+  throw new SetupError(faults.join('\n'), faultHint.router);
 }
 
-function describeIssue(
+export const faultHint = {
+  router: 'pgherd router --help shows an example.',
+  up: 'pgherd up --help says which keys there are.',
+} as const;
+
+export function describeIssue(
   source: YamlSource,
   issue: z.core.$ZodIssue,
   unknownKey = (_: string) => 'there is no such key',
@@ -132,12 +143,13 @@ export interface LoadedUpConfig {
 }
 
 /** The configuration of an embedded herd; without a file, the defaults. */
-export async function loadUpConfig(file: string | undefined): Promise<LoadedUpConfig> {
-  const source = parseYaml(file ?? 'pgherd.yaml', file === undefined ? '' : await readConfig(file));
+export async function loadUpConfig(file: string | undefined, set: readonly string[] = []): Promise<LoadedUpConfig> {
+  const yaml = parseYaml(file ?? 'pgherd.yaml', file === undefined ? '' : await readConfig(file));
+  const source = overlay(yaml, readOverrides(upConfigSchema, set));
   const result = upConfigSchema.safeParse(source.value ?? {}, { reportInput: true });
   if (!result.success) {
     const faults = result.error.issues.flatMap((issue) => describeIssue(source, issue, saysRouterKey));
-    throw new SetupError(faults.join('\n'), 'pgherd up --help says which keys there are.');
+    throw new SetupError(faults.join('\n'), faultHint.up);
   }
   const notices = citusNotices(result.data.citus).map(({ path, message }) => source.say(path, message));
   const { listen, http, monitor, workers } = result.data;
@@ -145,7 +157,7 @@ export async function loadUpConfig(file: string | undefined): Promise<LoadedUpCo
   return { port: listen?.port, workers, http: wanted, behaviour: behaviour(result.data), notices };
 }
 
-function saysRouterKey(key: string): string {
+export function saysRouterKey(key: string): string {
   if (!isRouterKey(key)) return 'there is no such key';
   return 'is for pgherd router: the embedded herd has servers of its own';
 }

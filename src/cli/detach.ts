@@ -35,6 +35,7 @@ function spawnSupervisor(options: UpOptions, outputFile: string): ChildProcess {
   if (nodes !== undefined) args.push('--nodes', String(nodes));
   if (workers !== undefined) args.push('--workers', String(workers));
   if (configFile !== undefined) args.push('--config', configFile);
+  for (const assignment of options.set) args.push('--set', assignment);
   const output = openSync(outputFile, 'a', 0o600);
   try {
     // With our own flags, such as the TypeScript loader in development.

@@ -7,6 +7,8 @@ export interface UpOptions {
   readonly workers: number | undefined;
   /** A YAML file; undefined: the defaults. */
   readonly configFile: string | undefined;
+  /** `key=value`, before what file and environment say. */
+  readonly set: readonly string[];
 }
 
 /** How whoever waits for the herd is told, on the terminal or over a channel to the parent. */

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { SetupError } from '../cluster/setup-error.ts';
 import { PgError } from '../core/errors.ts';
 import { dataOption, exitCodes, leave, wholeNumber } from './command-line.ts';
+import { addConfigCommands, configOption, setOption } from './config-command.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
 import { addDoctorCommand } from './doctor-command.ts';
@@ -47,6 +48,7 @@ interface UpFlags {
   readonly nodes?: number;
   readonly workers?: number;
   readonly config?: string;
+  readonly set: readonly string[];
   readonly detach?: true;
   readonly supervisor?: true;
 }
@@ -62,11 +64,15 @@ program
     'processes of the router (default: 1, on machines of 8 cores or more one for each 4)',
     wholeNumber,
   )
-  .option(
-    '--config <file>',
-    'YAML: listen.port, workers, http, shardCount, pools, and the blocks citus and monitor',
-    (file) => resolve(file),
+  .addOption(
+    new Option(
+      '--config <file>',
+      'YAML: listen.port, workers, http, shardCount, pools, and the blocks citus and monitor',
+    )
+      .env('PGHERD_CONFIG')
+      .argParser((file) => resolve(file)),
   )
+  .addOption(setOption())
   .option('--detach', 'run in the background; returns when the herd answers queries')
   .addOption(new Option('--supervisor').hideHelp())
   .addHelpText(
@@ -79,8 +85,8 @@ Examples:
   pgherd up --config pgherd.yaml`,
   )
   .action(async (flags: UpFlags) => {
-    const { data: dataDir, port, nodes, workers, config: configFile } = flags;
-    const options = { dataDir, port, nodes, workers, configFile };
+    const { data: dataDir, port, nodes, workers, config, set } = flags;
+    const options = { dataDir, port, nodes, workers, configFile: config, set };
     if (flags.supervisor) return leave(await run(options, parentReport()));
     if (!flags.detach) return leave(await run(options, terminalReport(Date.now(), 'Ctrl-C stops it; the data stay.')));
     if (await alreadyRuns(flags)) return leave(exitCodes.done);
@@ -224,12 +230,21 @@ Examples:
 program
   .command('router')
   .description('run a router over PostgreSQL servers (15 or newer) that exist already')
-  .requiredOption('--config <file>', 'YAML configuration')
+  .addOption(configOption())
+  .addOption(setOption())
   .option('--workers <n>', 'processes of the router (default: one for each core from 4 on, else 1)', wholeNumber)
-  .addHelpText('after', `\nExample of a configuration:\n${exampleConfig().replace(/^/gm, '  ')}`)
-  .action(async ({ config, workers }: { config: string; workers?: number }) => {
+  .addHelpText(
+    'after',
+    `
+Examples:
+  pgherd router --config pgherd.yaml
+  PGHERD_COORDINATOR_HOST=db0 pgherd router --set auth=trust
+
+Example of a configuration:\n${exampleConfig().replace(/^/gm, '  ')}`,
+  )
+  .action(async ({ config, workers, set }: { config?: string; workers?: number; set: string[] }) => {
     const { router } = await import('./router.ts');
-    leave(await router(config, workers));
+    leave(await router(config, workers, set));
   });
 
 function exampleConfig(): string {
@@ -254,6 +269,7 @@ function readVersion(): string {
 addReportCommands(program);
 addDemoCommand(program);
 addDoctorCommand(program);
+addConfigCommands(program);
 
 try {
   await program.parseAsync();

@@ -4,8 +4,12 @@ import { catchSignals } from './signals.ts';
 import { defaultWorkers, startWorkers } from './workers/start.ts';
 
 /** Runs a router over existing servers until a signal stops it. Resolves with the exit code. */
-export async function router(configFile: string, workersAsked: number | undefined): Promise<number> {
-  const { options, workers: configured, notices } = await loadConfig(configFile);
+export async function router(
+  configFile: string | undefined,
+  workersAsked: number | undefined,
+  set: readonly string[],
+): Promise<number> {
+  const { options, workers: configured, notices } = await loadConfig(configFile, set);
   for (const notice of notices) process.stderr.write(`pgherd: warning: ${notice}\n`);
   const log = openLogStream();
   const signals = catchSignals(log);

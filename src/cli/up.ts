@@ -18,7 +18,7 @@ const routerStopWaitMs = 10_000;
 
 /** Runs a herd until a signal stops it: the router first, then the servers. Resolves with the exit code. */
 export async function up(options: UpOptions, report: Report): Promise<number> {
-  const config = await loadUpConfig(options.configFile);
+  const config = await loadUpConfig(options.configFile, options.set);
   for (const notice of config.notices) report.progress(`warning: ${notice}`);
   await createDataRoot(dataRootAt(options.dataDir));
   const log = await openLogFile(join(options.dataDir, 'log', 'pgherd.log'));
