@@ -93,14 +93,19 @@ export class WorkClock {
   }
 }
 
-/** As current_setting() writes it, or as a startup packet may: `300ms`, `5min`, `1000`. At most 2^31 - 1, what PostgreSQL takes. */
+/**
+ * As current_setting() writes it, or as a startup packet may: `300ms`, `5min`, `1000`, `1e3`, `0x10`, `010` (octal; manual, 19.1.1). At most
+ * 2^31 - 1, what PostgreSQL takes.
+ */
 export function milliseconds(value: string): number {
-  const [, number = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/.exec(value) ?? [];
+  const [, written = '', unit = ''] = timeout.exec(value) ?? [];
   const factor = unitMs[unit];
-  if (number !== '' && factor !== undefined && Number(number) * factor <= 0x7fffffff)
-    return Math.round(Number(number) * factor);
+  const number = /^0[0-7]+$/.test(written) ? Number.parseInt(written, 8) : Number(written);
+  if (written !== '' && factor !== undefined && number * factor <= 0x7fffffff) return Math.round(number * factor);
   throw pgError('invalidParameterValue', `invalid value for a timeout: "${value}"`);
 }
+
+const timeout = /^\s*[+-]?(0[xX][\da-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([a-z]*)\s*$/;
 
 const unitMs: Readonly<Record<string, number>> = {
   ...{ '': 1, us: 0.001, ms: 1, s: 1_000, min: 60_000, h: 3_600_000, d: 86_400_000 },

@@ -67,7 +67,13 @@ export class Session {
 
   /** Whether there is something to do that the hot path leaves. */
   readonly #hasWork = (): boolean => {
-    if (this.#hot.leavesNext()) return true;
+    try {
+      if (this.#hot.leavesNext()) return true;
+    } catch (error) {
+      // It must not get out: whoever asks is some socket's event. The other way takes the message, and reports what it finds.
+      this.#state.services.log.error({ error, stack: (error as Error).stack }, 'internal error');
+      return !this.#hot.busy;
+    }
     return this.#state.client.inbox.closed && !this.#hot.busy;
   };
 

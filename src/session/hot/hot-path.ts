@@ -54,6 +54,8 @@ export class HotPath {
   readonly #messages = new NodeMessages();
   readonly #pipeline = emptyPipeline();
   #busy = false;
+  /** Messages are being taken: whoever is done with one leaves the next to that. */
+  #taking = false;
   #run: Run | null = null;
   #connection: ServerConnection | null = null;
   /** The BEGIN that went before the statement. */
@@ -78,12 +80,17 @@ export class HotPath {
 
   /** Takes messages for as long as it can. True: the next one is another way's. */
   leavesNext(): boolean {
-    while (!this.#busy) {
-      const next = this.#session.client.inbox.peek(0);
-      if (next === undefined) return false;
-      if (!this.#takes(next.type, next.frame)) return true;
+    this.#taking = true;
+    try {
+      while (!this.#busy) {
+        const next = this.#session.client.inbox.peek(0);
+        if (next === undefined) return false;
+        if (!this.#takes(next.type, next.frame)) return true;
+      }
+      return false;
+    } finally {
+      this.#taking = false;
     }
-    return false;
   }
 
   #takes(type: number, frame: Buffer): boolean {
@@ -278,7 +285,7 @@ export class HotPath {
     this.#run = null;
     // What has come meanwhile is taken up; the client hears of this first.
     client.flush();
-    client.inbox.arrived();
+    if (!this.#taking) client.inbox.arrived();
   }
 
   #fail(error: PgError | null, run: Run | null): void {

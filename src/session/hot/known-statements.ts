@@ -54,8 +54,7 @@ export class KnownStatements {
 
   /** A text of a kind that has come before: what it is, if that is known for certain by now. */
   #learn(frame: Buffer, scope: RouteScope): SimpleText | null {
-    const { statements } = this.#session.services;
-    const [statement, ...others] = statements.parse(textOf(frame));
+    const [statement, ...others] = this.#parse(frame);
     let known: SimpleText = { kind: 'other' };
     if (statement?.kind === 'TransactionStmt' && others.length === 0) known = { kind: 'transaction', statement };
     else if (statement !== undefined && others.length === 0) {
@@ -70,8 +69,17 @@ export class KnownStatements {
   }
 
   #textQuestion(frame: Buffer): RouteQuestion | null {
-    const [statement] = this.#session.services.statements.parse(textOf(frame));
+    const [statement] = this.#parse(frame);
     return statement ? { statement, parameters: [], scan: this.#scan, inBlock: this.#inBlock } : null;
+  }
+
+  /** None: the grammar refuses the text, which the way that reports errors will find too. */
+  #parse(frame: Buffer): readonly ParsedStatement[] {
+    try {
+      return this.#session.services.statements.parse(textOf(frame));
+    } catch {
+      return [];
+    }
   }
 
   /** The statement that a pipeline's Bind names, read in `bind`. Null: it is another way's to tell. */

@@ -116,6 +116,37 @@ export const repeatedStatements: readonly Scenario[] = [
       `UPDATE w SET n = 1e20 WHERE id = ${i}`,
     ]),
   ),
+  queries(
+    'again: what the grammar refuses',
+    ...[1, 2, 3].flatMap(() => [
+      'SELECT t FROM w WHERE id = 1',
+      'SELEC 1',
+      'SELECT t FROM w WHERE id = 1 AND',
+      "SELECT 'a",
+      'SELECT (',
+      'SELECT t FROM w WHERE id = 1; SELEC 2',
+    ]),
+  ),
+  talk('again: answers stay in order when one packet has what is known and what is new', async (c) => {
+    const known = 'SELECT t FROM w WHERE id = 3';
+    for (let i = 0; i < 3; i++) await c.ready(query(known));
+    for (let i = 0; i < 3; i++) {
+      const update = (place: number) => query(`UPDATE w SET t = t, n = ${'n + '.repeat(i)}${place} WHERE id = 3`);
+      await c.readyTimes(6, query('BEGIN'), update(1), query('SELECT 1 / 0'), query(known), query('COMMIT'), query(known));
+      await c.readyTimes(4, query('BEGIN'), update(2), query(known), query('ROLLBACK'));
+    }
+    const manyBlocks = Array.from({ length: 1_500 }, () => [query('BEGIN'), query('COMMIT')]).flat();
+    await c.readyTimes(3_000, ...manyBlocks);
+  }),
+  ...['1e4', '0x4000', '030000', ' 1.5 min'].map((timeout) =>
+    talk(
+      `again: a timeout written ${timeout}`,
+      async (c) => {
+        for (let i = 0; i < 3; i++) await c.ready(query('SELECT t FROM w WHERE id = 3'));
+      },
+      { statement_timeout: timeout, idle_session_timeout: timeout },
+    ),
+  ),
   talk('again: blocks', async (c) => {
     await inBlock(c, 'SELECT t FROM w WHERE id = 3', 'UPDATE w SET n = 0 WHERE id = 3', 'COMMIT');
     await inBlock(c, 'UPDATE w SET n = 1 WHERE id = 3', 'UPDATE w SET n = 1 WHERE id = 4', 'END');
