@@ -13,6 +13,7 @@ export const setup = [
   'CREATE TABLE wt (k text, v int)',
   'CREATE TABLE wr (id int PRIMARY KEY, name text)',
   'CREATE TABLE wl (id int PRIMARY KEY, name text)',
+  'CREATE TABLE ws (id int, s serial)',
   "CREATE TYPE wenum AS ENUM ('a', 'ä')",
   'CREATE TABLE we (id int PRIMARY KEY, e wenum, es wenum[])',
 ];
@@ -21,6 +22,7 @@ export const distribution = [
   "SELECT create_distributed_table('wt', 'k')",
   "SELECT create_reference_table('wr')",
   "SELECT create_distributed_table('we', 'id')",
+  "SELECT create_distributed_table('ws', 'id')",
 ];
 export const rows = [
   "INSERT INTO w SELECT g, 't' || g, g * 1.5, timestamp '2024-01-01' + g * interval '1 hour' FROM generate_series(1, 20) g",

@@ -33,10 +33,12 @@ export class HotBlock {
 
   /** How the block can end here; null: this statement is no COMMIT, or there is more to it. */
   plainEnd(statement: ParsedStatement): PlainEnd | null {
-    const { transaction, keys, services } = this.#session;
+    const { transaction, keys, services, sequences } = this.#session;
     const { kind, chain } = commandOf(statement);
     if (kind !== 'TRANS_STMT_COMMIT' || chain === true || !keys.isIdle) return null;
     const end = transaction.plainEnd();
+    // What the coordinator's sequences gave is asked of that very connection before the next statement may ask for it.
+    if (sequences.touched && end?.readers.some(({ site }) => site === 'coordinator')) return null;
     return end?.decider?.written === true && services.fence.opening ? null : end;
   }
 

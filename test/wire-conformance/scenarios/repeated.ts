@@ -257,6 +257,13 @@ export const repeatedStatements: readonly Scenario[] = [
       await c.ready(bind({ statement: 'nope', values: [] }), describe('P'), execute(), sync());
     }
   }),
+  talk('again: what sequences gave is known as soon as the block has ended', async (c) => {
+    for (let i = 0; i < 40; i++)
+      await c.readyTimes(
+        4,
+        ...['BEGIN', 'INSERT INTO ws (id) VALUES (5) RETURNING s', 'COMMIT', "SELECT lastval(), currval('ws_s_seq')"].map(query),
+      );
+  }),
   talk("again: the transaction's clock", async (c) => {
     const statements = [
       'UPDATE w SET at = now() WHERE id = 3',
