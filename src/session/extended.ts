@@ -10,6 +10,7 @@ import {
   encodeCommandComplete,
   encodeParameterDescription,
   encodeRowDescription,
+  type FieldDescription,
   noData,
   parseComplete,
   portalSuspended,
@@ -63,7 +64,7 @@ export class ExtendedProtocol {
       throw pgError('syntaxError', 'cannot insert multiple commands into a prepared statement');
     }
     const [statement = null] = statements;
-    const origin = { text: sql, preparedAtMs: Date.now(), fromSql: false };
+    const origin = { text: sql, preparedAtMs: Date.now(), fromSql: false, describedIn: session.catalog.version };
     if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
     if (statement === null || statement.kind === 'TransactionStmt') {
       session.prepared.set(name, { name, statement, parameterOids, fields: null, ...origin });
@@ -77,7 +78,7 @@ export class ExtendedProtocol {
     session.client.write(parseComplete);
   }
 
-  bind(frame: Buffer): void {
+  async bind(frame: Buffer): Promise<void> {
     const session = this.#session;
     const bind = decodeBind(frame);
     const prepared = findPrepared(session, bind.statement);
@@ -89,6 +90,7 @@ export class ExtendedProtocol {
       );
     }
     if (session.transaction.failed && !endsTransaction(prepared.statement)) refuseInFailedTransaction();
+    await this.#checkFields(prepared);
     if (bind.portal !== '' && this.#portals.has(bind.portal)) {
       throw pgError('duplicateCursor', `cursor "${bind.portal}" already exists`);
     }
@@ -176,6 +178,19 @@ export class ExtendedProtocol {
       default:
         unreachable(portal.run);
     }
+  }
+
+  /** What the client was told of the rows has to hold still: clients remember it, and read rows by it. */
+  async #checkFields(prepared: PreparedStatement): Promise<void> {
+    const session = this.#session;
+    const { statement, fields, parameterOids } = prepared;
+    const { version } = session.catalog;
+    // A transaction's own catalog may change without a new number.
+    const isCurrent = prepared.describedIn === version && session.transactionCatalog === null;
+    if (statement === null || isCurrent || session.transaction.failed) return;
+    const now = fields === null ? null : (await describeStatement(session, statement, parameterOids)).fields;
+    if (!sameRows(fields, now)) throw pgError('featureNotSupported', 'cached plan must not change result type');
+    if (session.transactionCatalog === null) session.prepared.set(prepared.name, { ...prepared, describedIn: version });
   }
 
   /** For the next Parse of the same. */
@@ -275,6 +290,14 @@ export class ExtendedProtocol {
   #refuseRowsInFailedTransaction(prepared: PreparedStatement): void {
     if (this.#session.transaction.failed && prepared.fields !== null) refuseInFailedTransaction();
   }
+}
+
+/** equalRowTypes (tupdesc.c). */
+function sameRows(a: PreparedStatement['fields'], b: PreparedStatement['fields']): boolean {
+  if (a === null || b === null) return a === b;
+  const isSame = (field: FieldDescription, other: FieldDescription | undefined) =>
+    field.name === other?.name && field.typeOid === other.typeOid && field.typeModifier === other.typeModifier;
+  return a.length === b.length && a.every((field, i) => isSame(field, b[i]));
 }
 
 /** The count of what gives rows is of the rows that one Execute gave. */

@@ -35,6 +35,7 @@ export async function runPrepare(
     statement: inner,
     parameterOids: described.parameterOids,
     fields: described.fields,
+    describedIn: session.catalog.version,
     text: statement.text,
     preparedAtMs: Date.now(),
     fromSql: true,

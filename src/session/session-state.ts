@@ -32,6 +32,8 @@ export interface PreparedStatement {
   readonly statement: ParsedStatement | null;
   readonly parameterOids: readonly number[];
   readonly fields: StatementDescription['fields'];
+  /** Of the catalog under which `fields` are known to hold. */
+  readonly describedIn: number;
   /** As the client sent it: of PREPARE the whole command. */
   readonly text: string;
   readonly preparedAtMs: number;

@@ -145,7 +145,7 @@ export class Session {
         case message.parse:
           return await extended.parse(frame);
         case message.bind:
-          return extended.bind(frame);
+          return await extended.bind(frame);
         case message.describe:
           return extended.describe(frame);
         case message.execute: {

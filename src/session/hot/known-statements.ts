@@ -90,6 +90,7 @@ export class KnownStatements {
     const name = nameStart === nameEnd ? '' : bind.toString('utf8', nameStart, nameEnd);
     const found = parse === null ? (prepared.get(name) ?? null) : this.#parsed(parse, name, scope);
     if (found === null || this.bind.parameterCount !== found.parameterOids.length) return null;
+    if (found.describedIn !== scope.snapshot.version) return null;
     const { resultFormatCount } = this.bind;
     return resultFormatCount > 1 && resultFormatCount !== (found.fields?.length ?? 0) ? null : found;
   }
@@ -101,7 +102,8 @@ export class KnownStatements {
     const found = scope.parsed.get(parse.toString('latin1', nameEnd + 1));
     if (found === undefined) return null;
     const { statement, parameterOids, fields, text } = found;
-    return { name, statement, parameterOids, fields, text, preparedAtMs: Date.now(), fromSql: false };
+    const origin = { text, preparedAtMs: Date.now(), fromSql: false };
+    return { name, statement, parameterOids, fields, describedIn: scope.snapshot.version, ...origin };
   }
 
   bound({ statement, parameterOids }: PreparedStatement, scope: RouteScope): Found | null {

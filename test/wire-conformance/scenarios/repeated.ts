@@ -132,7 +132,15 @@ export const repeatedStatements: readonly Scenario[] = [
     for (let i = 0; i < 3; i++) await c.ready(query(known));
     for (let i = 0; i < 3; i++) {
       const update = (place: number) => query(`UPDATE w SET t = t, n = ${'n + '.repeat(i)}${place} WHERE id = 3`);
-      await c.readyTimes(6, query('BEGIN'), update(1), query('SELECT 1 / 0'), query(known), query('COMMIT'), query(known));
+      await c.readyTimes(
+        6,
+        query('BEGIN'),
+        update(1),
+        query('SELECT 1 / 0'),
+        query(known),
+        query('COMMIT'),
+        query(known),
+      );
       await c.readyTimes(4, query('BEGIN'), update(2), query(known), query('ROLLBACK'));
     }
     const manyBlocks = Array.from({ length: 1_500 }, () => [query('BEGIN'), query('COMMIT')]).flat();
@@ -219,6 +227,35 @@ export const repeatedStatements: readonly Scenario[] = [
     await c.ready(query('ALTER TABLE wt DROP COLUMN more'));
     await read();
   }),
+  talk('again: rows change under what the client was told of them', async (c) => {
+    await c.ready(
+      ...[
+        parse('SELECT * FROM wt WHERE k = $1 AND v < 6', { name: 'all' }),
+        parse('SELECT v FROM wt WHERE k = $1 AND v < 6', { name: 'v' }),
+      ],
+      ...[parse('DELETE FROM wt WHERE k = $1', { name: 'd' }), sync()],
+    );
+    const read = async () => {
+      for (const statement of ['all', 'v', 'd', 'all', 'v', 'd'])
+        await c.ready(bind({ statement, values: [statement === 'd' ? 'none' : 'k2'] }), execute(), sync());
+    };
+    await read();
+    for (const change of [
+      'ADD COLUMN more text',
+      'DROP COLUMN more',
+      'ALTER COLUMN v TYPE bigint',
+      'ALTER COLUMN v TYPE int',
+    ]) {
+      await c.ready(query(`ALTER TABLE wt ${change}`));
+      await read();
+    }
+    await c.ready(query('BEGIN'));
+    await c.ready(query('ALTER TABLE wt ADD COLUMN more text'));
+    await c.ready(bind({ statement: 'v', values: ['k2'] }), execute(), sync());
+    await c.ready(bind({ statement: 'all', values: ['k2'] }), execute(), sync());
+    await c.ready(query('ROLLBACK'));
+    await read();
+  }),
   talk('again: unnamed statements', async (c) => {
     for (let i = 0; i < 3; i++) {
       for (const id of ['1', '2', '21', null, ' 7 ', '-1', '0x1F'])
@@ -261,7 +298,12 @@ export const repeatedStatements: readonly Scenario[] = [
     for (let i = 0; i < 40; i++)
       await c.readyTimes(
         4,
-        ...['BEGIN', 'INSERT INTO ws (id) VALUES (5) RETURNING s', 'COMMIT', "SELECT lastval(), currval('ws_s_seq')"].map(query),
+        ...[
+          'BEGIN',
+          'INSERT INTO ws (id) VALUES (5) RETURNING s',
+          'COMMIT',
+          "SELECT lastval(), currval('ws_s_seq')",
+        ].map(query),
       );
   }),
   talk("again: the transaction's clock", async (c) => {
