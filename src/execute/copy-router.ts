@@ -8,8 +8,9 @@ import type { ExecutionContext } from './context.ts';
 import { addedColumns, drawAdded } from './copy-added.ts';
 import { atLine, type LineError, type LineMap } from './copy-line-map.ts';
 import { askPlaces, createPlacer, type Placer } from './copy-place.ts';
-import { CopyRowSource } from './copy-rows.ts';
-import { CopyShares } from './copy-shares.ts';
+import { PlainRows } from './copy-plain-rows.ts';
+import { CopyRowSource, type PlainLines } from './copy-rows.ts';
+import { CopyShares, type Share } from './copy-shares.ts';
 import { shownData } from './copy-shown.ts';
 import { type CopyTarget, copyIntoSql, sitesOf } from './copy-target.ts';
 import { noShard } from './route-rows.ts';
@@ -53,6 +54,10 @@ export class CopyRouter {
   readonly #sites: readonly Site[];
   /** Null: every row goes to all sites. */
   readonly #placer: Placer | null;
+  readonly #plain: PlainRows | null;
+  readonly #run: { site: Site | null; share: Share | null; start: number; end: number } = {
+    ...{ site: null, share: null, start: 0, end: 0 },
+  };
   readonly #nodeOfShard: readonly Site[];
   #deferred: DeferredRow[] = [];
   #deferredBytes = 0;
@@ -69,6 +74,7 @@ export class CopyRouter {
     this.#sites = sitesOf(table, context);
     const distributed = distribution.kind === 'distributed';
     this.#placer = distributed ? createPlacer(target, this.#added) : null;
+    this.#plain = PlainRows.of(target, this.#added);
     this.#nodeOfShard = distributed ? distribution.group.shards.map((shard) => shard.nodeId) : [];
     this.#keptBytes = context.snapshot.keptTables.has(table.oid) ? 0 : null;
     this.#shares = new CopyShares(context, {
@@ -102,7 +108,8 @@ export class CopyRouter {
 
   push(chunk: Buffer): void {
     this.#throwIfFailed();
-    this.#rows.push(chunk, this.#onRow);
+    if (this.#plain === null) this.#rows.push(chunk, this.#onRow);
+    else this.#rows.pushPlain(chunk, this.#onRow, this.#plain, this.#plainRows);
   }
 
   get waits(): boolean {
@@ -157,6 +164,35 @@ export class CopyRouter {
     if (place === 'ask') this.#defer(row, line, embedded);
     else this.#give(place, { row, line, embedded }, null);
   };
+
+  readonly #plainRows: PlainLines = {
+    row: (shard, chunk, start, end, line) => this.#onPlainRow(shard, chunk, start, end, line),
+    end: (chunk) => this.#endRun(chunk),
+  };
+
+  /** Rows next to each other that go to the same server are copied together. */
+  #onPlainRow(shard: number, chunk: Buffer, start: number, end: number, line: number): void {
+    const site = this.#nodeOfShard[shard];
+    assert(site !== undefined, 'a shard that was routed to has a node');
+    const run = this.#run;
+    if (run.site === site) run.end = end;
+    else {
+      this.#endRun(chunk);
+      run.site = site;
+      run.share = this.#shares.at(site);
+      run.start = start;
+      run.end = end;
+    }
+    run.share!.countRow(line);
+    if (this.#keptBytes !== null) this.#keptBytes += end - start;
+  }
+
+  #endRun(chunk: Buffer): void {
+    const run = this.#run;
+    run.share?.appendSlice(chunk, run.start, run.end);
+    run.site = null;
+    run.share = null;
+  }
 
   #defer(row: Buffer, line: number, embedded: number): void {
     this.#deferred.push({ row, line, embedded });

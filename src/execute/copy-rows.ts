@@ -2,13 +2,21 @@ import { PgError, pgError } from '../core/errors.ts';
 import { limits } from '../core/limits.ts';
 import { CopyBinaryRows } from '../wire/copy-binary.ts';
 import { CopyCsvRows, countCsvFields } from '../wire/copy-csv.ts';
+import { newline } from '../wire/copy-lines.ts';
 import { CopyTextRows, countTextFields } from '../wire/copy-text.ts';
 import { fieldReader } from './copy-fields.ts';
 import { atLine } from './copy-line-map.ts';
+import type { PlainRowHandler, PlainRows } from './copy-plain-rows.ts';
 import type { CopyTarget } from './copy-target.ts';
 
 /** `embedded`: line ends inside the row. */
 export type RowHandler = (row: Buffer, line: number, embedded: number) => void;
+
+/** Takes rows of the common kind; `end`: no more of this chunk. */
+export interface PlainLines {
+  row(...row: [...Parameters<PlainRowHandler>, line: number]): void;
+  end(chunk: Buffer): void;
+}
 
 /** `\.` alone on a line ends CSV data up to PostgreSQL 17. */
 const endMarker = Buffer.from('\\.');
@@ -45,6 +53,30 @@ export class CopyRowSource {
     if (this.#ended) return;
     this.#onRow = onRow;
     this.#located(() => this.#rows.push(chunk, this.#take));
+  }
+
+  /** As `push`; rows of the common kind are taken by `plain`, and given on with their line. */
+  pushPlain(chunk: Buffer, onRow: RowHandler, plain: PlainRows, lines: PlainLines): void {
+    const rows = this.#rows;
+    if (rows instanceof CopyBinaryRows) {
+      this.push(chunk, onRow);
+      return;
+    }
+    let at = 0;
+    if (!rows.isAtPlainRow || this.#headerPending) {
+      at = chunk.indexOf(newline) + 1;
+      this.push(chunk.subarray(0, at === 0 ? chunk.length : at), onRow);
+      if (at === 0) return;
+    }
+    if (rows.isAtPlainRow && !this.#headerPending && !this.#ended) {
+      at = plain.take(chunk, at, (shard, bytes, start, end) => {
+        rows.skipRows(1);
+        this.#lastLine = rows.lineCount;
+        lines.row(shard, bytes, start, end, rows.lineCount);
+      });
+      lines.end(chunk);
+    }
+    if (at < chunk.length) this.push(chunk.subarray(at), onRow);
   }
 
   finish(onRow: RowHandler): void {

@@ -53,6 +53,17 @@ export class Share {
     for (let at = row.indexOf(counted); at >= 0; at = row.indexOf(counted, at + 1)) this.lines.push(line);
   }
 
+  /** A row of one line will come with the next slice. */
+  countRow(line: number): void {
+    this.rowCount += 1;
+    this.lines.push(line);
+  }
+
+  /** Rows that were counted, `chunk[start, end)`, with their newlines. */
+  appendSlice(chunk: Buffer, start: number, end: number): void {
+    this.stream.appendSlice(chunk, start, end);
+  }
+
   /** A row with its line end, as a server sent it. */
   appendRaw(row: Buffer): void {
     this.rowCount += 1;

@@ -41,6 +41,16 @@ export class CopyCsvRows {
     return this.#rows.lineCount;
   }
 
+  /** A row begins here, and a newline alone ends it. */
+  get isAtPlainRow(): boolean {
+    return this.#state === 'plain' && this.#rows.pendingBytes === 0 && this.#ending.kind === 'nl';
+  }
+
+  /** So many rows, of one line each, have been read otherwise. */
+  skipRows(count: number): void {
+    this.#rows.lineCount += count;
+  }
+
   push(chunk: Buffer, onRow: CopyRowHandler): void {
     let start = 0;
     let i = 0;
