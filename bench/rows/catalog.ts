@@ -12,6 +12,17 @@ const pointSelect = (facts: DataFacts): Script => ({
   statements: ['SELECT abalance FROM accounts WHERE aid = :aid'],
 });
 
+/** So many statements that a session must keep apart. */
+const manyStatements =
+  (count: number) =>
+  (facts: DataFacts): Script => ({
+    draws: [anyAccount(facts)],
+    statements: Array.from(
+      { length: count },
+      (_, i) => `SELECT abalance AS balance_${i} FROM accounts WHERE aid = :aid`,
+    ),
+  });
+
 /** pgbench -N. */
 const simpleUpdate = (facts: DataFacts): Script => ({
   draws: [anyAccount(facts), anyBranch(facts), draw('tid', 1, 10 * facts.scale), anyDelta],
@@ -64,6 +75,7 @@ const scatterUpdate = (facts: DataFacts): Script => ({
 
 const point = { tables: ['accounts'], script: pointSelect } as const;
 const connections = { kind: 'traffic', protocol: 'simple', ...point } as const;
+const statements = { kind: 'traffic', protocol: 'prepared', tables: ['accounts'] } as const;
 const visits = { kind: 'bulk', tables: ['visit'] } as const;
 
 /** Every row, in the order of the table. */
@@ -143,6 +155,14 @@ export const rows: readonly Row[] = [
   { ...connections, name: 'connections-32', clients: 32, what: 'the same with 32' },
   { ...connections, name: 'connections-1000', clients: 1000, what: 'the same with 1,000' },
   { ...connections, name: 'connections-5000', clients: 5000, what: 'the same with 5,000' },
+  {
+    ...{ ...statements, name: 'statements-100', script: manyStatements(100) },
+    what: 'point SELECTs, 100 different prepared statements in each session',
+  },
+  {
+    ...{ ...statements, name: 'statements-1000', script: manyStatements(1000) },
+    what: 'the same with 1,000',
+  },
   {
     ...{ kind: 'latency', name: 'latency', protocol: 'prepared', ...point },
     what: 'one client, point SELECTs, prepared: p50 and p99',
