@@ -5,6 +5,10 @@ import { build, prepareModules, script } from '../scripts/prepare.mjs';
 
 const parts = {
   startup: { file: 'startup.mjs', what: 'how long the embedded herd takes to be ready, first and later starts' },
+  openings: {
+    file: 'openings/main.ts',
+    what: 'SELECTs over all nodes with snapshots of one moment and without, beside commits',
+  },
   tpch: { file: 'tpch/main.ts', what: 'the 22 TPC-H queries on a herd and on one plain PostgreSQL, side by side' },
 };
 
