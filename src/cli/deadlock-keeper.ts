@@ -1,4 +1,5 @@
 import type { Site } from '../catalog/site.ts';
+import type { Clock } from '../core/clock.ts';
 import { PgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import { conditions } from '../core/sqlstate.ts';
@@ -27,23 +28,25 @@ export class DeadlockKeeper {
   readonly #sessions: ReadonlySet<SessionState>;
   readonly #peers: Peers;
   readonly #log: Log;
-  #timer: NodeJS.Timeout | null = null;
+  readonly #clock: Clock;
+  #stop: (() => void) | null = null;
   #looking = false;
 
   constructor(
     control: ControlPlane,
     catalog: CatalogKeeper,
-    { sessions, peers, log }: { sessions: ReadonlySet<SessionState>; peers: Peers; log: Log },
+    around: { sessions: ReadonlySet<SessionState>; peers: Peers; log: Log; clock: Clock },
   ) {
     this.#control = control;
     this.#catalog = catalog;
-    this.#sessions = sessions;
-    this.#peers = peers;
-    this.#log = log;
+    this.#sessions = around.sessions;
+    this.#peers = around.peers;
+    this.#log = around.log;
+    this.#clock = around.clock;
   }
 
   open(): void {
-    this.#timer = setInterval(() => {
+    this.#stop = this.#clock.every(lookIntervalMs, () => {
       if (this.#looking) return;
       this.#looking = true;
       this.#look()
@@ -51,15 +54,15 @@ export class DeadlockKeeper {
         .finally(() => {
           this.#looking = false;
         });
-    }, lookIntervalMs).unref();
+    });
   }
 
   close(): void {
-    if (this.#timer) clearInterval(this.#timer);
+    this.#stop?.();
   }
 
   async #look(): Promise<void> {
-    const longAgoMs = Date.now() - deadlockTimeoutMs;
+    const longAgoMs = this.#clock.nowMs() - deadlockTimeoutMs;
     const stuckIn = (parties: readonly Party[]) =>
       parties.filter(({ runningSinceMs }) => (runningSinceMs ?? Infinity) < longAgoMs);
     const own = partiesOf(this.#sessions).map((party) => ({ ...party.plain, session: party.session }));

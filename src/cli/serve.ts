@@ -1,5 +1,6 @@
 import { type ConnectionPool, PoolSet } from '../backend/pool.ts';
 import { liveShardSizeName } from '../catalog/compatibility-sql.ts';
+import { systemClock } from '../core/clock.ts';
 import { limits } from '../core/limits.ts';
 import type { Log } from '../core/log.ts';
 import type { RouterReadings } from '../monitor/router-readings.ts';
@@ -119,7 +120,7 @@ async function openRouter(
   const catalog = new CatalogKeeper(control, options, peers);
   closers.push(() => catalog.close());
   await catalog.open();
-  const fence = new Fence();
+  const fence = new Fence(systemClock);
   const recovery = new RecoveryKeeper(control, catalog, fence, log);
   const lock = options.sharesHerd ? new SharedHerdLock(control, fence, recovery.book, log) : null;
   closers.push(() => lock?.close());
@@ -131,7 +132,7 @@ async function openRouter(
   const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
   closers.push(() => pools.close());
   let loop: LoopServices | null = null;
-  const protocolLog = new ProtocolLog(place === null ? undefined : eventNumbers(place.slot, Date.now));
+  const protocolLog = new ProtocolLog(systemClock, place === null ? undefined : eventNumbers(place.slot, Date.now));
   const times = new StatementTimes(options.measuresStatements ?? true);
   const telling = { catalog, pools, protocolLog, times };
   const parts = { control, catalog, recovery, pools, fence, telling, place, loop: () => loop };
@@ -140,7 +141,12 @@ async function openRouter(
     (question) => answerPeer(question, { services, catalog, recovery, telling, relayPort: place.relayPort }),
     (processId, secret) => services.cancels.cancel(processId, secret),
   );
-  const deadlocks = new DeadlockKeeper(control, catalog, { sessions: services.sessions, peers, log });
+  const deadlocks = new DeadlockKeeper(control, catalog, {
+    sessions: services.sessions,
+    peers,
+    log,
+    clock: systemClock,
+  });
   deadlocks.open();
   closers.push(() => deadlocks.close());
   const door = await openDoor(options, services, place);
@@ -188,6 +194,7 @@ function routerServices(
   const { protocolLog, times } = telling;
   const meters = new RouterMeters();
   return {
+    clock: systemClock,
     log: options.log,
     fence,
     protocolLog,

@@ -22,12 +22,11 @@ export function watchIdle(session: SessionState, expired: (error: PgError) => vo
   const name = inTransaction ? 'idle_in_transaction_session_timeout' : 'idle_session_timeout';
   const waitMs = milliseconds(timeoutOf(session, name));
   if (waitMs === 0) return () => {};
-  const timer = setTimeout(() => {
+  return session.services.clock.after(waitMs, () => {
     const condition = inTransaction ? 'idleInTransactionSessionTimeout' : 'idleSessionTimeout';
     const what = inTransaction ? 'idle-in-transaction timeout' : 'idle-session timeout';
     expired(pgError(condition, `terminating connection due to ${what}`, { severity: 'FATAL' }));
-  }, waitMs);
-  return () => clearTimeout(timer);
+  });
 }
 
 /**
@@ -37,8 +36,8 @@ export function watchIdle(session: SessionState, expired: (error: PgError) => vo
 export class WorkClock {
   readonly #session: SessionState;
   readonly #expired: (error: PgError) => void;
-  #transaction: { readonly waitMs: number; readonly timer: NodeJS.Timeout } | null = null;
-  #statement: NodeJS.Timeout | null = null;
+  #transaction: { readonly waitMs: number; readonly stop: () => void } | null = null;
+  #stopStatement: (() => void) | null = null;
 
   constructor(session: SessionState, expired: (error: PgError) => void) {
     this.#session = session;
@@ -53,24 +52,24 @@ export class WorkClock {
 
   /** Of several in one message each has the whole time. */
   startStatement(): void {
-    if (this.#statement !== null) clearTimeout(this.#statement);
-    this.#statement = null;
+    this.#stopStatement?.();
+    this.#stopStatement = null;
     const waitMs = milliseconds(timeoutOf(this.#session, 'statement_timeout'));
     if (waitMs === 0) return;
     const reason = pgError('queryCanceled', 'canceling statement due to statement timeout');
-    this.#statement = setTimeout(() => this.#session.cancelBecause(reason), waitMs);
+    this.#stopStatement = this.#session.services.clock.after(waitMs, () => this.#session.cancelBecause(reason));
   }
 
   /** It is done; the transaction may go on, and what it set may have changed. */
   endWork(): void {
-    if (this.#statement !== null) clearTimeout(this.#statement);
-    this.#statement = null;
+    this.#stopStatement?.();
+    this.#stopStatement = null;
     if (this.#session.transaction.status === 'I') this.#forgetTransaction();
     else this.#watchTransaction();
   }
 
   stop(): void {
-    if (this.#statement !== null) clearTimeout(this.#statement);
+    this.#stopStatement?.();
     this.#forgetTransaction();
   }
 
@@ -79,16 +78,16 @@ export class WorkClock {
     if (waitMs === (this.#transaction?.waitMs ?? 0)) return;
     this.#forgetTransaction();
     if (waitMs === 0) return;
-    const timer = setTimeout(() => {
+    const stop = this.#session.services.clock.after(waitMs, () => {
       this.#expired(
         pgError('transactionTimeout', 'terminating connection due to transaction timeout', { severity: 'FATAL' }),
       );
-    }, waitMs);
-    this.#transaction = { waitMs, timer };
+    });
+    this.#transaction = { waitMs, stop };
   }
 
   #forgetTransaction(): void {
-    if (this.#transaction !== null) clearTimeout(this.#transaction.timer);
+    this.#transaction?.stop();
     this.#transaction = null;
   }
 }

@@ -131,7 +131,7 @@ export class SessionState {
 
   /** A statement starts: cancel requests that came before it are forgotten. */
   startStatement(): void {
-    this.runningSinceMs = Date.now();
+    this.runningSinceMs = this.services.clock.nowMs();
     if (!this.#statement.signal.aborted) return;
     this.#statement = new AbortController();
     this.#cancelReason = null;
@@ -162,9 +162,9 @@ export class SessionState {
     for (const connection of this.transaction.connections) {
       if (!connection.idle) void connection.cancel().catch(() => {});
     }
-    setTimeout(() => {
+    this.services.clock.after(cancelAgainMs, () => {
       if (this.#statement === statement && this.runningSinceMs !== null) this.#cancelServers(statement);
-    }, cancelAgainMs).unref();
+    });
   }
 
   /** In REPEATABLE READ and above the transaction's first statement took them all. */
@@ -276,6 +276,7 @@ export class SessionState {
   transactionHost(): TransactionHost {
     const { services } = this;
     return {
+      clock: services.clock,
       log: services.log,
       fence: services.fence,
       protocolLog: services.protocolLog,

@@ -2,6 +2,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
 import { unreachable } from '../core/assert.ts';
+import type { Clock } from '../core/clock.ts';
 import { type PgError, pgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
@@ -20,6 +21,7 @@ export interface Participant {
 }
 
 export interface CommitHost {
+  readonly clock: Clock;
   readonly log: Log;
   readonly fence: Fence;
   readonly protocolLog: ProtocolLog;

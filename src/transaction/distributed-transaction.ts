@@ -2,83 +2,45 @@ import type { ServerConnection, TransactionStatus } from '../backend/server-conn
 import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
 import { PgError, pgError, unsupported } from '../core/errors.ts';
-import { settled } from '../core/settled.ts';
 import { conditions } from '../core/sqlstate.ts';
 import { prepareForClient } from './client-prepare.ts';
-import { type CommitHost, commitParticipants, type Participant } from './commit.ts';
+import { type CommitHost, commitParticipants } from './commit.ts';
+import { defaultIsolation, type IsolationLevel, readIsolation } from './isolation.ts';
+import { type Member, type MemberSource, Members } from './members.ts';
+import {
+  asksForRepeatableRead,
+  type Block,
+  beginningOf,
+  createBlock,
+  isPlain,
+  joinSql,
+  type LocalCommand,
+  type OpenBlock,
+} from './open-block.ts';
+import { type PlainEnd, plainEndOf } from './plain-end.ts';
+import {
+  releaseInside,
+  releaseSavepoint,
+  rollbackInside,
+  rollbackToSavepoint,
+  setSavepoint,
+  setSavepointInside,
+} from './savepoints.ts';
+import { needsNoAnswer, sendBegin } from './send-begin.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
+
+export type { IsolationLevel } from './isolation.ts';
+export type { LocalCommand } from './open-block.ts';
+export type { PlainEnd } from './plain-end.ts';
 
 /** Openings of one statement that come between two commits. */
 const maxSnapshotAttempts = 20;
 
 /** What a session's transaction needs from the rest of the router. */
-export interface TransactionHost extends CommitHost {
+export interface TransactionHost extends CommitHost, MemberSource {
   /** All servers of the herd. */
   sites(): readonly Site[];
-  acquire(site: Site, signal: AbortSignal): Promise<ServerConnection>;
-  /** A connection that is free and has these settings; null: there is none at the moment. */
-  acquireNow(site: Site, settingsKey: string): ServerConnection | null;
-  release(site: Site, connection: ServerConnection): void;
-  /** The session keeps its coordinator connection between transactions (temporary tables, LISTEN, advisory locks …). */
-  coordinatorPinned(): boolean;
-  /** Called for each new connection that joins, so that notices and notifications find the client. */
-  attached(site: Site, connection: ServerConnection): void;
 }
-
-interface Savepoint {
-  readonly name: string;
-  /** Of a function that runs on the coordinator, which has set its own. */
-  readonly inside: boolean;
-  /** How much of `replay` lies before the savepoint, itself included. */
-  readonly replayLength: number;
-  readonly settings: SettingsSnapshot;
-  /** What was applied to each connection when the savepoint was set. */
-  readonly applied: ReadonlyMap<Site, string>;
-}
-
-/** A command of the open block that a server must hear which joins late. */
-interface ReplayedCommand {
-  readonly kind: 'savepoint' | LocalCommand;
-  readonly sql: string;
-}
-
-/** SET LOCAL; SET TRANSACTION, in whatever words; SET CONSTRAINTS. */
-export type LocalCommand = 'setting' | 'characteristic' | 'constraint';
-
-interface Member {
-  readonly site: Site;
-  readonly connection: ServerConnection;
-  inBlock: boolean;
-  written: boolean;
-  /** The settings the connection had when the block began: what a rollback returns it to. */
-  appliedAtStart: string;
-}
-
-interface OpenBlock {
-  readonly kind: 'implicit' | 'explicit';
-  readonly begin: string;
-  readonly startedAtMs: number;
-  isolation: IsolationLevel;
-  /** SAVEPOINTs and SET LOCALs in order: replayed on a server that joins late. */
-  readonly replay: ReplayedCommand[];
-  readonly savepoints: Savepoint[];
-  readonly settingsAtStart: SettingsSnapshot;
-  /** Above READ COMMITTED: settles when every server has its snapshot. Null: none has. */
-  snapshots: Promise<void> | null;
-  /** What now() and its like have said; it holds under these settings. */
-  clock: { readonly settings: SettingsSnapshot; readonly values: Map<string, string> };
-  /** SET TRANSACTION SNAPSHOT: what each server but the coordinator, which has it already, is to begin with. */
-  imported: ReadonlyMap<Site, string> | null;
-  failed: boolean;
-}
-
-/** `decider` null: no server takes part. */
-export interface PlainEnd {
-  readonly decider: { readonly site: Site; readonly connection: ServerConnection; readonly written: boolean } | null;
-  readonly readers: readonly { readonly site: Site; readonly connection: ServerConnection }[];
-}
-
-type Block = { readonly kind: 'none' } | OpenBlock;
 
 /** What a connection is joined for: rows, names and types, or a setting that must precede the first snapshot. */
 export type JoinPurpose = 'data' | 'catalog' | 'setting';
@@ -91,13 +53,9 @@ export type JoinPurpose = 'data' | 'catalog' | 'setting';
  */
 export class DistributedTransaction {
   readonly #host: TransactionHost;
+  readonly #members: Members;
   #block: Block = { kind: 'none' };
-  #members = new Map<Site, Member>();
-  #joining = new Map<Site, Promise<Member>>();
   #tablesNamed = 0;
-  /** What key triggers have reported since they were last asked for. */
-  #keyReports: string[] = [];
-  #ending = false;
   #beside: DistributedTransaction | null = null;
   /** Servers whose rows a SERIALIZABLE transaction has used. */
   #serializableSites = new Set<Site>();
@@ -105,13 +63,14 @@ export class DistributedTransaction {
 
   constructor(host: TransactionHost, settings: SettingsSnapshot) {
     this.#host = host;
+    this.#members = new Members(host);
     this.settings = settings;
   }
 
   /** As ReadyForQuery reports it. An implicit block is the client's 'I'. */
   get status(): TransactionStatus {
     if (this.#block.kind !== 'explicit') return 'I';
-    return this.#block.failed ? 'E' : 'T';
+    return this.#block.phase === 'failed' ? 'E' : 'T';
   }
 
   /** When the open block began; null outside one. Milliseconds. */
@@ -121,7 +80,7 @@ export class DistributedTransaction {
 
   /** The backends that hold locks for the open block. */
   get backends(): readonly { readonly site: Site; readonly processId: number }[] {
-    const own = [...this.#members].map(([site, member]) => ({ site, processId: member.connection.processId }));
+    const own = this.#members.all.map(({ site, connection }) => ({ site, processId: connection.processId }));
     return [...own, ...(this.#beside?.backends ?? [])];
   }
 
@@ -130,20 +89,22 @@ export class DistributedTransaction {
   }
 
   get failed(): boolean {
-    return this.#block.kind !== 'none' && this.#block.failed;
+    return this.#block.kind !== 'none' && this.#block.phase === 'failed';
   }
 
-  /** How a block like the open one begins, for COMMIT AND CHAIN: the client's BEGIN, and SET TRANSACTION after it. */
+  /** COMMIT or ROLLBACK is under way: nothing can join any more. */
+  get ending(): boolean {
+    return this.#block.kind !== 'none' && this.#block.phase === 'ending';
+  }
+
+  /** How a block like the open one begins, for COMMIT AND CHAIN. */
   get beginText(): string {
-    if (this.#block.kind === 'none') return 'BEGIN';
-    const { begin, replay } = this.#block;
-    return [begin, ...replay.flatMap(({ kind, sql }) => (kind === 'characteristic' ? [sql] : []))].join('; ');
+    return this.#block.kind === 'none' ? 'BEGIN' : beginningOf(this.#block);
   }
 
   /** Of the open block, or what one would get that is opened now. */
   get isolation(): IsolationLevel {
-    if (this.#block.kind === 'none') return defaultIsolation(this.settings);
-    return this.#block.isolation;
+    return this.#block.kind === 'none' ? defaultIsolation(this.settings) : this.#block.isolation;
   }
 
   /** All servers have theirs, for as long as the block lasts. */
@@ -168,9 +129,7 @@ export class DistributedTransaction {
 
   /** The open block has changed something there, or locked it, as far as the router knows. */
   hasWritten(where: 'nodes' | 'coordinator'): boolean {
-    return [...this.#members].some(
-      ([site, { written }]) => written && (site === 'coordinator') === (where === 'coordinator'),
-    );
+    return this.#members.hasWritten((site) => (site === 'coordinator') === (where === 'coordinator'));
   }
 
   /** Temporary tables that a statement made on the coordinator are there still when it has ended. */
@@ -185,23 +144,20 @@ export class DistributedTransaction {
   }
 
   get keyReportCount(): number {
-    return this.#keyReports.length;
+    return this.#members.keyReportCount;
   }
 
   takeKeyReports(): string[] {
-    const reports = this.#keyReports;
-    this.#keyReports = [];
-    return reports;
+    return this.#members.takeKeyReports();
   }
 
   get sites(): readonly Site[] {
-    return [...this.#members.keys()];
+    return this.#members.all.map(({ site }) => site);
   }
 
   /** Connections that take part, for cancel requests. */
   get connections(): readonly ServerConnection[] {
-    const own = [...this.#members.values()].map((member) => member.connection);
-    return [...own, ...(this.#beside?.connections ?? [])];
+    return [...this.#members.all.map(({ connection }) => connection), ...(this.#beside?.connections ?? [])];
   }
 
   /** Another transaction reads for a statement of this one: what cancels and what waits concerns it too. */
@@ -250,27 +206,15 @@ export class DistributedTransaction {
     }
   }
 
-  #open(kind: 'implicit' | 'explicit', begin: string): OpenBlock {
-    const block: OpenBlock = {
-      kind,
-      begin,
-      startedAtMs: Date.now(),
-      isolation: readIsolation(begin) ?? defaultIsolation(this.settings),
-      replay: [],
-      savepoints: [],
-      settingsAtStart: this.settings,
-      snapshots: null,
-      clock: { settings: this.settings, values: new Map() },
-      imported: null,
-      failed: false,
-    };
+  #open(kind: OpenBlock['kind'], begin: string): OpenBlock {
+    const block = createBlock(kind, begin, this.settings, this.#host.clock.nowMs());
     this.#block = block;
     return block;
   }
 
   /** After an error: only ROLLBACK, or ROLLBACK TO, leads on. */
   fail(): void {
-    if (this.#block.kind !== 'none') this.#block.failed = true;
+    if (this.#block.kind !== 'none') this.#block.phase = 'failed';
   }
 
   /**
@@ -281,17 +225,16 @@ export class DistributedTransaction {
     if (purpose === 'data') {
       this.#refuseSecondSerializable(site);
       const block = this.#block;
-      const isAsked = block.kind === 'explicit' || (block.kind === 'implicit' && readIsolation(block.begin) !== null);
-      if (isAsked && block.isolation === 'repeatable read') {
+      if (block.kind !== 'none' && asksForRepeatableRead(block)) {
         // All who join wait: a server begun beside the opening would have a snapshot of another moment.
         block.snapshots ??= this.#takeSnapshots(block, signal);
         await block.snapshots;
       }
     }
-    const member = await this.#member(site, signal);
+    const member = await this.#members.take(site, signal);
     const { connection } = member;
     if (connection.appliedSettings !== this.settings.key) await applySettings(connection, this.settings);
-    if (this.#block.kind !== 'none' && !member.inBlock) await this.#begin(member, this.#block);
+    if (this.#block.kind !== 'none' && member.part.kind === 'none') await this.#begin(member, this.#block);
     return connection;
   }
 
@@ -301,8 +244,8 @@ export class DistributedTransaction {
    */
   joinNow(site: Site): ServerConnection | null {
     const block = this.#block;
-    if (block.kind !== 'none' && (block.failed || !isPlain(block))) return null;
-    const member = this.#members.get(site) ?? this.#acquireNow(site);
+    if (block.kind !== 'none' && (block.phase === 'failed' || !isPlain(block))) return null;
+    const member = this.#members.takeNow(site, this.settings.key);
     if (member === null || member.connection.closed || member.connection.appliedSettings !== this.settings.key)
       return null;
     return member.connection;
@@ -311,41 +254,18 @@ export class DistributedTransaction {
   /** The text that opens the block on a server that joins it now; null: it is in the block, or there is none. */
   beginNow(site: Site): string | null {
     const member = this.#members.get(site);
-    if (member === undefined || member.inBlock || this.#block.kind === 'none') return null;
-    member.inBlock = true;
-    member.appliedAtStart = member.connection.appliedSettings;
+    if (member === null || member.part.kind !== 'none' || this.#block.kind === 'none') return null;
+    this.#members.enterBlock(member);
     return this.#block.begin;
   }
 
-  #acquireNow(site: Site): Member | null {
-    if (this.#joining.size > 0) return null;
-    const connection = this.#host.acquireNow(site, this.settings.key);
-    return connection === null ? null : this.#enlist(site, connection);
-  }
-
-  /**
-   * How the open block can end by the COMMIT of one server, the others having only read: null when there is more to it (several
-   * writers, settings to revert, a connection that stays with the session).
-   */
+  /** How the open block can end by the COMMIT of one server, the others having only read: null when there is more to it. */
   plainEnd(): PlainEnd | null {
     const block = this.#block;
-    if (block.kind !== 'explicit' || block.failed || !isPlain(block) || this.#joining.size > 0) return null;
+    if (block.kind !== 'explicit' || block.phase !== 'open' || !isPlain(block)) return null;
+    // There are settings to revert.
     if (block.settingsAtStart !== this.settings) return null;
-    let decider: Member | null = null;
-    const readers: Member[] = [];
-    for (const [site, member] of this.#members) {
-      if (member.connection.closed || !member.connection.idle) return null;
-      if (site === 'coordinator' && this.#host.coordinatorPinned()) return null;
-      if (!member.inBlock) continue;
-      if (decider === null) decider = member;
-      else if (!member.written) readers.push(member);
-      else if (decider.written) return null;
-      else {
-        readers.push(decider);
-        decider = member;
-      }
-    }
-    return { decider, readers };
+    return plainEndOf(this.#members, this.#host.coordinatorPinned());
   }
 
   /** What the clock of this block has said, by the SQL that asks it; null: nothing yet, or the session's time zone has changed since. */
@@ -365,8 +285,8 @@ export class DistributedTransaction {
    * COMMIT is on its way. The readers leave: `left` gives each of them back when it has answered, which nobody waits for.
    */
   startEnding({ readers }: PlainEnd): void {
-    this.#ending = true;
-    for (const { site } of readers) this.#members.delete(site);
+    if (this.#block.kind !== 'none') this.#block.phase = 'ending';
+    for (const { site } of readers) this.#members.remove(site);
   }
 
   /** A reader has ended, or is gone. */
@@ -387,42 +307,22 @@ export class DistributedTransaction {
 
   /** REPEATABLE READ: every server's snapshot is taken here and now, while no distributed commit is half done. */
   async #takeSnapshots(block: OpenBlock, signal: AbortSignal): Promise<void> {
-    const members = await Promise.all(this.#host.sites().map((site) => this.#member(site, signal)));
-    await Promise.all(members.map(({ connection }) => applySettings(connection, this.settings)));
     const sites = this.#host.sites();
-    const opening = await this.#host.fence.open(sites, signal, () =>
-      Promise.all(
-        members.map((member) => (member.inBlock ? member.connection.query('SELECT 1') : this.#begin(member, block))),
-      ),
-    );
+    const members = await Promise.all(sites.map((site) => this.#members.take(site, signal)));
+    await Promise.all(members.map(({ connection }) => applySettings(connection, this.settings)));
+    const take = (member: Member) =>
+      member.part.kind === 'none' ? this.#begin(member, block) : member.connection.query('SELECT 1');
+    const opening = await this.#host.fence.open(sites, signal, () => Promise.all(members.map(take)));
     if (opening.confidence === 'sure') return;
     throw pgError('serializationFailure', 'could not take the snapshots of all nodes between two commits', {
       hint: 'Run the transaction again.',
     });
   }
 
-  /** Opens the block on a server. Above READ COMMITTED its snapshot is taken with it. */
   async #begin(member: Member, block: OpenBlock): Promise<void> {
-    member.inBlock = true;
-    member.appliedAtStart = member.connection.appliedSettings;
-    if (plainBegins.has(block.begin.toLowerCase()) && isPlain(block)) {
-      sendBegin(member.connection, block.begin);
-      return;
-    }
-    const statements = [block.begin, ...block.replay.map(({ sql }) => sql)];
-    if (block.imported !== null) statements.push(this.#importSql(member, block.imported));
-    if (block.snapshots !== null) statements.push('SELECT 1');
-    await member.connection.query(statements.join('; '));
-  }
-
-  #importSql(member: Member, snapshots: ReadonlyMap<Site, string>): string {
-    const [site = 'coordinator'] = [...this.#members].find(([, other]) => other === member) ?? [];
-    const snapshot = snapshots.get(site);
-    if (snapshot !== undefined) return `SET TRANSACTION SNAPSHOT '${snapshot}'`;
-    throw pgError(
-      'objectNotInPrerequisiteState',
-      `the imported snapshot has none of ${member.connection.target.label}`,
-    );
+    this.#members.enterBlock(member);
+    if (needsNoAnswer(block)) sendBegin(member.connection, block.begin);
+    else await member.connection.query(joinSql(block, member));
   }
 
   /** The coordinator has taken over another transaction's snapshot; the others will when they join. */
@@ -443,44 +343,9 @@ export class DistributedTransaction {
     }
   }
 
-  /** Who takes part, acquired once even when several ask at the same time. */
-  #member(site: Site, signal: AbortSignal): Promise<Member> {
-    const member = this.#members.get(site);
-    if (member !== undefined) {
-      if (!member.connection.closed) return Promise.resolve(member);
-      this.#members.delete(site);
-      if (member.inBlock) {
-        const { label } = member.connection.target;
-        return Promise.reject(pgError('connectionFailure', `connection to ${label} was lost during the transaction`));
-      }
-    }
-    let joining = this.#joining.get(site);
-    if (joining === undefined) {
-      joining = this.#acquire(site, signal).finally(() => this.#joining.delete(site));
-      this.#joining.set(site, joining);
-    }
-    return joining;
-  }
-
-  async #acquire(site: Site, signal: AbortSignal): Promise<Member> {
-    return this.#enlist(site, await this.#host.acquire(site, signal));
-  }
-
-  #enlist(site: Site, connection: ServerConnection): Member {
-    const member = { site, connection, inBlock: false, written: false, appliedAtStart: '' };
-    this.#members.set(site, member);
-    connection.onKeyReport = this.#noteKeyReport;
-    this.#host.attached(site, connection);
-    return member;
-  }
-
-  readonly #noteKeyReport = (report: string) => {
-    this.#keyReports.push(report);
-  };
-
+  /** Its connection has been joined, and what it did or is about to do ends with the block. */
   markWritten(site: Site): void {
-    const member = this.#members.get(site);
-    if (member) member.written = true;
+    this.#members.markWritten(site);
   }
 
   /**
@@ -491,66 +356,28 @@ export class DistributedTransaction {
     if (this.#block.kind === 'none') return;
     this.#block.replay.push({ kind, sql });
     this.#block.isolation = readIsolation(sql) ?? this.#block.isolation;
-    const others = [...this.#members].filter(([site, member]) => member.inBlock && site !== 'coordinator');
-    await Promise.all(others.map(([, member]) => member.connection.query(sql)));
+    await this.#members.onEach((connection) => connection.query(sql), 'coordinator');
   }
 
   /** The session's settings changed by a statement that the coordinator's connection has run already. */
   async changeSettings(settings: SettingsSnapshot): Promise<void> {
     this.settings = settings;
-    for (const [site, member] of this.#members) {
-      if (site === 'coordinator') member.connection.appliedSettings = settings.key;
-      else await applySettings(member.connection, settings);
+    for (const { site, connection } of this.#members.all) {
+      if (site === 'coordinator') connection.appliedSettings = settings.key;
+      else await applySettings(connection, settings);
     }
   }
 
   async savepoint(name: string): Promise<void> {
-    const block = this.#explicitBlock('SAVEPOINT');
-    const sql = `SAVEPOINT ${quoteName(name)}`;
-    await this.#onMembers((member) => member.connection.query(sql));
-    block.replay.push({ kind: 'savepoint', sql });
-    block.savepoints.push({
-      name,
-      inside: false,
-      replayLength: block.replay.length,
-      settings: this.settings,
-      applied: new Map([...this.#members].map(([site, member]) => [site, member.connection.appliedSettings])),
-    });
+    await setSavepoint(name, this.#explicitPlace('SAVEPOINT'), this.settings);
   }
 
   async rollbackTo(name: string): Promise<void> {
-    const block = this.#explicitBlock('ROLLBACK TO SAVEPOINT');
-    const index = findSavepoint(block.savepoints, name);
-    const savepoint = block.savepoints[index]!;
-    block.replay.length = savepoint.replayLength;
-    block.savepoints.length = index + 1;
-    await this.#onMembers((member) => member.connection.query(`ROLLBACK TO SAVEPOINT ${quoteName(name)}`));
-    block.failed = false;
-    this.settings = savepoint.settings;
-    for (const [site, member] of this.#members) {
-      const applied = savepoint.applied.get(site);
-      if (applied !== undefined) member.connection.appliedSettings = applied;
-      await applySettings(member.connection, this.settings);
-    }
+    this.settings = await rollbackToSavepoint(name, this.#explicitPlace('ROLLBACK TO SAVEPOINT'));
   }
 
   async releaseSavepoint(name: string): Promise<void> {
-    const block = this.#explicitBlock('RELEASE SAVEPOINT');
-    const index = findSavepoint(block.savepoints, name);
-    const sql = `RELEASE SAVEPOINT ${quoteName(name)}`;
-    await this.#onMembers((member) => member.connection.query(sql));
-    block.replay.push({ kind: 'savepoint', sql });
-    block.savepoints.length = index;
-  }
-
-  /** Whether a server's part of the transaction hangs on this one's end. */
-  isOpenOn(site: Site): boolean {
-    return this.#members.get(site)?.inBlock === true;
-  }
-
-  /** COMMIT or ROLLBACK is under way: nothing can join any more. */
-  get ending(): boolean {
-    return this.#ending;
+    await releaseSavepoint(name, this.#explicitPlace('RELEASE SAVEPOINT'));
   }
 
   /** How many savepoints the client has open; those of functions are not counted. */
@@ -560,62 +387,43 @@ export class DistributedTransaction {
 
   /** A savepoint on the nodes for a function that runs on the coordinator, which has set its own. */
   async savepointInside(name: string): Promise<void> {
-    const block = this.#openBlock();
-    const sql = `SAVEPOINT ${quoteName(name)}`;
-    await this.#onNodes((connection) => connection.query(sql));
-    block.replay.push({ kind: 'savepoint', sql });
-    const { settings } = this;
-    block.savepoints.push({ name, inside: true, replayLength: block.replay.length, settings, applied: new Map() });
+    await setSavepointInside(name, this.#place(), this.settings);
   }
 
-  /** One that the client's own commands have taken along already is no longer there, and nothing is to be done. */
   async rollbackInside(name: string): Promise<void> {
-    const block = this.#openBlock();
-    const index = block.savepoints.findLastIndex((savepoint) => savepoint.inside && savepoint.name === name);
-    if (index < 0) return;
-    block.replay.length = block.savepoints[index]!.replayLength;
-    block.savepoints.length = index + 1;
-    await this.#onNodes((connection) => connection.query(`ROLLBACK TO SAVEPOINT ${quoteName(name)}`));
+    await rollbackInside(name, this.#place());
   }
 
   async releaseInside(name: string): Promise<void> {
-    const block = this.#openBlock();
-    const index = block.savepoints.findLastIndex((savepoint) => savepoint.inside && savepoint.name === name);
-    if (index < 0) return;
-    // A server that joins later has no need of it: a function may pass thousands of exception blocks.
-    block.replay.splice(block.savepoints[index]!.replayLength - 1, 1);
-    block.savepoints.length = index;
-    await this.#onNodes((connection) => connection.query(`RELEASE SAVEPOINT ${quoteName(name)}`));
+    await releaseInside(name, this.#place());
+  }
+
+  /** Whether a server's part of the transaction hangs on this one's end. */
+  isOpenOn(site: Site): boolean {
+    return this.#members.get(site)?.part.kind === 'in block';
   }
 
   /** Commits everywhere or nowhere. Rejects with what went wrong; the transaction is over either way. */
   async commit(): Promise<void> {
     const block = this.#block;
     if (block.kind === 'none') return;
-    this.#ending = true;
-    try {
-      await commitParticipants(this.#participants(), this.#host);
-    } catch (error) {
-      this.#revertSettings(block.settingsAtStart);
-      throw error;
-    } finally {
-      this.#finish();
-    }
-  }
-
-  #participants(): Participant[] {
-    return [...this.#members].flatMap(([site, { inBlock, connection, written }]) =>
-      inBlock ? [{ site, connection, written }] : [],
-    );
+    block.phase = 'ending';
+    await this.#endWith(block, () => commitParticipants(this.#members.participants, this.#host));
   }
 
   /** PREPARE TRANSACTION by the client: the transaction lives on under its name, and this session is out of it. */
   async prepare(gid: string, signal: AbortSignal): Promise<void> {
-    const block = this.#explicitBlock('PREPARE TRANSACTION');
-    try {
+    const { block } = this.#explicitPlace('PREPARE TRANSACTION');
+    await this.#endWith(block, async () => {
       await this.join('coordinator', signal, 'catalog');
-      this.#ending = true;
-      await prepareForClient(this.#participants(), gid);
+      block.phase = 'ending';
+      await prepareForClient(this.#members.participants, gid);
+    });
+  }
+
+  async #endWith(block: OpenBlock, end: () => Promise<void>): Promise<void> {
+    try {
+      await end();
     } catch (error) {
       this.#revertSettings(block.settingsAtStart);
       throw error;
@@ -627,17 +435,8 @@ export class DistributedTransaction {
   async rollback(): Promise<void> {
     const block = this.#block;
     if (block.kind === 'none') return;
-    this.#ending = true;
-    await Promise.all(
-      [...this.#members.values()].map(async (member) => {
-        if (!member.inBlock || member.connection.closed) return;
-        try {
-          await member.connection.query('ROLLBACK');
-        } catch {
-          member.connection.close();
-        }
-      }),
-    );
+    block.phase = 'ending';
+    await this.#members.rollback();
     this.#revertSettings(block.settingsAtStart);
     this.#finish();
   }
@@ -646,107 +445,35 @@ export class DistributedTransaction {
   releaseIdle(): void {
     if (this.#block.kind !== 'none') return;
     this.#serializableSites.clear();
-    for (const [site, member] of this.#members) {
-      if (site === 'coordinator' && this.#host.coordinatorPinned() && !member.connection.closed) continue;
-      this.#members.delete(site);
-      this.#host.release(site, member.connection);
-    }
+    this.#members.releaseIdle();
   }
 
   /** The client is gone: everything is rolled back, a pinned connection is closed. */
   async abandon(): Promise<void> {
     await this.rollback().catch(() => {});
-    for (const [site, member] of this.#members) {
-      if (site === 'coordinator' && this.#host.coordinatorPinned()) member.connection.close();
-      this.#host.release(site, member.connection);
-    }
-    this.#members.clear();
+    this.#members.releaseAll();
   }
 
   #revertSettings(settings: SettingsSnapshot): void {
     this.settings = settings;
-    for (const member of this.#members.values()) {
-      if (member.inBlock) member.connection.appliedSettings = member.appliedAtStart;
-    }
+    this.#members.revertSettings();
   }
 
   #finish(): void {
     this.#block = { kind: 'none' };
-    this.#ending = false;
-    this.#serializableSites.clear();
-    for (const member of this.#members.values()) {
-      member.inBlock = false;
-      member.written = false;
-    }
+    this.#members.leaveBlock();
     this.releaseIdle();
   }
 
-  #explicitBlock(command: string): OpenBlock {
+  #explicitPlace(command: string): { readonly block: OpenBlock; readonly members: Members } {
     if (this.#block.kind !== 'explicit') {
       throw pgError('noActiveSqlTransaction', `${command} can only be used in transaction blocks`);
     }
-    return this.#block;
+    return { block: this.#block, members: this.#members };
   }
 
-  #openBlock(): OpenBlock {
+  #place(): { readonly block: OpenBlock; readonly members: Members } {
     assert(this.#block.kind !== 'none', 'a function runs in a block');
-    return this.#block;
+    return { block: this.#block, members: this.#members };
   }
-
-  async #onNodes(work: (connection: ServerConnection) => Promise<unknown>): Promise<void> {
-    const nodes = [...this.#members].filter(([site, member]) => site !== 'coordinator' && member.inBlock);
-    await settled(nodes.map(([, member]) => work(member.connection)));
-  }
-
-  /** Runs something on every member in the block. */
-  async #onMembers(work: (member: Member) => Promise<unknown>): Promise<void> {
-    const members = [...this.#members.values()].filter((member) => member.inBlock);
-    await settled(members.map(work));
-  }
-}
-
-/** What no server has a reason to refuse: nobody waits for the answer, and what follows leaves in the same packet. */
-const plainBegins: ReadonlySet<string> = new Set([
-  ...['begin', 'begin work', 'begin transaction', 'start transaction'],
-  'begin; set local plan_cache_mode = force_generic_plan',
-]);
-
-function sendBegin(connection: ServerConnection, sql: string): void {
-  connection.cork();
-  // Whatever comes after it must not run outside of the block.
-  connection.query(sql).catch(() => connection.close());
-  process.nextTick(() => connection.uncork());
-}
-
-/** A server that joins has nothing to be told but BEGIN. */
-function isPlain({ isolation, replay, snapshots, imported }: OpenBlock): boolean {
-  return isolation === 'read committed' && replay.length === 0 && snapshots === null && imported === null;
-}
-
-/** READ UNCOMMITTED is READ COMMITTED, as in PostgreSQL. */
-export type IsolationLevel = 'read committed' | 'repeatable read' | 'serializable';
-
-/** The level that BEGIN or SET TRANSACTION names, if it names one; the last of several. */
-function readIsolation(sql: string): IsolationLevel | null {
-  const matches = sql.matchAll(/isolation\s+level\s+(serializable|repeatable\s+read|read\s+(?:un)?committed)/gi);
-  const name = [...matches].at(-1)?.[1];
-  return name === undefined ? null : levelNamed(name);
-}
-
-function defaultIsolation(settings: SettingsSnapshot): IsolationLevel {
-  return levelNamed(settings.values.get('default_transaction_isolation') ?? '');
-}
-
-function levelNamed(name: string): IsolationLevel {
-  const level = name.toLowerCase().replaceAll(/\s+/g, ' ');
-  return level === 'serializable' || level === 'repeatable read' ? level : 'read committed';
-}
-
-function findSavepoint(savepoints: readonly Savepoint[], name: string): number {
-  for (let index = savepoints.length - 1; index >= 0; index--) if (savepoints[index]!.name === name) return index;
-  throw pgError('invalidSavepointSpecification', `savepoint "${name}" does not exist`);
-}
-
-function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
 }

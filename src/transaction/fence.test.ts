@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { systemClock } from '../core/clock.ts';
 import { Fence } from './fence.ts';
 
 const never = new AbortController().signal;
@@ -12,7 +13,7 @@ test('an opening and a commit are never inside together, and everybody gets in',
     fc.asyncProperty(
       fc.array(fc.record({ opening: fc.boolean(), turns: fc.nat(3) }), { maxLength: 60 }),
       async (visitors) => {
-        const fence = new Fence();
+        const fence = new Fence(systemClock);
         const inside = { openings: 0, commits: 0 };
         let finished = 0;
         const visit = async (side: keyof typeof inside, count: number) => {
@@ -41,7 +42,7 @@ test('an opening and a commit are never inside together, and everybody gets in',
 });
 
 test('commits that come while an opening waits let it go first', async () => {
-  const fence = new Fence();
+  const fence = new Fence(systemClock);
   expect(fence.enterCommit()).toBeNull();
   const order: string[] = [];
   const opening = fence.open([1, 2], never, async () => order.push('opening'));
@@ -53,7 +54,7 @@ test('commits that come while an opening waits let it go first', async () => {
 });
 
 test('an opening over a node that was not told of a commit waits until it is; others go on', async () => {
-  const fence = new Fence();
+  const fence = new Fence(systemClock);
   let asked = 0;
   fence.onNeeded = () => {
     asked += 1;
@@ -74,7 +75,7 @@ test('an opening over a node that was not told of a commit waits until it is; ot
 });
 
 test('a cancelled statement waits no longer', async () => {
-  const fence = new Fence();
+  const fence = new Fence(systemClock);
   await fence.enterCommit();
   const statement = new AbortController();
   const opening = fence.open([1, 2], statement.signal, async () => 'never');

@@ -1,6 +1,7 @@
 import type { Site } from '../catalog/site.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
 import { unreachable } from '../core/assert.ts';
+import { type Clock, pause } from '../core/clock.ts';
 import { type PgError, pgError } from '../core/errors.ts';
 import { type FenceLock, FenceTurns } from './fence-turns.ts';
 import { type Confidence, type OpeningEffect, openingProtocol } from './opening-protocol.ts';
@@ -27,6 +28,7 @@ const doubtPauseMs = 100;
  * back: openings over it wait until recovery has told it.
  */
 export class Fence {
+  readonly #clock: Clock;
   readonly #turns = new FenceTurns();
   #herdLock: HerdLock | null = null;
   readonly #unsettled = new UnsettledCommits();
@@ -34,6 +36,10 @@ export class Fence {
   #settledWaiters = new Set<() => void>();
   /** Called when an opening waits for what is unsettled. */
   onNeeded: (() => void) | null = null;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
 
   /** Snapshots are being taken now: nothing that another transaction could build on may be sent. */
   get opening(): boolean {
@@ -186,7 +192,7 @@ export class Fence {
   /** Some router left a commit half told, or the lock was lost. */
   async #pauseForRecovery(): Promise<void> {
     this.onNeeded?.();
-    await new Promise((resolve) => setTimeout(resolve, doubtPauseMs));
+    await pause(this.#clock, doubtPauseMs);
   }
 
   /** Waits for `wait` to call back, at most `maxFenceWaitMs`, and no longer than the statement lasts. */
@@ -197,14 +203,14 @@ export class Fence {
       const end = (error: Error | null) => {
         if (over) return;
         over = true;
-        clearTimeout(timer);
+        stopClock();
         signal.removeEventListener('abort', abort);
         stop();
         if (error === null) resolve();
         else reject(error);
       };
       const abort = () => end(pgError('queryCanceled', 'canceling statement due to user request'));
-      const timer = setTimeout(() => end(snapshotsLate()), maxFenceWaitMs);
+      const stopClock = this.#clock.after(maxFenceWaitMs, () => end(snapshotsLate()));
       if (signal.aborted) return abort();
       signal.addEventListener('abort', abort, { once: true });
       stop = wait(() => end(null));

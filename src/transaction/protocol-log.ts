@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import type { Answer, Effect } from './protocol.ts';
 
 /** One step of a distributed commit, as a person follows it. */
@@ -13,17 +14,19 @@ const maxEvents = 2_000;
 
 /** The last steps of this router's distributed commits. Bounded, oldest out. */
 export class ProtocolLog {
+  readonly #clock: Clock;
   #events: ProtocolEvent[] = [];
   #number = 0;
   readonly #numberAfter: (last: number) => number;
 
-  constructor(numberAfter = (last: number) => last + 1) {
+  constructor(clock: Clock, numberAfter = (last: number) => last + 1) {
+    this.#clock = clock;
     this.#numberAfter = numberAfter;
   }
 
   note(key: string, step: ProtocolEvent['step'], detail: string): void {
     this.#number = this.#numberAfter(this.#number);
-    this.#events.push({ number: this.#number, at: new Date(), key, step, detail });
+    this.#events.push({ number: this.#number, at: new Date(this.#clock.nowMs()), key, step, detail });
     if (this.#events.length > 2 * maxEvents) this.#events = this.#events.slice(-maxEvents);
   }
 

@@ -175,8 +175,8 @@ test('an error beside the block fails the block, and ROLLBACK TO leads on', asyn
 test('a time limit and a cancel request reach what runs beside the block', async () => {
   const slow = `SELECT count(*) FROM a JOIN b ON a.k = b.k, generate_series(1, 3000000) g`;
   await client.query('BEGIN');
-  await client.query('SET LOCAL statement_timeout = 200');
   expect(await rung(slow)).toBe('staged');
+  await client.query('SET LOCAL statement_timeout = 200');
   await expect(client.query(slow)).rejects.toMatchObject({ code: '57014' });
   await client.query('ROLLBACK');
   await client.query('BEGIN');
