@@ -25,7 +25,7 @@ export function planUtilityQuery(model: Model, context: PlanContext): Plan | nul
   const names = blockOutputs(root)?.map(({ name }) => quoteIdentifier(name));
   const plan = planStaged(query, model, context);
   // The statement itself runs in the session's own transaction.
-  if (!('rung' in plan) || plan.beside?.readsCoordinator || names === undefined) return null;
+  if (!('rung' in plan) || plan.beside?.readsCoordinator || !names || names.length === 0) return null;
   // Of rows that only travel a gather brings as many.
   if (plan.final.kind === 'scatter' && plan.motions.length === 0) return null;
   const motions = [...plan.motions];
