@@ -22,11 +22,22 @@ export interface GpconfigFlags {
   readonly file?: true;
   readonly reload?: true;
   readonly restart?: true;
+  readonly json?: true;
 }
 
 /** `pgherd gpconfig`: settings of all servers, by ALTER SYSTEM through the router. Prints what gpconfig prints. */
-export async function gpconfig(flags: GpconfigFlags, say: (line: string) => void): Promise<void> {
+export async function gpconfig(flags: GpconfigFlags, print: (line: string) => void): Promise<void> {
   checkFlags(flags);
+  const messages: string[] = [];
+  const say = flags.json ? (line: string) => void messages.push(line) : print;
+  const settings = await run(flags, say);
+  if (flags.json) print(JSON.stringify({ messages, ...(settings ? { settings } : {}) }, null, 2));
+}
+
+type Setting = Readonly<Record<string, string | null>>;
+
+/** The settings that were shown or listed, for programs. */
+async function run(flags: GpconfigFlags, say: (line: string) => void): Promise<Setting[] | undefined> {
   if (flags.restart && flags.url !== undefined) {
     throw new SetupError(
       '--restart is for the embedded herd',
@@ -34,15 +45,17 @@ export async function gpconfig(flags: GpconfigFlags, say: (line: string) => void
     );
   }
   const client = await openHerdClient(flags);
+  let settings: Setting[] | undefined;
   try {
-    if (flags.list) await list(client, say);
-    if (flags.show !== undefined) await show(client, flags.show, flags.file === true, say);
+    if (flags.list) settings = await list(client, say);
+    if (flags.show !== undefined) settings = await show(client, flags.show, flags.file === true, say);
     if (flags.change !== undefined || flags.remove !== undefined) await change(client, flags, say);
     if (flags.reload) await reload(client, say);
   } finally {
     client.close();
   }
   if (flags.restart) await restart(flags.data, say);
+  return settings;
 }
 
 function checkFlags(flags: GpconfigFlags): void {
@@ -85,8 +98,13 @@ function parametersOf(flags: GpconfigFlags): string {
   return [...words, ...Object.entries(alone).flatMap(([flag, given]) => (given ? [flag] : []))].join(' ');
 }
 
-async function show(client: HerdClient, name: string, ofFile: boolean, say: (line: string) => void): Promise<void> {
-  const { rows } = await client.query(
+async function show(
+  client: HerdClient,
+  name: string,
+  ofFile: boolean,
+  say: (line: string) => void,
+): Promise<Setting[]> {
+  const { columns, rows } = await client.query(
     'SELECT nodeid, nodename, name, value, file_value, pending_restart FROM pgherd_settings($1::text) ORDER BY nodeid',
     [name],
   );
@@ -103,14 +121,20 @@ async function show(client: HerdClient, name: string, ofFile: boolean, say: (lin
   else for (const node of nodes) say(`[context: ${node.server}] [name: ${node.own}] [value: ${node.value}]`);
   const pending = shown.filter((each) => each.pending).map((each) => each.server);
   if (pending.length > 0) say(`A change is pending a restart of ${pending.join(', ')}: pgherd gpconfig --restart`);
+  return asObjects(columns, rows);
 }
 
-async function list(client: HerdClient, say: (line: string) => void): Promise<void> {
-  const { rows } = await client.query(
+async function list(client: HerdClient, say: (line: string) => void): Promise<Setting[]> {
+  const { columns, rows } = await client.query(
     'SELECT name, unit, context, vartype, min_val, max_val FROM pgherd_settings() ORDER BY name',
   );
   const labels = ['name', 'unit', 'context', 'vartype', 'min_val', 'max_val'];
   for (const row of rows) say(row.map((value, i) => `[${labels[i]}: ${value ?? ''}]`).join(' '));
+  return asObjects(columns, rows);
+}
+
+function asObjects(columns: readonly string[], rows: readonly (readonly (string | null)[])[]): Setting[] {
+  return rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i] ?? null])));
 }
 
 async function reload(client: HerdClient, say: (line: string) => void): Promise<void> {

@@ -5,6 +5,7 @@ import { Command, Option } from 'commander';
 import { SetupError } from '../cluster/setup-error.ts';
 import { PgError } from '../core/errors.ts';
 import { dataOption, exitCodes, leave, wholeNumber } from './command-line.ts';
+import { addCompletionCommand } from './completion-command.ts';
 import { addConfigCommands, configOption, setOption } from './config-command.ts';
 import { addDemoCommand } from './demo-command.ts';
 import { parentReport, reportFailure, upDetached } from './detach.ts';
@@ -16,7 +17,7 @@ import type { MonitorFlags } from './monitor.ts';
 import { psql } from './psql.ts';
 import { addReportCommands } from './report-command.ts';
 import { describeStatus, herdStatus } from './status.ts';
-import { connectLines, terminalReport } from './terminal.ts';
+import { connectLines, jsonReport, terminalReport } from './terminal.ts';
 import type { TransactionsFlags } from './transactions.ts';
 
 const program = new Command('pgherd')
@@ -35,11 +36,13 @@ Examples:
   pgherd status --json           router, coordinator and nodes with host, port and state
   pgherd down                    stop it; the data stay
   pgherd monitor --once          its health, slow queries and alerts
+  pgherd doctor                  what is wrong, and what to do
+  pgherd demo finance            rows to try things with
   pgherd report compliance --out reports   HTML, JSON and CSV about financial_transactions
   pgherd gpconfig -s work_mem    a setting on all servers; -c work_mem -v 64MB changes it
   pgherd router --config pgherd.yaml   route over servers that exist already
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not everything runs (status), or something is critical (monitor).`,
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not everything runs (status), something is critical (monitor), an error was found (doctor).`,
   );
 
 interface UpFlags {
@@ -50,6 +53,7 @@ interface UpFlags {
   readonly config?: string;
   readonly set: readonly string[];
   readonly detach?: true;
+  readonly json?: true;
   readonly supervisor?: true;
 }
 
@@ -74,6 +78,7 @@ program
   )
   .addOption(setOption())
   .option('--detach', 'run in the background; returns when the herd answers queries')
+  .option('--json', 'for programs: where it is, when it is ready')
   .addOption(new Option('--supervisor').hideHelp())
   .addHelpText(
     'after',
@@ -88,9 +93,10 @@ Examples:
     const { data: dataDir, port, nodes, workers, config, set } = flags;
     const options = { dataDir, port, nodes, workers, configFile: config, set };
     if (flags.supervisor) return leave(await run(options, parentReport()));
-    if (!flags.detach) return leave(await run(options, terminalReport(Date.now(), 'Ctrl-C stops it; the data stay.')));
+    const report = (footer: string) => (flags.json ? jsonReport() : terminalReport(Date.now(), footer));
+    if (!flags.detach) return leave(await run(options, report('Ctrl-C stops it; the data stay.')));
     if (await alreadyRuns(flags)) return leave(exitCodes.done);
-    await upDetached(options, terminalReport(Date.now(), 'pgherd down stops it; the data stay.'));
+    await upDetached(options, report('pgherd down stops it; the data stay.'));
     return leave(exitCodes.done);
   });
 
@@ -101,7 +107,7 @@ async function run(options: UpOptions, report: Report): Promise<number> {
 }
 
 /** `up --detach` of a herd that runs is done already, unless it asks for another one. */
-async function alreadyRuns({ data, port, nodes }: UpFlags): Promise<boolean> {
+async function alreadyRuns({ data, port, nodes, json }: UpFlags): Promise<boolean> {
   const status = await herdStatus(data).catch(() => undefined);
   if (status?.router.state !== 'running') return false;
   const differs =
@@ -114,7 +120,8 @@ async function alreadyRuns({ data, port, nodes }: UpFlags): Promise<boolean> {
   }
   const httpPort = status.dashboard === null ? null : Number(new URL(status.dashboard).port);
   const herd = { dataDir: status.dataDir, routerPort: status.router.port!, httpPort, nodes: status.nodes.length };
-  process.stdout.write(`pgherd runs already\n\n${connectLines(herd)}\n`);
+  if (json) jsonReport().ready(herd);
+  else process.stdout.write(`pgherd runs already\n\n${connectLines(herd)}\n`);
   return true;
 }
 
@@ -122,8 +129,12 @@ program
   .command('down')
   .description('stop the herd of a folder, in the background or not, and whatever a crash left running; the data stay')
   .addOption(dataOption())
-  .action(async ({ data }: { data: string }) => {
-    process.stdout.write((await down(data)) ? `the herd in ${data} has stopped\n` : `nothing runs in ${data}\n`);
+  .option('--json', 'for programs')
+  .addHelpText('after', '\nExamples:\n  pgherd down\n  pgherd down --data /srv/herd --json')
+  .action(async ({ data, json }: { data: string; json?: true }) => {
+    const stopped = await down(data);
+    const text = stopped ? `the herd in ${data} has stopped` : `nothing runs in ${data}`;
+    process.stdout.write(`${json ? JSON.stringify({ dataDir: data, stopped }) : text}\n`);
   });
 
 program
@@ -131,6 +142,7 @@ program
   .description('show router, coordinator and nodes with host, port and state (running, starting, stopped)')
   .addOption(dataOption())
   .option('--json', 'for programs')
+  .addHelpText('after', '\nExamples:\n  pgherd status\n  pgherd status --json\n\nExit code 3: not everything runs.')
   .action(async ({ data, json }: { data: string; json?: true }) => {
     const status = await herdStatus(data);
     process.stdout.write(`${json ? JSON.stringify(status, null, 2) : describeStatus(status)}\n`);
@@ -167,6 +179,7 @@ program
   .option('--file', 'with -s: what ALTER SYSTEM has written, instead of what is in force')
   .option('--reload', 'let all servers read their configuration again')
   .option('--restart', 'restart the servers of the embedded herd, one after the other')
+  .option('--json', 'for programs')
   .addHelpText(
     'after',
     `
@@ -188,6 +201,11 @@ program
   .addOption(dataOption())
   .option('--url <url>', 'a router anywhere: postgresql://user:password@host:port/database')
   .option('--follow', 'go on with the steps to come, until Ctrl-C')
+  .option('--json', 'what it prints is JSON with or without')
+  .addHelpText(
+    'after',
+    '\nExamples:\n  pgherd transactions\n  pgherd transactions --follow --url postgresql://postgres@db0:5432/postgres',
+  )
   .action(async (flags: TransactionsFlags) => {
     const { transactions } = await import('./transactions.ts');
     await transactions(flags, (line) => void process.stdout.write(`${line}\n`), new AbortController().signal);
@@ -270,6 +288,7 @@ addReportCommands(program);
 addDemoCommand(program);
 addDoctorCommand(program);
 addConfigCommands(program);
+addCompletionCommand(program);
 
 try {
   await program.parseAsync();

@@ -6,6 +6,7 @@ import { lockHolder } from '../cluster/lock.ts';
 import { probe } from '../cluster/probe.ts';
 import { isServerRunning } from '../cluster/server.ts';
 import { errnoCode, SetupError } from '../cluster/setup-error.ts';
+import { colour } from './colours.ts';
 import { host } from './herd-report.ts';
 import { connectionUrl, httpUrl, psqlLine } from './terminal.ts';
 
@@ -86,6 +87,8 @@ function summary(parts: readonly Part[]): HerdStatus['state'] {
   return parts.every((each) => each.state === 'stopped') ? 'stopped' : 'degraded';
 }
 
+const stateColours = { running: 'green', starting: 'yellow', stopped: 'red' } as const;
+
 export function describeStatus(status: HerdStatus): string {
   const rows = [status.router, status.coordinator, ...status.nodes].map((each) => [
     each.name,
@@ -94,7 +97,8 @@ export function describeStatus(status: HerdStatus): string {
   ]);
   const widths = [0, 1].map((i) => Math.max(...rows.map((row) => row[i]!.length)));
   const table = rows.map(
-    ([name, address, state]) => `  ${name!.padEnd(widths[0]!)}  ${address!.padEnd(widths[1]!)}  ${state}`,
+    ([name, address, state]) =>
+      `  ${name!.padEnd(widths[0]!)}  ${address!.padEnd(widths[1]!)}  ${colour(stateColours[state as PartState], state!)}`,
   );
   const by = status.pid === null ? '' : `, process ${status.pid}`;
   const connect = status.router.state === 'running' ? ['', `  ${psqlLine(status.router.port!)}`] : [];

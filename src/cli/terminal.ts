@@ -12,6 +12,19 @@ export function terminalReport(startedMs: number, footer: string): Report {
   };
 }
 
+/** Progress as lines on standard error; on standard output one JSON object. */
+export function jsonReport(): Report {
+  return {
+    progress: (message) => void process.stderr.write(`pgherd: ${message}\n`),
+    ready: (herd) => {
+      const { routerPort, httpPort, dataDir, nodes } = herd;
+      const dashboard = httpPort === null ? null : httpUrl(httpPort);
+      const place = { dataDir, url: connectionUrl(routerPort), port: routerPort, nodes, dashboard };
+      process.stdout.write(`${JSON.stringify(place, null, 2)}\n`);
+    },
+  };
+}
+
 export function connectLines({ routerPort, httpPort, dataDir, nodes }: ReadyHerd): string {
   return [
     `  connect  ${psqlLine(routerPort)}`,
