@@ -147,7 +147,7 @@ export const coordinatorGuardsSql = [
   ${readContext}
   IF context ~ ${quoteLiteral(referencingFrame)} THEN RETURN NULL; END IF;${firingCheck.replaceAll('RESULT', 'NULL')}
   IF tg_op IN ('UPDATE', 'DELETE') AND pgherd.loops_back(tg_relid, context) THEN RETURN NULL; END IF;
-  IF tg_op = 'INSERT' AND pgherd.loops_back(tg_relid, context) AND pgherd.inserts_back(tg_relid, context) THEN RETURN NULL; END IF;
+  IF tg_op = 'INSERT' AND pgherd.inserts_back(tg_relid, context) THEN RETURN NULL; END IF;
   RAISE EXCEPTION USING errcode = '0A000', hint = ${hint},
     message = format('distributed table %s was written on the coordinator, outside the router (PH001)', tg_relid::regclass);`,
   ),

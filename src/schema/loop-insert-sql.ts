@@ -1,5 +1,5 @@
 import { insertBackName, loopName } from '../catalog/loop-names.ts';
-import { secretSchema } from './guard-sql.ts';
+import { secretSchema, shellGuardName } from './guard-sql.ts';
 
 /*
  * A row that a function inserts goes into the shell, so that defaults, constraints, row security and RETURNING are PostgreSQL's own.
@@ -11,32 +11,51 @@ const functionName = 'pgherd.insert_back()';
 /** Fires when the rows' triggers have: the next statement's first row is one again. */
 const statementEndName = `${insertBackName}ed`;
 
+/** What insert_back() sets for a while. */
+const keptSettings = [
+  'search_path',
+  'session_replication_role',
+  'enable_seqscan',
+  'enable_hashjoin',
+  'enable_mergejoin',
+];
+
 /**
- * Only a superuser may make a function whose statements fire no triggers of users. The first row's call sends all; a setting tells
- * the others. Rows are deleted by their key where that can be: the dead rows of a long transaction pile up in the shell.
+ * The first row's call sends all; a setting tells the others, which are many, so nothing is set for them and their names are qualified.
+ * Only a superuser may keep the triggers of users from firing; that makes the session plan anew, so it is done only where there are some.
+ * Rows are deleted by their key where that can be: the dead rows of a long transaction pile up in the shell. What is known of an empty
+ * table's size is no guide, so no join is left to choose.
  */
 export const insertBackFunctionSql = `CREATE OR REPLACE FUNCTION ${functionName} RETURNS trigger LANGUAGE plpgsql
-  SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET session_replication_role = 'replica'
-  SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off AS $pgherd$
-DECLARE columns text; key text;
+  SECURITY DEFINER AS $pgherd$
+DECLARE columns pg_catalog.text; key pg_catalog.text; kept pg_catalog.json;
 BEGIN
-  IF tg_level = 'STATEMENT' THEN PERFORM set_config('pgherd.inserted', '', true); RETURN NULL; END IF;
-  IF current_setting('pgherd.inserted', true) = tg_relid::oid::text THEN RETURN NULL; END IF;
+  IF tg_level OPERATOR(pg_catalog.=) 'STATEMENT' THEN PERFORM pg_catalog.set_config('pgherd.inserted', '', true); RETURN NULL; END IF;
+  IF pg_catalog.current_setting('pgherd.inserted', true) OPERATOR(pg_catalog.=) tg_relid::pg_catalog.oid::pg_catalog.text THEN RETURN NULL; END IF;
+  kept := pg_catalog.json_build_object(${keptSettings.map((name) => `'${name}', pg_catalog.current_setting('${name}')`).join(', ')});
+  PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
   IF NOT pgherd.inserts_back(tg_relid, '') THEN
     RAISE EXCEPTION USING errcode = '0A000', message = format('rows of distributed table %s cannot be inserted outside the router (PH001)', tg_relid::regclass);
   END IF;
   PERFORM set_config('pgherd.shell_ok', encode(sha256(convert_to(g.secret || ':' || pg_backend_pid() || ':' || pg_current_xact_id(), 'UTF8')), 'hex'), true)
     FROM ${secretSchema}.guard g;
+  IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = tg_relid AND tgtype & 8 = 8 AND tgname <> '${shellGuardName}') THEN
+    PERFORM set_config('session_replication_role', 'replica', true);
+  END IF;
   SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns
     FROM pg_attribute WHERE attrelid = tg_relid AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
   SELECT string_agg(format('s.%1$I = n.%1$I', a.attname), ' AND ') INTO key
     FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY (i.indkey) JOIN pg_type y ON y.oid = a.atttypid
     WHERE i.indrelid = tg_relid AND i.indisprimary HAVING bool_and(y.typnamespace = 'pg_catalog'::regnamespace);
   EXECUTE format('INSERT INTO ${loopName}.%I (%s) SELECT %s FROM pgherd_rows', 't' || tg_relid, columns, columns);
+  PERFORM set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
   IF key IS NULL THEN EXECUTE format('DELETE FROM ONLY %s', tg_relid::regclass);
-  ELSE EXECUTE format('DELETE FROM ONLY %s s USING pgherd_rows n WHERE %s', tg_relid::regclass, key);
+  ELSE EXECUTE format('DELETE FROM ONLY %1$s WHERE ctid = ANY (ARRAY(SELECT x.ctid FROM pgherd_rows n,
+    LATERAL (SELECT s.ctid FROM ONLY %1$s s WHERE %2$s OFFSET 0) x))', tg_relid::regclass, key);
   END IF;
   PERFORM set_config('pgherd.shell_ok', '', true), set_config('pgherd.inserted', tg_relid::oid::text, true);
+  PERFORM pg_catalog.set_config(s.name, s.value, true) FROM pg_catalog.json_each_text(kept) AS s(name, value)
+    WHERE s.value OPERATOR(pg_catalog.<>) pg_catalog.current_setting(s.name);
   RETURN NULL;
 END $pgherd$;
 REVOKE EXECUTE ON FUNCTION ${functionName} FROM PUBLIC`;

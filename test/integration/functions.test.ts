@@ -132,6 +132,19 @@ test('many inserts of one transaction, by one statement, by a loop, and within e
   );
 });
 
+test('INSERT leaves the settings of the session as they were', async () => {
+  await db.query("BEGIN; SET LOCAL enable_hashjoin = off; SET search_path = 'public', 'pg_catalog'");
+  const settings = () =>
+    outcome(`SELECT current_setting(n) FROM unnest(ARRAY['search_path', 'session_replication_role', 'enable_seqscan',
+      'enable_hashjoin', 'enable_mergejoin', 'pgherd.shell_ok']) WITH ORDINALITY s(n, i) ORDER BY i`);
+  const before = await settings();
+  await db.query('DO $$BEGIN INSERT INTO orders SELECT i, 1 FROM generate_series(500, 1700) i; END$$');
+  expect(await settings()).toBe(before);
+  expect(await outcome('SELECT count(*) FROM orders WHERE id >= 500')).toBe('1201');
+  await db.query('ROLLBACK; RESET search_path');
+  expect(await outcome('SELECT count(*) FROM orders WHERE id >= 500')).toBe('0');
+});
+
 test('INSERT fills identity, generated and referencing columns, and undoes with its exception block', async () => {
   await db.query(`CREATE TABLE parents (id int PRIMARY KEY);
     CREATE TABLE children (id bigint GENERATED ALWAYS AS IDENTITY, parent int REFERENCES parents, n int, twice int GENERATED ALWAYS AS (n * 2) STORED,
