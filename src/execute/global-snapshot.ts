@@ -30,17 +30,20 @@ export async function openSnapshots(
   if (fragments === null) return null;
   const { fence, signal } = context;
   const sites = [...fragments.keys()];
+  const { inBlock } = context.transaction;
   for (let attempt = 1; ; attempt++) {
     const connections = await joinAll(sites, context);
     const bySite = new Map(
-      [...fragments].map(([site, list], index) => [site, new OpenedExchange(connections[index]!, list)]),
+      [...fragments].map(([site, list], index) => [site, new OpenedExchange(connections[index]!, list, !inBlock)]),
     );
     const exchanges = [...bySite.values()];
-    const { inBlock } = context.transaction;
     const opening = await fence.open(sites, signal, () =>
       openAll(exchanges, inBlock ? maxOpeningInBlockMs : maxOpeningMs),
     );
-    if (opening.confidence === 'sure' && opening.value === 'opened') return openedFragments(bySite);
+    if (opening.confidence === 'sure' && opening.value === 'opened') {
+      for (const exchange of exchanges) exchange.opened();
+      return openedFragments(bySite);
+    }
     await giveUp(exchanges);
     // Cancelling fails a block; nothing was cancelled when only the fence is in doubt.
     if (attempt === maxAttempts || (inBlock && opening.value === 'late')) throw snapshotsLate();

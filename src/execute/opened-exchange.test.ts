@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FrameSink, ServerConnection } from '../backend/server-connection.ts';
+import { bindComplete, decodeDataRow, encodeCommandComplete, encodeDataRow } from '../wire/backend.ts';
 import { encodeErrorResponse } from '../wire/error-messages.ts';
 import { syncMessage } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
@@ -7,9 +8,15 @@ import { OpenedExchange } from './opened-exchange.ts';
 
 const fragment = { rendered: { sql: 'SELECT 1', values: [] }, resultFormats: [1], describe: false };
 
-function exchangeWithServer(): { exchange: OpenedExchange; server: () => FrameSink; syncs: () => number } {
+function exchangeWithServer(mayRunAtOnce = false): {
+  exchange: OpenedExchange;
+  server: () => FrameSink;
+  syncs: () => number;
+  paused: readonly boolean[];
+} {
   let sink: FrameSink | null = null;
   const written: Buffer[] = [];
+  const paused: boolean[] = [];
   const connection = {
     target: { label: 'worker1' },
     newPortalName: () => 'p',
@@ -19,10 +26,12 @@ function exchangeWithServer(): { exchange: OpenedExchange; server: () => FrameSi
     },
     write: (bytes: Buffer) => written.push(bytes),
     cancel: async () => {},
+    pause: () => paused.push(true),
+    resume: () => paused.push(false),
   };
-  const exchange = new OpenedExchange(connection as unknown as ServerConnection, [fragment]);
+  const exchange = new OpenedExchange(connection as unknown as ServerConnection, [fragment], mayRunAtOnce);
   const syncs = () => written.filter((bytes) => bytes.subarray(-syncMessage.length).equals(syncMessage)).length;
-  return { exchange, server: () => sink!, syncs };
+  return { exchange, server: () => sink!, syncs, paused };
 }
 
 const errorFrame = () => encodeErrorResponse({ severity: 'ERROR', code: '2201B', message: 'no' });
@@ -51,4 +60,51 @@ test('a connection that is lost ends the exchange for whoever waits', async () =
   const abandoned = exchange.abandon().then(() => 'abandoned');
   server().onLost(new Error('gone') as never);
   expect(await Promise.all([opening, abandoned])).toEqual(['failed', 'abandoned']);
+});
+
+const row = (text: string) => encodeDataRow([Buffer.from(text)]);
+
+test('rows that come before anybody asks for them are given first, in their order, and an error after them', async () => {
+  const { exchange, server, syncs } = exchangeWithServer(true);
+  const opening = exchange.open();
+  expect(syncs()).toBe(1);
+  server().onFrame(message.bindComplete, bindComplete);
+  await opening;
+  server().onFrame(message.dataRow, row('a'));
+  const rows: string[] = [];
+  const running = exchange.run((_, frame) => rows.push(String(decodeDataRow(frame)[0])));
+  expect(rows).toEqual(['a']);
+  server().onFrame(message.dataRow, row('b'));
+  server().onFrame(message.errorResponse, errorFrame());
+  server().onReady('I');
+  await expect(running).rejects.toMatchObject({ code: '2201B' });
+  expect(rows).toEqual(['a', 'b']);
+});
+
+test('a whole answer that came early is given when it is asked for', async () => {
+  const { exchange, server } = exchangeWithServer(true);
+  const opening = exchange.open();
+  server().onFrame(message.bindComplete, bindComplete);
+  await opening;
+  server().onFrame(message.dataRow, row('a'));
+  server().onFrame(message.commandComplete, encodeCommandComplete('SELECT 1'));
+  server().onReady('I');
+  const types: number[] = [];
+  await exchange.run((type) => types.push(type));
+  expect(types).toEqual([message.dataRow, message.commandComplete]);
+});
+
+test('a server that sends much before the others are bound waits, and what is given up is not kept', async () => {
+  const { exchange, server, paused } = exchangeWithServer(true);
+  const opening = exchange.open();
+  server().onFrame(message.bindComplete, bindComplete);
+  await opening;
+  server().onFrame(message.dataRow, row('x'.repeat(300_000)));
+  expect(paused).toEqual([true]);
+  const abandoned = exchange.cancelOpening();
+  await Promise.resolve();
+  server().onFrame(message.errorResponse, errorFrame());
+  server().onReady('I');
+  await abandoned;
+  expect(paused).toEqual([true, false]);
 });

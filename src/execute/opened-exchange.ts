@@ -50,9 +50,17 @@ export class OpenedExchange implements FrameSink {
   /** Told when something fails, so that nothing counts as prepared that may not be. */
   readonly #onFailed: (() => void)[] = [];
 
-  constructor(connection: ServerConnection, fragments: readonly Fragment[]) {
+  /** It executes as soon as it is bound, in the same packet; what comes before anybody asks for it is kept. */
+  readonly #runsAtOnce: boolean;
+  #early: { readonly type: number; readonly frame: Buffer }[] = [];
+  #earlyBytes = 0;
+  #paused = false;
+
+  /** `mayRunAtOnce`: nobody minds when it is cancelled later, and asked for again. */
+  constructor(connection: ServerConnection, fragments: readonly Fragment[], mayRunAtOnce = false) {
     this.connection = connection;
     this.#fragments = fragments;
+    this.#runsAtOnce = mayRunAtOnce && fragments.length === 1;
     this.#portals = fragments.map(() => connection.newPortalName());
   }
 
@@ -79,6 +87,8 @@ export class OpenedExchange implements FrameSink {
       );
     }
     parts.push(flushMessage);
+    // The server says BindComplete at the Flush, before it executes.
+    if (this.#runsAtOnce) parts.push(...this.#execution(0));
     return new Promise((resolve, reject) => {
       this.#state = {
         kind: 'binding',
@@ -121,6 +131,7 @@ export class OpenedExchange implements FrameSink {
     assert(fragment !== undefined, 'a fragment more than was opened');
     if (this.#state.kind === 'failed') return Promise.reject(this.#state.error);
     const last = index === this.#fragments.length - 1;
+    this.opened();
     return new Promise((resolve, reject) => {
       this.#state = {
         kind: 'running',
@@ -131,17 +142,36 @@ export class OpenedExchange implements FrameSink {
           else resolve();
         },
       };
-      const portal = this.#portals[index]!;
-      const describe = fragment.describe ? [encodeDescribe('P', portal)] : [];
-      const end = last ? syncMessage : flushMessage;
-      this.#syncSent = last;
-      // In a transaction block a portal would live on to its end, and hold its snapshot.
-      this.connection.write(Buffer.concat([...describe, encodeExecute(portal, 0), encodeClose('P', portal), end]));
+      if (!this.#runsAtOnce) {
+        this.connection.write(Buffer.concat(this.#execution(index)));
+        return;
+      }
+      const early = this.#early;
+      this.#early = [];
+      for (const { type, frame } of early) this.onFrame(type, frame);
     });
+  }
+
+  /** The snapshots are taken: what the servers send is taken, too. */
+  opened(): void {
+    if (this.#paused) this.connection.resume();
+    this.#paused = false;
+  }
+
+  #execution(index: number): Buffer[] {
+    const portal = this.#portals[index]!;
+    const last = index === this.#fragments.length - 1;
+    const describe = this.#fragments[index]!.describe ? [encodeDescribe('P', portal)] : [];
+    this.#syncSent = last;
+    // In a transaction block a portal would live on to its end, and hold its snapshot.
+    return [...describe, encodeExecute(portal, 0), encodeClose('P', portal), last ? syncMessage : flushMessage];
   }
 
   /** Ends the exchange early: what has not run will not. */
   abandon(): Promise<void> {
+    if (this.#state.kind === 'bound') this.#state = { kind: 'ended' };
+    this.#early = [];
+    this.opened();
     if (this.#isReady) return Promise.resolve();
     this.#sync();
     return this.#ended();
@@ -149,12 +179,17 @@ export class OpenedExchange implements FrameSink {
 
   /** The opening took too long: what still hangs is cancelled, and the exchange ended. */
   async cancelOpening(): Promise<void> {
-    if (this.#state.kind === 'binding') await this.connection.cancel().catch(() => {});
+    const runs = this.#runsAtOnce && !this.#isReady;
+    if (this.#state.kind === 'binding' || runs) await this.connection.cancel().catch(() => {});
     await this.abandon();
   }
 
   onFrame(type: number, frame: Buffer): void {
     const state = this.#state;
+    if (state.kind === 'bound' && this.#runsAtOnce) {
+      this.#keep(type, frame);
+      return;
+    }
     if (type === message.errorResponse) {
       this.#fail(serverError(frame, this.connection));
       return;
@@ -174,6 +209,14 @@ export class OpenedExchange implements FrameSink {
         state.done(null);
       }
     }
+  }
+
+  #keep(type: number, frame: Buffer): void {
+    this.#early.push({ type, frame });
+    this.#earlyBytes += frame.length;
+    if (this.#paused || this.#earlyBytes < maxEarlyBytes) return;
+    this.#paused = true;
+    this.connection.pause();
   }
 
   onReady(): void {
@@ -209,6 +252,9 @@ export class OpenedExchange implements FrameSink {
     });
   }
 }
+
+/** What a server may send before the others have their snapshots. */
+const maxEarlyBytes = 262_144;
 
 const keptPlans: RenderedSql = {
   sql: "SELECT pg_catalog.set_config('plan_cache_mode', 'force_generic_plan', true)",
