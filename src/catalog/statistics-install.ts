@@ -11,7 +11,7 @@ import {
 } from './statistics-views.ts';
 
 /** Raised whenever the SQL of these views changes: only then are they made anew. */
-const statisticsVersion = 5;
+const statisticsVersion = 6;
 
 /** Where the extension goes on a server that has not got it yet. */
 const extensionSchema = 'pgherd_statistics';
@@ -125,7 +125,7 @@ export const liveRelations: Readonly<Record<string, readonly StatisticsColumn[]>
       { name: 'nodeport', type: 'integer' },
       { name: 'reachable', type: 'boolean' },
     ],
-    ...[word('error'), { name: 'facts', type: 'jsonb' }],
+    ...[word('error'), { name: 'facts', type: 'jsonb' }, figure('answer_ms')],
   ],
   live_pool: [
     ...[word('server'), { name: 'role', type: 'name' }],
@@ -204,7 +204,7 @@ FROM pgherd.dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schema_oid
 FROM pgherd.live_statement l
 LEFT JOIN pg_catalog.pg_roles r ON r.rolname = l.role
 LEFT JOIN pg_catalog.pg_database d ON d.datname = current_database()`,
-    pgherd_servers: 'SELECT nodeid, nodename, nodeport, reachable, error, facts FROM pgherd.live_server',
+    pgherd_servers: 'SELECT nodeid, nodename, nodeport, reachable, error, facts, answer_ms FROM pgherd.live_server',
     pgherd_pools: 'SELECT server, role, open, busy, waiting, max_connections FROM pgherd.live_pool',
     citus_stat_activity: activityOf(''),
     citus_dist_stat_activity: activityOf(' WHERE l.nodeid = 0'),

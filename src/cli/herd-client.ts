@@ -20,7 +20,11 @@ export async function openHerdClient({
   const address = url === undefined ? await embedded(data) : fromUrl(url);
   const { password, ...target } = address;
   const secret = password === '' ? ({ kind: 'none' } as const) : ({ kind: 'password', password } as const);
-  const settings = new Map([['application_name', 'pgherd']]);
+  // What we ask is no statement of the users'.
+  const settings = new Map([
+    ['application_name', 'pgherd'],
+    ['pgherd.measure', 'off'],
+  ]);
   return ServerConnection.open({ label: 'router', ...target, secret, tls: null }, settings);
 }
 

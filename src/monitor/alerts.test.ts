@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { type ActiveAlerts, advance, noAlerts } from './alerts.ts';
+import { type AnswerTimes, withMedians } from './answer-times.ts';
 import { type Finding, findingsOf, type Memory, noMemory, remember } from './findings.ts';
 import { healthScore } from './health.ts';
 import { type NodeState, type Observation, type ServerFacts, type ServerState, seen } from './observation.ts';
@@ -20,7 +21,7 @@ const node = (name: string, changes: Partial<NodeState> = {}): NodeState => ({
   ...changes,
 });
 const server = (name: string, facts: Partial<ServerFacts> | null = {}): ServerState => ({
-  ...{ id: Number(name.at(-1)), name, port: 5432 },
+  ...{ id: Number(name.at(-1)), name, port: 5432, answerMs: 5 },
   answer: facts === null ? { kind: 'none', why: 'refused' } : { kind: 'facts', facts: { ...quiet, ...facts } },
 });
 
@@ -30,7 +31,7 @@ function observe(changes: Partial<Observation> = {}): Observation {
     servers: seen(nodeNames.map((name) => server(name))),
     shards: seen(nodeNames.map((name) => ({ node: name, count: 4, bytes: 100_000_000 }))),
     groups: seen([]),
-    statements: seen({ statements: 1, calls: 1, averageTotalMs: 1, maxTotalMs: 1 }),
+    statements: seen({ statements: 1, calls: 1, averageTotalMs: 1, maxTotalMs: 1, byNode: [] }),
     ...{ slowQueries: seen([]), pools: seen([]), disks: seen([]) },
     ...changes,
   };
@@ -50,6 +51,7 @@ const causes: readonly (readonly [string, Observation])[] = [
   ['critical nodeDown worker2', observe({ nodes: seen([node('worker1'), node('worker2', { reachable: false })]) })],
   ['critical nodeDown worker1', observe({ nodes: seen([node('worker1', { active: false })]) })],
   ['warning replayLag worker1/standby1', onWorker1({ standbys: [{ ...standby, replayBytes: 1_000_001 }] })],
+  ['warning replayLag worker1/standby1', onWorker1({ standbys: [{ ...standby, replayBytes: 1, replayMs: 60_001 }] })],
   [
     'warning slowQueries',
     observe({
@@ -100,6 +102,8 @@ test.each(causes)('%s is found, alone', (expected, observation) => {
 test('a quiet cluster has no cause for an alert, and just below each threshold there is none', () => {
   expect(shown(observe())).toEqual([]);
   expect(shown(onWorker1({ standbys: [{ ...standby, replayBytes: 1_000_000 }], xidAge: 999_999_999 }))).toEqual([]);
+  // PostgreSQL keeps the last time that it measured.
+  expect(shown(onWorker1({ standbys: [{ ...standby, replayBytes: 0, replayMs: 99_000 }] }))).toEqual([]);
   expect(shown(onWorker1({ connections: 79, maxConnections: 100 }))).toEqual([]);
 });
 
@@ -155,6 +159,19 @@ test('an alert whose part of the cluster can’t be seen goes on', () => {
   const silent = observe({ servers: seen([server('worker1', null)]) });
   for (const observation of [unseen, silent]) expect(advance(active, [], observation).events).toEqual([]);
   expect(advance(active, [], observe()).events).toMatchObject([{ kind: 'end', alert: { kind: 'replayLag' } }]);
+});
+
+test('how fast a server answers is the median of its last looks', () => {
+  const at = (answerMs: number) => observe({ servers: seen([{ ...server('worker1'), answerMs }]) });
+  let times: AnswerTimes = new Map();
+  const shownMs = [10, 900, 20, 800, 700].map((ms) => {
+    const step = withMedians(at(ms), times);
+    times = step.times;
+    return step.observation.servers.kind === 'seen' ? step.observation.servers.value[0]?.answerMs : null;
+  });
+  expect(shownMs).toEqual([10, 10, 20, 20, 700]);
+  for (let i = 0; i < 20; i++) times = withMedians(at(5), times).times;
+  expect(times.get('worker1')).toEqual(new Array(9).fill(5));
 });
 
 test('the score is the share of nodes that can be used', () => {

@@ -96,7 +96,8 @@ async function firstThatExists<T>(ways: readonly (() => Promise<T>)[]): Promise<
 function readServerStates(runner: SqlRunner): Promise<readonly ServerState[]> {
   return firstThatExists([
     async () => {
-      const sql = 'SELECT nodeid, nodename, nodeport, reachable, error, facts FROM pgherd_servers ORDER BY nodeid';
+      const sql =
+        'SELECT nodeid, nodename, nodeport, reachable, error, facts, answer_ms FROM pgherd_servers ORDER BY nodeid';
       return readServers((await runner.query(sql)).rows);
     },
     async () => {
@@ -106,7 +107,7 @@ function readServerStates(runner: SqlRunner): Promise<readonly ServerState[]> {
     },
     async () => {
       const facts = readFacts((await runner.query(serverFactsSql)).rows[0]![0]!);
-      return [{ id: 0, name: 'server', port: 0, answer: { kind: 'facts' as const, facts } }];
+      return [{ id: 0, name: 'server', port: 0, answerMs: null, answer: { kind: 'facts' as const, facts } }];
     },
   ]);
 }
@@ -142,13 +143,25 @@ function byNode(groups: readonly GroupShards[]): NodeShards[] {
 }
 
 async function readTotals(runner: SqlRunner, pattern: string): Promise<StatementTotals> {
-  const { rows } = await runner.query(
-    `SELECT count(*), coalesce(sum(calls), 0), coalesce(avg(total_exec_time), 0), coalesce(max(total_exec_time), 0)
-      FROM pg_stat_statements WHERE query LIKE $1`,
-    [pattern],
-  );
-  const [statements, calls, averageTotalMs, maxTotalMs] = rows[0]!.map(Number) as [number, number, number, number];
-  return { statements, calls, averageTotalMs, maxTotalMs };
+  const by = (node: string) => async () => {
+    const sql = `SELECT ${node}, count(*), sum(calls), sum(total_exec_time), max(total_exec_time)
+      FROM pg_stat_statements WHERE query LIKE $1 GROUP BY 1 ORDER BY 1`;
+    return (await runner.query(sql, [pattern])).rows;
+  };
+  const rows = (await firstThatExists([by('nodename'), by('NULL::text')])).map(([node, ...figures]) => {
+    const [statements, calls, totalMs, maxMs] = figures.map(Number) as [number, number, number, number];
+    return { node: node ?? null, statements, calls, totalMs, maxMs };
+  });
+  const sum = (figure: 'statements' | 'calls' | 'totalMs') => rows.reduce((all, row) => all + row[figure], 0);
+  return {
+    statements: sum('statements'),
+    calls: sum('calls'),
+    averageTotalMs: sum('totalMs') / Math.max(sum('statements'), 1),
+    maxTotalMs: Math.max(0, ...rows.map(({ maxMs }) => maxMs)),
+    byNode: rows.flatMap(({ node, calls, totalMs }) =>
+      node === null ? [] : [{ node, calls, meanMs: totalMs / calls }],
+    ),
+  };
 }
 
 const maxSlowQueries = 10;

@@ -1,9 +1,9 @@
 import type { ServerFacts, ServerState } from './observation.ts';
 
-/** Rows of (node id, name, port, reachable, error, facts). */
+/** Rows of (node id, name, port, reachable, error, facts, and how long it took). */
 export function readServers(rows: readonly (readonly (string | null)[])[]): ServerState[] {
-  return rows.map(([id, name, port, reachable, error, facts]) => ({
-    ...{ id: Number(id), name: name ?? '', port: Number(port ?? 0) },
+  return rows.map(([id, name, port, reachable, error, facts, ms]) => ({
+    ...{ id: Number(id), name: name ?? '', port: Number(port ?? 0), answerMs: ms == null ? null : Number(ms) },
     answer:
       reachable === 't' && facts
         ? { kind: 'facts', facts: readFacts(facts) }

@@ -85,10 +85,13 @@ const judges: { readonly [K in AlertKind]: Judge<K> } = {
     [...memory.changes]
       .filter(([, times]) => times.length >= changes)
       .map(([subject, times]) => ({ subject, details: { changes: times.length, windowMs } })),
-  replayLag: (seen, { bytes }) =>
+  replayLag: (seen, { bytes, ms }) =>
     onServers(seen, ({ standbys }, server) =>
       standbys
-        .filter(({ replayBytes }) => (replayBytes ?? 0) > bytes)
+        .filter(({ replayBytes, replayMs }) => {
+          const behind = replayBytes ?? 0;
+          return behind > bytes || (behind > 0 && (replayMs ?? 0) > ms);
+        })
         .map(({ name, client, replayBytes, replayMs }) => ({
           subject: `${server}/${name}${client === null ? '' : `@${client}`}`,
           details: { bytes: replayBytes ?? 0, ...(replayMs === null ? {} : { ms: replayMs }) },

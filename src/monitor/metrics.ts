@@ -153,6 +153,11 @@ function serverMetrics(registry: Registry, { look }: MetricSources): void {
   gauge(registry, { name: 'pgherd_server_up', help: '1: the server answers.', labelNames: ['server'] }, () =>
     servers().map(({ name, answer }) => [{ server: name }, answer.kind === 'facts' ? 1 : 0]),
   );
+  gauge(
+    registry,
+    { name: 'pgherd_server_answer_seconds', help: 'How long the last look took.', labelNames: ['server'] },
+    () => servers().map(({ name, answerMs }) => [{ server: name }, answerMs === null ? null : answerMs / 1_000]),
+  );
   figure('connections', 'Client connections of the server.', (facts) => facts.connections);
   figure('max_connections', 'Most connections of ordinary roles.', (facts) => facts.maxConnections);
   figure('active', 'Statements that run.', (facts) => facts.active);

@@ -44,6 +44,8 @@ export interface ServerState {
   readonly id: number;
   readonly name: string;
   readonly port: number;
+  /** How long it took to tell its facts; null: nobody has measured it. */
+  readonly answerMs: number | null;
   readonly answer:
     | { readonly kind: 'facts'; readonly facts: ServerFacts }
     | { readonly kind: 'none'; readonly why: string };
@@ -117,6 +119,8 @@ export interface StatementTotals {
   readonly calls: number;
   readonly averageTotalMs: number;
   readonly maxTotalMs: number;
+  /** Of single calls, as each server measures them; empty: the cluster doesn't say which server. */
+  readonly byNode: readonly { readonly node: string; readonly calls: number; readonly meanMs: number }[];
 }
 
 export interface SlowQuery {

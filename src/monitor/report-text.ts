@@ -6,7 +6,16 @@ import { type Language, severityWord } from './texts.ts';
 const headings = {
   en: {
     ...{ report: 'cluster report', score: 'health score', activeNodes: 'active nodes', nodes: 'Nodes', unknown: '?' },
-    ...{ node: 'node', role: 'role', state: 'state', shards: 'shards', bytes: 'size', connections: 'connections' },
+    ...{
+      node: 'node',
+      role: 'role',
+      state: 'state',
+      shards: 'shards',
+      bytes: 'size',
+      connections: 'connections',
+      answers: 'answers in',
+      statement: 'statement',
+    },
     ...{ statements: 'Statements', replication: 'Replication lag', slow: 'Slow queries', alerts: 'Alerts' },
     ...{ none: 'none', unseen: 'Not seen', up: 'up', down: 'down', off: 'switched off', standby: 'standby' },
     ...{ sent: 'sent', write: 'write', flush: 'flush', replay: 'replay', mean: 'mean', calls: 'calls', rows: 'rows' },
@@ -20,7 +29,16 @@ const headings = {
   },
   zh: {
     ...{ report: '监控报告', score: '健康评分', activeNodes: '活跃节点', nodes: '节点', unknown: '?' },
-    ...{ node: '节点', role: '角色', state: '状态', shards: '分片', bytes: '大小', connections: '连接' },
+    ...{
+      node: '节点',
+      role: '角色',
+      state: '状态',
+      shards: '分片',
+      bytes: '大小',
+      connections: '连接',
+      answers: '响应',
+      statement: '每条语句',
+    },
     ...{ statements: '查询统计', replication: '复制延迟', slow: '慢查询', alerts: '告警' },
     ...{ none: '无', unseen: '未能查看', up: '正常', down: '不可用', off: '已停用', standby: '备库' },
     ...{ sent: '发送', write: '写入', flush: '落盘', replay: '回放', mean: '平均', calls: '次数', rows: '行数' },
@@ -59,16 +77,23 @@ function section(heading: string, lines: readonly string[]): string[] {
 function nodeTable({ cluster_health: health }: Report, words: Words): string[] {
   const shards = new Map((health.shards ?? []).map((each) => [each.node, each]));
   const servers = new Map((health.servers ?? []).map((server) => [server.name, server]));
+  const means = new Map((health.performance?.by_node ?? []).map((each) => [each.node, each.mean_time]));
   const rows = (health.nodes ?? []).map((node) => {
     const held = shards.get(node.name);
     const server = servers.get(node.name);
     const state = node.reachable === false ? words.down : node.active ? words.up : words.off;
     const connections = server && 'max_connections' in server ? `${server.connections}/${server.max_connections}` : '-';
     const size = held === undefined || node.reachable === false ? '-' : bytesText(held.size);
-    return [node.name, node.role, state, String(held?.count ?? 0), size, connections];
+    const answers = server && 'answer_ms' in server && server.answer_ms !== null ? durationText(server.answer_ms) : '-';
+    const mean = means.get(node.name);
+    const statement = mean === undefined ? '-' : durationText(mean);
+    return [node.name, node.role, state, String(held?.count ?? 0), size, answers, statement, connections];
   });
   if (rows.length === 0) return [];
-  return table([[words.node, words.role, words.state, words.shards, words.bytes, words.connections], ...rows]);
+  return table([
+    [words.node, words.role, words.state, words.shards, words.bytes, words.answers, words.statement, words.connections],
+    ...rows,
+  ]);
 }
 
 function statementLines({ cluster_health: { performance } }: Report, words: Words): string[] {

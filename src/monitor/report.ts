@@ -26,6 +26,7 @@ export function reportJson(seen: Observation, active: ActiveAlerts, language: La
         total_calls: statements.calls,
         avg_query_time: statements.averageTotalMs,
         max_query_time: statements.maxTotalMs,
+        by_node: statements.byNode.map(({ node, calls, meanMs }) => ({ node, calls, mean_time: meanMs })),
       },
       servers: seenIn(seen.servers)?.map(serverJson) ?? null,
       pools:
@@ -71,13 +72,13 @@ export function unseenParts(seen: Observation): Record<string, string> {
   );
 }
 
-function serverJson({ id, name, port, answer }: ServerState) {
+function serverJson({ id, name, port, answerMs, answer }: ServerState) {
   if (answer.kind === 'none') return { id, name, port, reachable: false, error: answer.why };
   const { facts } = answer;
   return {
     ...{ id, name, port, reachable: true, version: facts.version, role: facts.inRecovery ? 'standby' : 'primary' },
     ...{ up_ms: facts.upMs, connections: facts.connections, max_connections: facts.maxConnections },
-    ...{ active: facts.active, database_size: facts.databaseBytes, xid_age: facts.xidAge },
+    ...{ answer_ms: answerMs, active: facts.active, database_size: facts.databaseBytes, xid_age: facts.xidAge },
   };
 }
 

@@ -7,7 +7,8 @@ export const defaultRules = {
   nodeDown: { severity: 'critical' },
   /** So many changes between up and down within the window. */
   nodeFlapping: { severity: 'warning', changes: 4, windowMs: 600_000 },
-  replayLag: { severity: 'warning', bytes: 1_000_000 },
+  /** So far behind in bytes, or, while anything is missing, in time. */
+  replayLag: { severity: 'warning', bytes: 1_000_000, ms: 60_000 },
   slowQueries: { severity: 'warning', meanMs: 1_000 },
   transactionInDoubt: { severity: 'critical', ageMs: 60_000 },
   longTransaction: { severity: 'warning', ageMs: 300_000 },

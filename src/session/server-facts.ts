@@ -13,7 +13,7 @@ interface Server {
   readonly port: number;
 }
 
-/** Rows of `pgherd.live_server`: (node id, name, port, reachable, error, facts), of servers that don't answer too. */
+/** Rows of `pgherd.live_server`: (node id, name, port, reachable, error, facts, milliseconds that they took), of servers that don't answer too. */
 export async function serverFacts(session: SessionState): Promise<(string | null)[][]> {
   const nodes = session.catalog.nodes.map(({ id, name, port }) => ({ site: id, name, port }));
   const servers: Server[] = [{ site: 'coordinator', name: 'coordinator', port: coordinatorPort(session) }, ...nodes];
@@ -21,9 +21,10 @@ export async function serverFacts(session: SessionState): Promise<(string | null
     servers.map(async ({ site, name, port }) => {
       const head = [String(site === 'coordinator' ? 0 : site), name, String(port)];
       try {
-        return [...head, 't', null, await askServer(session, site)];
+        const { facts, ms } = await askServer(session, site);
+        return [...head, 't', null, facts, String(ms)];
       } catch (error) {
-        return [...head, 'f', error instanceof Error ? error.message : String(error), null];
+        return [...head, 'f', error instanceof Error ? error.message : String(error), null, null];
       }
     }),
   );
@@ -34,7 +35,7 @@ function coordinatorPort(session: SessionState): number {
 }
 
 /** As the session's own role: it sees what that role may see. */
-async function askServer(session: SessionState, site: Site): Promise<string> {
+async function askServer(session: SessionState, site: Site): Promise<{ facts: string; ms: number }> {
   const signal = AbortSignal.any([session.signal, AbortSignal.timeout(factsWaitMs)]);
   const pool = session.services.pool(site, session.identity, session.catalog);
   const connection = await pool.acquire(signal).catch((error: unknown) => {
@@ -44,8 +45,9 @@ async function askServer(session: SessionState, site: Site): Promise<string> {
   signal.addEventListener('abort', giveUp, { once: true });
   try {
     await applySettings(connection, session.transaction.settings);
+    const startMs = performance.now();
     const { rows } = await connection.query(serverFactsSql);
-    return rows[0]![0]!;
+    return { facts: rows[0]![0]!, ms: performance.now() - startMs };
   } finally {
     signal.removeEventListener('abort', giveUp);
     pool.release(connection);

@@ -84,6 +84,8 @@ type Server = NonNullable<Report['cluster_health']['servers']>[number];
 function Servers({ report }: { report: Report }) {
   const { words } = usePage();
   const shards = new Map((report.cluster_health.shards ?? []).map((each) => [each.node, each]));
+  const performance = report.cluster_health.performance?.by_node ?? [];
+  const means = new Map(performance.map(({ node, mean_time }) => [node, mean_time]));
   const facts = (server: Server) => ('max_connections' in server ? server : null);
   return (
     <Table
@@ -106,6 +108,16 @@ function Servers({ report }: { report: Report }) {
           title: words.connections,
           number: true,
           show: (server) => (facts(server) ? `${facts(server)?.connections}/${facts(server)?.max_connections}` : '–'),
+        },
+        {
+          title: words.answers,
+          number: true,
+          show: (server) => (facts(server)?.answer_ms == null ? '–' : durationText(facts(server)?.answer_ms ?? 0)),
+        },
+        {
+          title: words.perStatement,
+          number: true,
+          show: ({ name }) => (means.has(name) ? durationText(means.get(name) ?? 0) : '–'),
         },
         { title: words.running, number: true, show: (server) => facts(server)?.active ?? '–' },
       ]}
