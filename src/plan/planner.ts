@@ -4,7 +4,7 @@ import { unsupported } from '../core/errors.ts';
 import type { RawStatement } from '../sql/parse.ts';
 import { createSource, splice, textBetween } from '../sql/source.ts';
 import { analyze } from './analyze.ts';
-import { planBeside } from './beside.ts';
+import { copyBeside, planBeside } from './beside.ts';
 import { planChange } from './change.ts';
 import { changeObstacle } from './change-checks.ts';
 import { splitChanges } from './change-first.ts';
@@ -128,8 +128,9 @@ function withIndexRoute(
 function planWithFacts(model: Model, facts: FactsByRelation, isUtility: boolean, context: PlanContext): Plan {
   if (changesFirst(model) && !isUtility) return planAfterChange(model, facts, context);
   if (isUtility) {
-    const near = planUtilityQuery(model, context);
-    return near ?? planGather(model, facts, context, { reason: 'a utility statement with a query inside', isUtility });
+    const reason = 'a utility statement with a query inside';
+    const plan = planUtilityQuery(model, context) ?? planGather(model, facts, context, { reason, isUtility });
+    return copyBeside(plan, model, context) ?? plan;
   }
   const target = model.relations.find((item) => item.isTarget && item.block === model.root);
   if (target && target.role !== 'local') return planTargetChange(model, facts, context);

@@ -49,6 +49,11 @@ class WatchedOutput extends PassingOutput {
     super.row(frame);
   }
 
+  override pass(frame: Buffer): void {
+    this.hasAnswered = true;
+    super.pass(frame);
+  }
+
   override complete(tag: string): void {
     this.output.complete(tag);
   }
