@@ -2,6 +2,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import { loadSnapshot } from '../catalog/load.ts';
 import { bumpCatalogSql, catalogChannel } from '../catalog/schema-sql.ts';
 import type { CatalogSnapshot } from '../catalog/snapshot.ts';
+import { type Clock, pause } from '../core/clock.ts';
 import { pgError } from '../core/errors.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../schema/bootstrap.ts';
@@ -26,6 +27,7 @@ export class CatalogKeeper {
   readonly #control: ControlPlane;
   readonly #options: RouterOptions;
   readonly #peers: Peers;
+  readonly #clock: Clock;
   #snapshot: CatalogSnapshot | null = null;
   #watch: ServerConnection | null = null;
   #loading: Promise<CatalogSnapshot> | null = null;
@@ -38,10 +40,11 @@ export class CatalogKeeper {
   /** Nodes of the configuration that the catalog does not know yet: to be added by a statement, once one can be run. */
   readonly newcomers: string[] = [];
 
-  constructor(control: ControlPlane, options: RouterOptions, peers: Peers) {
+  constructor(control: ControlPlane, options: RouterOptions, { peers, clock }: { peers: Peers; clock: Clock }) {
     this.#control = control;
     this.#options = options;
     this.#peers = peers;
+    this.#clock = clock;
   }
 
   get snapshot(): CatalogSnapshot {
@@ -165,7 +168,7 @@ export class CatalogKeeper {
           hint: 'Routers over one coordinator all need `routers: many` in their configuration; a herd of `pgherd up` has one.',
         });
       }
-      await new Promise((resolve) => setTimeout(resolve, claimMs));
+      await pause(this.#clock, claimMs);
     }
   }
 
@@ -179,7 +182,7 @@ export class CatalogKeeper {
         return;
       } catch (error) {
         this.#options.log.warn({ error: String(error) }, 'the coordinator is not reachable; trying again');
-        await new Promise((resolve) => setTimeout(resolve, 1_000).unref());
+        await pause(this.#clock, 1_000);
       }
     }
   }

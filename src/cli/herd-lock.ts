@@ -1,5 +1,6 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
+import { type Clock, pause } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import { forgetSql } from '../transaction/decision-sql.ts';
 import type { Fence, HerdLock } from '../transaction/fence.ts';
@@ -25,17 +26,19 @@ export class SharedHerdLock implements HerdLock {
   readonly #fence: Fence;
   readonly #book: TransactionBook;
   readonly #log: Log;
+  readonly #clock: Clock;
   #connection: ServerConnection | null = null;
   /** The connection that has the lock. */
   #holder: ServerConnection | null = null;
   #asked: Side | null = null;
   #closed = false;
 
-  constructor(control: ControlPlane, fence: Fence, book: TransactionBook, log: Log) {
+  constructor(control: ControlPlane, fence: Fence, book: TransactionBook, { log, clock }: { log: Log; clock: Clock }) {
     this.#control = control;
     this.#fence = fence;
     this.#book = book;
     this.#log = log;
+    this.#clock = clock;
   }
 
   async open(): Promise<void> {
@@ -67,9 +70,9 @@ export class SharedHerdLock implements HerdLock {
     if (connection !== this.#connection || this.#asked === null) return;
     this.#asked = null;
     this.#holder = connection;
-    setTimeout(() => {
+    this.#clock.after(turnMs, () => {
       if (this.#holder === connection) this.#fence.closeTurn();
-    }, turnMs).unref();
+    });
     this.#fence.granted();
   }
 
@@ -116,7 +119,7 @@ export class SharedHerdLock implements HerdLock {
         return;
       } catch (error) {
         this.#log.warn({ error: String(error) }, 'the fence between routers is not reachable; trying again');
-        await new Promise((resolve) => setTimeout(resolve, reconnectMs).unref());
+        await pause(this.#clock, reconnectMs);
       }
     }
   }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { type Clock, pause } from '../core/clock.ts';
 import type { Log } from '../core/log.ts';
 import type { CommitOutcome } from '../transaction/commit-protocol.ts';
 import { forgetSql } from '../transaction/decision-sql.ts';
@@ -21,35 +21,40 @@ export class RecoveryKeeper {
   readonly #catalog: CatalogKeeper;
   readonly #fence: Fence;
   readonly #log: Log;
+  readonly #clock: Clock;
   readonly book = new TransactionBook();
-  #timers: NodeJS.Timeout[] = [];
+  #stops: (() => void)[] = [];
   /** A sweep has reached the coordinator. */
   #swept = false;
   #running: Promise<void> = Promise.resolve();
   /** A sweep that has not begun yet: whoever wants one has it. */
   #next: Promise<void> | null = null;
 
-  constructor(control: ControlPlane, catalog: CatalogKeeper, fence: Fence, log: Log) {
+  constructor(control: ControlPlane, catalog: CatalogKeeper, fence: Fence, { log, clock }: { log: Log; clock: Clock }) {
     this.#control = control;
     this.#catalog = catalog;
     this.#fence = fence;
     this.#log = log;
+    this.#clock = clock;
     fence.onNeeded = () => void this.recover();
   }
 
   /** Resolves when no dead router can decide any more, and what could be settled is. */
   async open(): Promise<void> {
-    do await this.recover();
-    while (!this.#swept && (await sleep(retryMs, true)));
-    this.#timers.push(
-      setInterval(() => void this.recover(), recoveryIntervalMs).unref(),
-      setInterval(() => void (this.book.hasUnsettled && this.recover()), unsettledIntervalMs).unref(),
-      setInterval(() => void this.#tellDecisions(), forgetIntervalMs).unref(),
+    await this.recover();
+    while (!this.#swept) {
+      await pause(this.#clock, retryMs);
+      await this.recover();
+    }
+    this.#stops.push(
+      this.#clock.every(recoveryIntervalMs, () => void this.recover()),
+      this.#clock.every(unsettledIntervalMs, () => void (this.book.hasUnsettled && this.recover())),
+      this.#clock.every(forgetIntervalMs, () => void this.#tellDecisions()),
     );
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearInterval(timer);
+    for (const stop of this.#stops) stop();
     await this.#running;
     await this.#tellDecisions();
   }

@@ -117,12 +117,14 @@ async function openRouter(
   const peers = place?.peers ?? noPeers;
   const control = new ControlPlane(options);
   closers.push(() => control.close());
-  const catalog = new CatalogKeeper(control, options, peers);
+  const catalog = new CatalogKeeper(control, options, { peers, clock: systemClock });
   closers.push(() => catalog.close());
   await catalog.open();
   const fence = new Fence(systemClock);
-  const recovery = new RecoveryKeeper(control, catalog, fence, log);
-  const lock = options.sharesHerd ? new SharedHerdLock(control, fence, recovery.book, log) : null;
+  const recovery = new RecoveryKeeper(control, catalog, fence, { log, clock: systemClock });
+  const lock = options.sharesHerd
+    ? new SharedHerdLock(control, fence, recovery.book, { log, clock: systemClock })
+    : null;
   closers.push(() => lock?.close());
   await lock?.open();
   catalog.onLost = () => fence.suspend();

@@ -64,7 +64,12 @@ export class ExtendedProtocol {
       throw pgError('syntaxError', 'cannot insert multiple commands into a prepared statement');
     }
     const [statement = null] = statements;
-    const origin = { text: sql, preparedAtMs: Date.now(), fromSql: false, describedIn: session.catalog.version };
+    const origin = {
+      text: sql,
+      preparedAtMs: session.services.clock.nowMs(),
+      fromSql: false,
+      describedIn: session.catalog.version,
+    };
     if (session.transaction.failed && !endsTransaction(statement)) refuseInFailedTransaction();
     if (statement === null || statement.kind === 'TransactionStmt') {
       session.prepared.set(name, { name, statement, parameterOids, fields: null, ...origin });

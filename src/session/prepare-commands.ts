@@ -37,7 +37,7 @@ export async function runPrepare(
     fields: described.fields,
     describedIn: session.catalog.version,
     text: statement.text,
-    preparedAtMs: Date.now(),
+    preparedAtMs: session.services.clock.nowMs(),
     fromSql: true,
   });
   output.complete('PREPARE');
