@@ -113,7 +113,7 @@ class Gathering {
 
   async #openTable(): Promise<void> {
     try {
-      if (this.#spill.inlineOnly) throw tooManyToShip();
+      if (this.#spill.inlineOnly) throw new TooManyToShip(tooManyToShip().fields);
       const connection = await this.#spill.coordinator();
       // A read-only transaction can't make even a temporary table: its rows stay in memory.
       if (!this.#spill.always && (await isReadOnly(connection))) return;
@@ -138,6 +138,9 @@ class Gathering {
 }
 
 /** Rows that every node would need in its statement. */
+/** Rows that were to travel inside a change's statements are too many for that; nothing has been changed yet. */
+export class TooManyToShip extends PgError {}
+
 export function tooManyToShip(): PgError {
   return pgError('programLimitExceeded', 'the change needs too many rows of other tables on the nodes', {
     hint: 'Restrict them, or change the rows in several statements.',

@@ -49,7 +49,8 @@ export function planChange(model: Model, facts: FactsByRelation, context: PlanCo
   }
   const question: ChangeQuestion = { model, facts, context, target, table: target.table, reason };
   checkTargets(question);
-  const pushed = pushDown(question);
+  const travels = context.force !== 'find rows' || root.kind === 'merge';
+  const pushed = travels ? pushDown(question) : { obstacle: 'rows of other tables are too many to travel' };
   if (!('obstacle' in pushed)) return pushed;
   return root.kind === 'merge' ? planMerge(question, pushed.obstacle) : planRowChange(question, pushed.obstacle);
 }

@@ -53,8 +53,11 @@ export type Staging =
   /** It has changed something on the coordinator alone: what is read beside it must not be there. */
   | 'beside, on nodes';
 
-/** `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. */
-export type ForcedRung = 'gather' | 'broadcast' | 'redistribute';
+/**
+ * `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. `find rows`: the
+ * coordinator finds the rows that an UPDATE or DELETE changes, since those of other tables are too many to travel with the statement.
+ */
+export type ForcedRung = 'gather' | 'broadcast' | 'redistribute' | 'find rows';
 
 /** Rows of an earlier step, standing as a relation in the statement. `rows`: estimated. */
 export type StagedRelation =

@@ -4,6 +4,7 @@ import { CheckedRows } from '../execute/checked-rows.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
 import { exchangeSource, passToClient } from '../execute/exchange.ts';
+import { TooManyToShip } from '../execute/motion.ts';
 import { passStatement, runPlan } from '../execute/run-plan.ts';
 import { NotStageable } from '../execute/stage-rows.ts';
 import type { BoundValue } from '../execute/statement-bytes.ts';
@@ -219,13 +220,16 @@ async function runPlanOrGather(
   try {
     await withSnapshots(session, { plan, context: context(), output: left }, (own, shown) => runPlan(plan, own, shown));
   } catch (error) {
-    if (!(error instanceof NotStageable)) throw error;
-    await runPlan(await planFor(session, run, gathered), context(), left);
+    const wishes = error instanceof NotStageable ? gathered : error instanceof TooManyToShip ? found : null;
+    if (wishes === null) throw error;
+    await runPlan(await planFor(session, run, wishes), context(), left);
   }
 }
 
 /** On the connections that the session has. */
 export const gathered: PlanWishes = { force: 'gather', staging: 'none' };
+
+const found: PlanWishes = { force: 'find rows' };
 
 /** Functions that may read tables run there. */
 function usesCoordinator({ final }: Plan): boolean {

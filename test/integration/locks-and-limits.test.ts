@@ -197,6 +197,19 @@ test('an update of a table without triggers of its own leaves the coordinator ou
   expect(rows).toEqual([]);
 });
 
+test('an UPDATE finds its rows first where those of another table are too many to travel with it', async () => {
+  await one.query('CREATE TABLE goal (id integer PRIMARY KEY, v integer)');
+  await one.query('CREATE TABLE big (id integer PRIMARY KEY, target integer, txt text)');
+  for (const table of ['goal', 'big']) await one.query(`SELECT create_distributed_table('${table}', 'id')`);
+  await one.query('INSERT INTO goal SELECT g, g FROM generate_series(1, 80) g');
+  await one.query("INSERT INTO big SELECT g + 1000, g, repeat('x', 1000000 + g) FROM generate_series(1, 70) g");
+  const updated = await one.query('UPDATE goal SET v = length(b.txt) FROM big b WHERE b.target = goal.id');
+  expect(updated.rowCount).toBe(70);
+  const { rows } = await one.query('SELECT sum(v)::text AS sum FROM goal');
+  expect(rows[0].sum).toBe(String(70 * 1_000_000 + (80 * 81) / 2));
+  await one.query('DROP TABLE goal, big');
+});
+
 test('a node that is lost in the middle fails the transactions that use it, by name, and the sessions live on', async () => {
   await one.query('BEGIN');
   await one.query('UPDATE t SET v = 1');
