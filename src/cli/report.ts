@@ -34,6 +34,9 @@ const stepWords: Readonly<Record<ReportStep, string>> = {
 export async function complianceReport(flags: ComplianceFlags, print: (line: string) => void): Promise<void> {
   const connection = await openHerdClient(flags);
   const bar = createProgressBar();
+  // So that what was begun is removed.
+  const giveUp = () => connection.close();
+  process.once('SIGINT', giveUp).once('SIGTERM', giveUp);
   const { table, timeZone, riskThreshold, out: dir, lang: language } = flags;
   const request = { ...{ table, timeZone, riskThreshold, dir, language }, from: flags.from, to: flags.to };
   try {
@@ -54,6 +57,7 @@ export async function complianceReport(flags: ComplianceFlags, print: (line: str
   } finally {
     bar.end();
     connection.close();
+    process.off('SIGINT', giveUp).off('SIGTERM', giveUp);
   }
 }
 
