@@ -101,9 +101,18 @@ function readServerStates(runner: SqlRunner): Promise<readonly ServerState[]> {
       return readServers((await runner.query(sql)).rows);
     },
     async () => {
-      const sql = `SELECT r.nodeid, coalesce(n.nodename, 'coordinator'), n.nodeport, r.success, r.result, r.result
-        FROM run_command_on_all_nodes($1) r LEFT JOIN pg_dist_node n ON n.nodeid = r.nodeid ORDER BY 1`;
-      return readServers((await runner.query(sql, [serverFactsSql])).rows);
+      const { rows: nodes } = await runner.query('SELECT nodeid, nodename, nodeport FROM pg_dist_node');
+      const known = new Map(nodes.map(([id, name, port]) => [id, [name ?? null, port ?? null]]));
+      const sql = 'SELECT nodeid, success, result FROM run_command_on_all_nodes($1)';
+      const { rows } = await runner.query(sql, [serverFactsSql]);
+      return readServers(
+        rows
+          .map(([id = null, success = null, result = null]) => [
+            ...[id, ...(known.get(id) ?? ['coordinator', null])],
+            ...[success, result, result],
+          ])
+          .sort(([a], [b]) => Number(a) - Number(b)),
+      );
     },
     async () => {
       const facts = readFacts((await runner.query(serverFactsSql)).rows[0]![0]!);

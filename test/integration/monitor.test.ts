@@ -6,7 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { ServerConnection } from '../../src/backend/server-connection.ts';
 import { type MonitorFlags, monitor } from '../../src/cli/monitor.ts';
+import { pgError } from '../../src/core/errors.ts';
+import { collect } from '../../src/monitor/collect.ts';
 import type { Report } from '../../src/monitor/report.ts';
 import { startHerd, type TestHerd } from '../harness/herd.ts';
 import { startStandbyOf, type TestServer } from '../harness/postgres.ts';
@@ -247,6 +250,43 @@ test('whatever it watches may be away, or be no herd at all', async () => {
   expect(plain.cluster_health.servers).toMatchObject([{ name: 'server', reachable: true }]);
   expect(plain.replication_status.replication_lag).toHaveLength(1);
   expect(Object.keys(plain.unseen)).toEqual(expect.arrayContaining(['nodes', 'shards', 'pools']));
+});
+
+test('a cluster without pgherd’s own views is seen by those that Citus has', async () => {
+  const connection = await ServerConnection.open(
+    {
+      label: 'router',
+      host: '127.0.0.1',
+      port: herd.port,
+      database: 'postgres',
+      user: 'postgres',
+      secret: { kind: 'none' },
+      tls: null,
+    },
+    new Map(),
+  );
+  const asThere = {
+    query: (sql: string, parameters?: readonly (string | null)[]) => {
+      const missing = /pgherd_\w+|nodename FROM pg_stat|SELECT nodename, (?:query|count)/.exec(sql);
+      if (missing) return Promise.reject(pgError('undefinedTable', `relation "${missing[0]}" does not exist`));
+      return connection.query(sql, parameters);
+    },
+  };
+  const options = { slowMeanMs: 1_000, statementPattern: '%', diskOf: null };
+  const seen = await collect(asThere, Date.now(), options);
+  connection.close();
+  expect(seen.servers).toMatchObject({
+    kind: 'seen',
+    value: [
+      { name: 'coordinator', answer: { kind: 'facts' } },
+      { name: 'worker1', answer: { kind: 'facts', facts: { standbys: [{ name: 'standby1' }] } } },
+      { name: 'worker2', answer: { kind: 'facts' } },
+    ],
+  });
+  expect(seen.nodes).toMatchObject({ kind: 'seen', value: [{ reachable: true }, { reachable: true }] });
+  expect(seen.statements).toMatchObject({ kind: 'seen', value: { byNode: [] } });
+  expect(seen.shards.kind).toBe('seen');
+  expect(seen.pools.kind).toBe('unseen');
 });
 
 test('a report for people is in their language', async () => {
