@@ -19,7 +19,7 @@ import { decodeBind, decodeClose, decodeDescribe, decodeExecute, decodeParse } f
 import { headerBytes } from '../wire/message-reader.ts';
 import { describeStatement, isRemembered } from './describe-statement.ts';
 import { type ParsedText, routeScope } from './hot/route-book.ts';
-import { PortalOutput } from './outputs.ts';
+import { PortalOutput, resultTypeChanged } from './outputs.ts';
 import { findPrepared } from './prepare-commands.ts';
 import { runStatement } from './run-statement.ts';
 import type { PreparedStatement, SessionState } from './session-state.ts';
@@ -118,7 +118,7 @@ export class ExtendedProtocol {
         format: formatOf(formats, index),
         typeOid: parameterOids[index]!,
       })),
-      output: new PortalOutput(session.client, bind.resultFormats),
+      output: new PortalOutput(session.client, bind.resultFormats, prepared.fields?.length),
       run: { kind: 'new' },
     });
     session.client.write(bindComplete);
@@ -194,7 +194,7 @@ export class ExtendedProtocol {
     const isCurrent = prepared.describedIn === version && session.transactionCatalog === null;
     if (statement === null || isCurrent || session.transaction.failed) return;
     const now = fields === null ? null : (await describeStatement(session, statement, parameterOids)).fields;
-    if (!sameRows(fields, now)) throw pgError('featureNotSupported', 'cached plan must not change result type');
+    if (!sameRows(fields, now)) throw resultTypeChanged();
     if (session.transactionCatalog === null) session.prepared.set(prepared.name, { ...prepared, describedIn: version });
   }
 

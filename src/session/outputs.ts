@@ -1,6 +1,7 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { type PgError, pgError } from '../core/errors.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
-import { encodeCommandComplete } from '../wire/backend.ts';
+import { encodeCommandComplete, fieldCountOf } from '../wire/backend.ts';
 import type { ClientConnection } from './client-connection.ts';
 import { feedCopy } from './copy-feed.ts';
 
@@ -67,9 +68,13 @@ export class PortalOutput implements ClientOutput {
   #tag: string | null = null;
   #onSuspended: (() => void) | null = null;
 
-  constructor(client: ClientConnection, resultFormats: readonly number[]) {
+  /** Of the rows as the client knows them; null: not known. Until the first row is here. */
+  #fieldCount: number | null;
+
+  constructor(client: ClientConnection, resultFormats: readonly number[], fieldCount: number | null = null) {
     this.#client = client;
     this.resultFormats = resultFormats;
+    this.#fieldCount = fieldCount;
   }
 
   get tag(): string | null {
@@ -116,6 +121,10 @@ export class PortalOutput implements ClientOutput {
   describe(): void {}
 
   row(frame: Buffer): void {
+    if (this.#fieldCount !== null) {
+      refuseOtherRows(frame, this.#fieldCount);
+      this.#fieldCount = null;
+    }
     if (this.#mode === 'discarding') return;
     if (this.#budget > 0 && this.#waiting.length === 0) {
       this.#give(frame);
@@ -157,4 +166,14 @@ export class PortalOutput implements ClientOutput {
     this.#onSuspended?.();
     this.#onSuspended = null;
   }
+}
+
+/** The table has changed while the statement waited for a lock of it: what the client was told of its rows does not hold. */
+export function resultTypeChanged(): PgError {
+  return pgError('featureNotSupported', 'cached plan must not change result type');
+}
+
+/** Ends the connection that the row comes from: what else it has to say is of the same kind. */
+export function refuseOtherRows(row: Buffer, fieldCount: number): void {
+  if (fieldCountOf(row) !== fieldCount) throw resultTypeChanged();
 }

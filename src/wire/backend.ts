@@ -136,6 +136,11 @@ export function encodeDataRow(values: readonly (Buffer | null)[]): Buffer {
 }
 
 /** The values are views into the frame. */
+/** Of a RowDescription or a DataRow. */
+export function fieldCountOf(frame: Buffer): number {
+  return frame.readUInt16BE(headerBytes);
+}
+
 export function decodeDataRow(frame: Buffer): (Buffer | null)[] {
   const reader = new MessageReader(frame);
   const count = reader.uint16();

@@ -1,9 +1,10 @@
 import { type FrameSink, joinWhere, type ServerConnection } from '../../backend/server-connection.ts';
 import { PgError } from '../../core/errors.ts';
 import { serverError } from '../../execute/exchange.ts';
-import { decodeDataRow, decodeErrorFields, parseComplete } from '../../wire/backend.ts';
+import { decodeDataRow, decodeErrorFields, fieldCountOf, parseComplete } from '../../wire/backend.ts';
 import { backend as message } from '../../wire/message-types.ts';
 import type { ClientConnection } from '../client-connection.ts';
+import { resultTypeChanged } from '../outputs.ts';
 
 /**
  * Takes one server's answer for a client: rows go on as bytes, what comes before them is said with the first, and the tag is kept until the
@@ -17,6 +18,8 @@ export class HotAnswer implements FrameSink {
   #ownCommands = 0;
   /** Messages for the client that go before any row. */
   #before: Buffer[] = [];
+  /** Of the rows as they are described to the client; null: not known. Until the first row is here. */
+  #fieldCount: number | null = null;
   /** CommandComplete. */
   tag: Buffer | null = null;
   error: PgError | null = null;
@@ -28,9 +31,14 @@ export class HotAnswer implements FrameSink {
     this.#ended = ended;
   }
 
-  start(connection: ServerConnection, before: Buffer[], ownCommands: number): void {
+  start(
+    connection: ServerConnection,
+    before: Buffer[],
+    { ownCommands, fieldCount }: { readonly ownCommands: number; readonly fieldCount: number | null },
+  ): void {
     this.#connection = connection;
     this.#before = before;
+    this.#fieldCount = fieldCount;
     this.#ownCommands = ownCommands;
     this.tag = null;
     this.error = null;
@@ -41,13 +49,20 @@ export class HotAnswer implements FrameSink {
   onFrame(type: number, frame: Buffer): void {
     switch (type) {
       case message.dataRow:
+        if (this.#fieldCount !== null) this.#checkFields(frame, this.#fieldCount);
+        if (this.error !== null) return;
+        this.sayBefore();
+        this.#client.write(frame);
+        return;
       case message.noticeResponse:
       case message.parameterStatus:
         this.sayBefore();
         this.#client.write(frame);
         return;
-      case message.bindComplete:
       case message.rowDescription:
+        this.#describe(frame);
+        return;
+      case message.bindComplete:
         if (this.#ownCommands === 0) this.sayBefore();
         return;
       case message.commandComplete:
@@ -74,6 +89,21 @@ export class HotAnswer implements FrameSink {
     this.#sayParsed();
     this.#client.detach(this.#connection!);
     this.#ended();
+  }
+
+  /** The table may have changed while the statement waited for a lock of it: then the server knows better what its rows are. */
+  #describe(frame: Buffer): void {
+    if (this.#fieldCount !== null && fieldCountOf(frame) !== this.#fieldCount) {
+      this.#before = [frame];
+      this.#fieldCount = null;
+    }
+    this.sayBefore();
+  }
+
+  /** The client has been told already of rows. */
+  #checkFields(row: Buffer, fieldCount: number): void {
+    this.#fieldCount = null;
+    if (fieldCountOf(row) !== fieldCount) this.error = resultTypeChanged();
   }
 
   /** The server has not come to its BindComplete, so neither does the client hear of one. */

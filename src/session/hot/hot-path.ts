@@ -1,7 +1,12 @@
 import type { ServerConnection } from '../../backend/server-connection.ts';
 import { type PgError, pgError } from '../../core/errors.ts';
 import type { PlainEnd } from '../../transaction/distributed-transaction.ts';
-import { bindComplete, encodeReadyForQuery, parseComplete } from '../../wire/backend.ts';
+import {
+  bindComplete,
+  fieldCountOf as describedFields,
+  encodeReadyForQuery,
+  parseComplete,
+} from '../../wire/backend.ts';
 import { encodeQuery } from '../../wire/frontend.ts';
 import { frontend as message } from '../../wire/message-types.ts';
 import type { ExtendedProtocol } from '../extended.ts';
@@ -170,7 +175,7 @@ export class HotPath {
     this.#run = run;
     this.#connection = connection;
     this.#begin = begin;
-    this.#answer.start(connection, run.before, begin === null ? 0 : 1);
+    this.#answer.start(connection, run.before, { ownCommands: begin === null ? 0 : 1, fieldCount: fieldCountOf(run) });
     connection.submit(bytes, this.#answer);
     return true;
   }
@@ -336,6 +341,12 @@ export class HotPath {
 
 const noMessages: Buffer[] = [];
 const noConstants: readonly string[] = [];
+
+/** As the client is told. */
+function fieldCountOf({ prepared, before: [description] }: Run): number | null {
+  if (prepared !== null) return prepared.fields?.length ?? null;
+  return description === undefined ? null : describedFields(description);
+}
 
 /** It can stand before another statement in one text. */
 function isPlainBegin(text: string): boolean {

@@ -1,5 +1,5 @@
 import { bind, close, describe, execute, parse, query, sync } from '../frames.ts';
-import type { RawConnection } from '../raw-connection.ts';
+import { RawConnection } from '../raw-connection.ts';
 import { queries, type Scenario, talk } from '../scenario.ts';
 
 /*
@@ -256,6 +256,31 @@ export const repeatedStatements: readonly Scenario[] = [
     await c.ready(query('ROLLBACK'));
     await read();
   }),
+  {
+    name: 'again: columns come and go while statements wait for a lock',
+    run: async (address, open) => {
+      const [changing, reading] = [open(await RawConnection.login(address)), open(await RawConnection.login(address))];
+      const read = query("SELECT * FROM wt WHERE k = 'k2' AND v < 6");
+      await reading.ready(parse('SELECT * FROM wt WHERE k = $1 AND v < 6', { name: 'r' }), sync());
+      const meanwhile = async (change: string, ...asked: readonly Buffer[]) => {
+        // Servers have connections for both.
+        for (const sql of ['BEGIN', 'SELECT count(*) FROM wt']) await changing.ready(query(sql));
+        for (let i = 0; i < 3; i++) await reading.ready(read);
+        await changing.ready(query('COMMIT'));
+        await changing.ready(query('BEGIN'));
+        await changing.ready(query(`ALTER TABLE wt ${change}`));
+        const answered = reading.ready(...asked);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        await changing.ready(query('COMMIT'));
+        await answered;
+        await reading.ready(read);
+      };
+      await meanwhile('ADD COLUMN more text', read);
+      await meanwhile('DROP COLUMN more', read);
+      await meanwhile('ADD COLUMN more text', bind({ statement: 'r', values: ['k2'] }), execute(), sync());
+      await changing.ready(query('ALTER TABLE wt DROP COLUMN more'));
+    },
+  },
   talk('again: unnamed statements', async (c) => {
     for (let i = 0; i < 3; i++) {
       for (const id of ['1', '2', '21', null, ' 7 ', '-1', '0x1F'])
