@@ -30,7 +30,8 @@ export async function describeStatement(
     return { parameterOids: [], fields: await describeDirect(session, statement.dialect) };
   }
   const ofCursor = fetchedFields(session, statement);
-  if (ofCursor !== null) return { parameterOids: [], fields: ofCursor };
+  // The format is Bind's to say.
+  if (ofCursor !== null) return { parameterOids: [], fields: ofCursor.map((field) => ({ ...field, format: 0 })) };
   return withOwnNames(session, statement, (found) => remembered(session, found, parameterOids, found.text));
 }
 
@@ -55,13 +56,18 @@ export async function noteCursor(
 ): Promise<void> {
   const source = createSource(statement);
   const query = source.tokens().find((token) => token.kind === 'word' && token.text === 'for');
-  const { portalname = '' } = (statement.node as { DeclareCursorStmt: DeclareCursorStmt }).DeclareCursorStmt;
+  const { portalname = '', options = 0 } = (statement.node as { DeclareCursorStmt: DeclareCursorStmt })
+    .DeclareCursorStmt;
   const text = textBetween(source, query?.end ?? 0, source.bytes.length);
   const [inner] = session.services.statements.parse(text);
   if (inner === undefined) return;
   const { fields } = await remembered(session, inner, parameterOids, inner.text);
-  session.cursorFields.set(portalname, fields);
+  const format = (options & binaryCursor) === 0 ? 0 : 1;
+  session.cursorFields.set(portalname, fields?.map((field) => ({ ...field, format })) ?? null);
 }
+
+/** CURSOR_OPT_BINARY of parsenodes.h: in the simple protocol FETCH gives rows in binary. */
+const binaryCursor = 0x0001;
 
 /** CLOSE: the name may come to mean another cursor. */
 export function forgetCursor(session: SessionState, { node }: ParsedStatement): void {

@@ -18,7 +18,7 @@ import {
 import { decodeBind, decodeClose, decodeDescribe, decodeExecute, decodeParse } from '../wire/frontend.ts';
 import { headerBytes } from '../wire/message-reader.ts';
 import { describeStatement, isRemembered } from './describe-statement.ts';
-import { type ParsedText, routeScope } from './hot/route-book.ts';
+import { maxHotBytes, type ParsedText, routeScope } from './hot/route-book.ts';
 import { PortalOutput, resultTypeChanged } from './outputs.ts';
 import { findPrepared } from './prepare-commands.ts';
 import { runStatement } from './run-statement.ts';
@@ -202,7 +202,8 @@ export class ExtendedProtocol {
   #remember(parse: Buffer, parsed: ParsedText): void {
     const session = this.#session;
     const path = session.knownSearchPath;
-    if (path === null || !isRemembered(session, parsed.statement) || parsed.statement.kind === 'ExecuteStmt') return;
+    if (path === null || parse.length > maxHotBytes) return;
+    if (!isRemembered(session, parsed.statement) || parsed.statement.kind === 'ExecuteStmt') return;
     routeScope(session, path).parsed.set(parse.toString('latin1', parse.indexOf(0, headerBytes) + 1), parsed);
   }
 

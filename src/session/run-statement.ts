@@ -180,7 +180,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
   await checkRepartitioning(session, plan);
   if (plan.throughView && !run.extended) await describeRows(session, run);
   if (plan.views) await checkViewAccess(session, plan.views);
-  const shown = await describedOutput(session, run, output);
+  const shown = await describedOutput(session, run, plan, output);
   const described = plan.checks ? new CheckedRows(shown, plan.checks) : shown;
   const startMs = performance.now();
   if (plan.touchesKeys || plan.checks) session.transaction.ensureBlock();
@@ -237,10 +237,15 @@ function usesCoordinator({ final }: Plan): boolean {
 }
 
 /** In the simple protocol rows are described with the answer; what the servers would say of them holds on those servers. */
-async function describedOutput(session: SessionState, run: StatementRun, output: ClientOutput): Promise<ClientOutput> {
+async function describedOutput(
+  session: SessionState,
+  run: StatementRun,
+  plan: Plan,
+  output: ClientOutput,
+): Promise<ClientOutput> {
   if (!output.wantsDescription || !givesRows(run.statement)) return output;
   const fields = await describeRows(session, run);
-  return fields === null ? output : new DescribedOutput(output, fields);
+  return fields === null ? output : new DescribedOutput(output, fields, plan.final.kind === 'pass' && !plan.checks);
 }
 
 export interface PlanWishes {

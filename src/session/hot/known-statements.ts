@@ -9,7 +9,7 @@ import { builtinTypeName } from '../type-names.ts';
 import { BoundValues, LiteralValues } from './hot-values.ts';
 import type { Pipeline } from './pipeline.ts';
 import { buildLeaf, buildRoute, type Leaf, type Route, type RouteQuestion } from './route.ts';
-import type { RouteScope, SimpleText } from './route-book.ts';
+import { maxHotBytes, type RouteScope, type SimpleText } from './route-book.ts';
 
 /** What a message asks for: a leaf of a route, or null. */
 export interface Found {
@@ -34,7 +34,8 @@ export class KnownStatements {
 
   /** What a Query's text is, literals aside. Null: not known, or not yet. */
   text(frame: Buffer, scope: RouteScope): SimpleText | null {
-    if (frame.length > maxHotBytes) return null;
+    // What lacks its end is for the other way to refuse.
+    if (frame.length > maxHotBytes || frame[frame.length - 1] !== 0) return null;
     const text = frame.toString('latin1', 5, frame.length - 1);
     if (!this.#scan.read(text)) return null;
     this.literals.text = text;
@@ -97,6 +98,7 @@ export class KnownStatements {
 
   /** What Parse has found before, under the name that it gets now. */
   #parsed(parse: Buffer, name: string, scope: RouteScope): PreparedStatement | null {
+    if (parse.length > maxHotBytes) return null;
     const nameEnd = parse.indexOf(0, 5);
     if (parse.toString('utf8', 5, nameEnd) !== name || (name !== '' && this.#session.prepared.has(name))) return null;
     const found = scope.parsed.get(parse.toString('latin1', nameEnd + 1));
@@ -168,9 +170,6 @@ export class KnownStatements {
     }
   }
 }
-
-/** Larger texts are no small statements. */
-const maxHotBytes = 16_384;
 
 const seenOnce: SimpleText = { kind: 'new' };
 

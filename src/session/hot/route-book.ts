@@ -20,6 +20,9 @@ export type SimpleText =
   | { readonly kind: 'new' }
   | { readonly kind: 'other' };
 
+/** Texts that are larger are no small statements, and are not remembered: there may be thousands. */
+export const maxHotBytes = 16_384;
+
 /** What is remembered for sessions to which the same names mean the same: one role, one search path, one catalog. */
 export class RouteScope {
   readonly snapshot: CatalogSnapshot;

@@ -1,4 +1,4 @@
-import { bind, close, describe, execute, parse, query, sync } from '../frames.ts';
+import { bind, close, describe, execute, parse, query, rawFrame, sync } from '../frames.ts';
 import { RawConnection } from '../raw-connection.ts';
 import { queries, type Scenario, talk } from '../scenario.ts';
 
@@ -351,6 +351,10 @@ export const repeatedStatements: readonly Scenario[] = [
       await c.ready(query('COMMIT'));
     }
     await inBlock(c, 'SELECT now() = (SELECT max(at) FROM w WHERE id = 3), 1 / (id - 3) FROM w WHERE id = 3', 'COMMIT');
+  }),
+  talk('again: a text that lacks its end', async (c) => {
+    for (let i = 0; i < 3; i++) await c.ready(query('SELECT t FROM w WHERE id = 3'));
+    await c.ready(rawFrame('Q', Buffer.from('SELECT t FROM w WHERE id = 35')));
   }),
   talk('again: several at once', (c) =>
     c.readyTimes(

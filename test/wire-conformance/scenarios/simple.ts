@@ -42,6 +42,20 @@ export const simple: readonly Scenario[] = [
     'ROLLBACK',
   ),
   queries(
+    'binary cursors',
+    ...[
+      'BEGIN',
+      'DECLARE c BINARY CURSOR FOR SELECT a.id, b.k FROM w a JOIN wt b ON a.id = b.v WHERE b.v < 4 ORDER BY 1',
+    ],
+    ...[
+      'FETCH 2 FROM c',
+      'FETCH c',
+      'CLOSE c',
+      'DECLARE c CURSOR FOR SELECT a.id, b.k FROM w a JOIN wt b ON a.id = b.v ORDER BY 1',
+    ],
+    ...['FETCH 2 FROM c', 'COMMIT'],
+  ),
+  queries(
     'command tags',
     "INSERT INTO w (id, t) VALUES (120, 'x'), (121, 'y')",
     "UPDATE w SET t = 'z' WHERE id IN (120, 121)",
