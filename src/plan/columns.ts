@@ -2,7 +2,7 @@ import type { ColumnRef, Node } from '@pgsql/types';
 import { unsupported } from '../core/errors.ts';
 import { nameParts } from '../sql/walk.ts';
 import { type Block, joinsOf, leavesOf, type Model, type RelationItem } from './model.ts';
-import { findAlias } from './resolve.ts';
+import { bind, findAlias } from './resolve.ts';
 import { segmentItems, segmentReferences, systemColumnOwner } from './segments.ts';
 
 /** What a statement may need of a relation. Never less than it does: a name counts wherever it stands. */
@@ -41,6 +41,7 @@ export function neededNames(
   counts: (ref: ColumnRef, block: Block) => boolean,
 ): string[] | null {
   const names = new Set<string>();
+  let asksRow = false;
   const inExists = existsBlocks(model);
   for (const block of model.blocks) {
     const ignored = inExists.has(block) ? targetRefs(block) : new Set<ColumnRef>();
@@ -48,13 +49,15 @@ export function neededNames(
       if (!counts(ref, block)) continue;
       const parts = nameParts(ref.fields);
       const last = parts.at(-1);
-      if (typeof last === 'string') names.add(last);
-      else if (!ignored.has(ref) && (parts.at(-2) === item.name || block === item.block)) return null;
+      if (typeof last === 'string') {
+        names.add(last);
+        asksRow ||= last === item.name && bind(ref, block) === null;
+      } else if (!ignored.has(ref) && (parts.at(-2) === item.name || block === item.block)) return null;
     }
     for (const join of joinsOf(block.from)) for (const name of join.using) names.add(name);
   }
   const columns = (item.relation?.columns ?? []).map((column) => column.name);
-  if (names.has(item.name) && !columns.includes(item.name)) return null;
+  if (asksRow && !columns.includes(item.name)) return null;
   return columns.filter((name) => names.has(name));
 }
 

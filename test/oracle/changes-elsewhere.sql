@@ -135,3 +135,13 @@ DELETE FROM owner USING s WHERE s.t_id = owner.id AND owner.id IN (1, 3) RETURNI
 SELECT * FROM pet ORDER BY 1, 2;
 SELECT * FROM owner ORDER BY id;
 UPDATE t SET n = (SELECT s.k FROM s WHERE s.w = t.n ORDER BY 1 LIMIT 1) FROM loc o WHERE o.id = t.id AND date '2020-01-01' BETWEEN date '2019-01-01' AND '2021-01-01'::date RETURNING t.*;
+-- A column that is called as the changed table is.
+CREATE TABLE goal (id int PRIMARY KEY, v int);
+CREATE TABLE shots (id int PRIMARY KEY, goal int, n int);
+-- distribute goal by id
+-- distribute shots by id
+INSERT INTO goal SELECT g, g FROM generate_series(1, 9) g;
+INSERT INTO shots SELECT g + 100, g, g * 2 FROM generate_series(1, 5) g;
+UPDATE goal SET id = goal.id + 1000, v = s.n FROM shots s WHERE s.goal = goal.id AND s.n > 4;
+UPDATE goal SET v = length(goal::text), id = goal.id + 2000 FROM shots s WHERE s.goal = goal.id;
+SELECT * FROM goal ORDER BY id;
