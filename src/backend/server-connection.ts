@@ -329,8 +329,13 @@ export class ServerConnection implements SqlRunner {
       }
       case message.errorResponse:
         if (sink === undefined) {
-          // Outside any exchange only a FATAL can come (57P01: the server is shutting down).
-          this.#lose(new PgError(backend.decodeErrorFields(frame)));
+          // Outside any exchange only a FATAL can come (57P01: the server is shutting down). It is this connection's end, and nobody else's.
+          this.#lose(
+            pgError(
+              'connectionFailure',
+              `connection to ${this.target.label} was closed by the server: ${backend.decodeErrorFields(frame).message}`,
+            ),
+          );
           return;
         }
         sink.onFrame(type, frame);

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { ServerConnection } from '../../src/backend/server-connection.ts';
 import { startHerd, type TestHerd } from '../harness/herd.ts';
 
 describe('a session of the router', () => {
@@ -41,6 +42,18 @@ describe('a session of the router', () => {
       const [field] = (await client.query(sql)).fields;
       expect(field).toMatchObject({ tableID: oids.rows[0].item, dataTypeID: oids.rows[0].mood, columnID: 2 });
     }
+  });
+
+  test('a server that ends an idle connection ends no session with it', async () => {
+    const [{ host, port }] = herd.nodes as [TestHerd['nodes'][number]];
+    const target = { label: 'worker1', host, port, database: 'postgres', user: 'postgres', tls: null };
+    const connection = await ServerConnection.open({ ...target, secret: { kind: 'none' } }, new Map());
+    const node = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+    await node.connect();
+    await node.query('SELECT pg_terminate_backend($1, 5000)', [connection.processId]);
+    await node.end();
+    while (!connection.closed) await new Promise((resolve) => setTimeout(resolve, 10));
+    await expect(connection.query('SELECT 1')).rejects.toMatchObject({ fields: { severity: 'ERROR', code: '08006' } });
   });
 
   test('gathers many rows several times in one transaction', async () => {
