@@ -4,8 +4,8 @@ import type { BenchServers } from '../servers.ts';
 import { canCopy, runBulk } from './bulk.ts';
 import type { Options } from './options.ts';
 import { cpuSeconds, memoryBytes } from './processes.ts';
-import type { BulkRow, LatencyRow, TrafficRow } from './row.ts';
-import { processesOf, type Side, type SideName, type Sides } from './sides.ts';
+import type { BulkRow, LatencyRow, SideName, TrafficRow } from './row.ts';
+import { processesOf, type Side, type Sides } from './sides.ts';
 import { runLoad, type Traffic } from './traffic.ts';
 
 /** What one run on one side gave. */
@@ -26,6 +26,7 @@ export type Figures = Partial<Record<SideName, readonly Run[]>>;
 /** A server takes no more clients than its max_connections, less what is reserved. */
 const maxDirectClients = 190;
 const memoryIntervalMs = 500;
+const warmSeconds = 3;
 
 /** One side after the other, round after round. */
 export async function measureTraffic(row: TrafficRow | LatencyRow, sides: Sides, options: Options): Promise<Figures> {
@@ -33,10 +34,12 @@ export async function measureTraffic(row: TrafficRow | LatencyRow, sides: Sides,
   const protocol = options.protocol ?? row.protocol;
   const script = row.script(sides.facts);
   const taking = sides.all.filter((side) => side.name !== 'plain' || clients <= maxDirectClients);
+  const loadOf = (side: Side) => ({ port: side.port, database: side.database(protocol), protocol, script, clients });
+  // What the router has not run yet, it compiles first; connections are opened.
+  for (const side of taking) await runLoad({ ...loadOf(side), seconds: Math.min(warmSeconds, options.seconds) });
   return inTurn(taking, options.rounds, async (side) => {
-    const load = { port: side.port, database: side.database(protocol), protocol, script, clients };
     return watched(side, async () => {
-      const traffic = await runLoad({ ...load, seconds: options.seconds });
+      const traffic = await runLoad({ ...loadOf(side), seconds: options.seconds });
       return { traffic, statements: traffic.transactions * script.statements.length };
     });
   });

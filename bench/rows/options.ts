@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { pickRows, rows } from './catalog.ts';
-import type { Protocol, Row } from './row.ts';
+import { type Protocol, type Row, type SideName, sideNames } from './row.ts';
 
 export interface Options {
   readonly rows: readonly Row[];
@@ -15,7 +15,7 @@ export interface Options {
   readonly shards: number;
   /** Instead of each row's own; null: as the rows say. */
   readonly protocol: Protocol | null;
-  readonly withPooler: boolean;
+  readonly sides: readonly SideName[];
   readonly dataDir: string | null;
   readonly json: string;
 }
@@ -37,7 +37,7 @@ ${rows.map(({ name, what }) => `  ${name.padEnd(29)}${what}`).join('\n')}
   --shards N        shards of each table (default 32)
   --workers N       of the router (default: as it chooses)
   --protocol NAME   simple, extended or prepared, for all rows
-  --no-pooler       without PgBouncer
+  --sides a,b       of plain, pooler, herd (default: all)
   --data DIR        keep the servers' data there: the next run with the same flags loads only what is missing
   --json FILE       where the figures go (default bench-rows.json)
 `;
@@ -58,7 +58,7 @@ export function readOptions(args: string[]): Options | undefined {
       shards: { type: 'string', default: '32' },
       workers: { type: 'string' },
       protocol: { type: 'string' },
-      'no-pooler': { type: 'boolean', default: false },
+      sides: { type: 'string', default: sideNames.join(',') },
       data: { type: 'string' },
       json: { type: 'string', default: 'bench-rows.json' },
     },
@@ -75,7 +75,7 @@ export function readOptions(args: string[]): Options | undefined {
     shards: whole('shards', values.shards),
     workers: values.workers === undefined ? null : whole('workers', values.workers),
     protocol: values.protocol === undefined ? null : protocolOf(values.protocol),
-    withPooler: !values['no-pooler'],
+    sides: values.sides.split(',').map(sideOf),
     dataDir: values.data ?? null,
     json: values.json,
   };
@@ -85,6 +85,12 @@ function whole(name: string, text: string): number {
   const value = Number(text);
   if (Number.isInteger(value) && value > 0) return value;
   throw new Error(`--${name} needs a whole number above 0, not "${text}"`);
+}
+
+function sideOf(text: string): SideName {
+  const side = sideNames.find((name) => name === text);
+  if (side === undefined) throw new Error(`--sides are ${sideNames.join(', ')}, not "${text}"`);
+  return side;
 }
 
 function protocolOf(text: string): Protocol {

@@ -11,6 +11,10 @@ interface RowBase {
   readonly poolerGoal?: number;
 }
 
+/** Ways to the data: the plain server itself, the pooler before it, the router before the herd. */
+export const sideNames = ['plain', 'pooler', 'herd'] as const;
+export type SideName = (typeof sideNames)[number];
+
 export type Protocol = 'simple' | 'extended' | 'prepared';
 
 export type TableName = 'accounts' | 'history' | 'bank' | 'event' | 'pair' | 'visit';

@@ -8,10 +8,8 @@ import { psql } from './bulk.ts';
 import type { Options } from './options.ts';
 import { type Pooler, poolerDatabases, startPooler } from './pgbouncer.ts';
 import { family } from './processes.ts';
-import type { DataFacts, Protocol, TableName } from './row.ts';
+import type { DataFacts, Protocol, SideName, TableName } from './row.ts';
 import { createTable, pairPlacesOf, tablesOf, visitRowsSql } from './tables.ts';
-
-export type SideName = 'plain' | 'pooler' | 'herd';
 
 /** One way to the data. */
 export interface Side {
@@ -37,7 +35,7 @@ export async function openSides(
   progress: Progress,
 ): Promise<Sides> {
   const plainPort = portOf(servers.plainUrl);
-  const pooler = options.withPooler ? await startPooler(join(dir, 'pgbouncer'), plainPort) : null;
+  const pooler = options.sides.includes('pooler') ? await startPooler(join(dir, 'pgbouncer'), plainPort) : null;
   const direct = () => 'postgres';
   const all: Side[] = [{ name: 'plain', port: plainPort, database: direct, pid: null }];
   if (pooler !== null) {
@@ -47,7 +45,7 @@ export async function openSides(
   all.push({ name: 'herd', port: portOf(servers.herdUrl), database: direct, pid: servers.herdPid });
   const file = join(dir, 'visits.csv');
   const facts = await load(servers, options, { dir, file, progress });
-  return { all, pooler, facts, file };
+  return { all: all.filter(({ name }) => options.sides.includes(name)), pooler, facts, file };
 }
 
 function portOf(url: string): number {
