@@ -33,7 +33,9 @@ async function repeat(client: pg.Client): Promise<void> {
   }
 }
 
-const drawn = (low: number, high: number) => low + Math.floor(Math.random() * (high - low + 1));
+function drawn(low: number, high: number): number {
+  return low + Math.floor(Math.random() * (high - low + 1));
+}
 
 async function run(
   client: pg.Client,
