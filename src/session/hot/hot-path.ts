@@ -154,7 +154,9 @@ export class HotPath {
       const found = this.#known.bound(prepared, scope);
       taken = found !== null && this.#takesStatement({ ...found, prepared, frame: bind.frame, before, messages });
     }
-    if (taken && parse !== null) this.#session.prepared.set(prepared.name, prepared);
+    // Of a statement that waits for the clock, Parse is still to come.
+    const leaves = this.#run !== null || prepared.statement.kind === 'TransactionStmt';
+    if (taken && leaves && parse !== null) this.#session.prepared.set(prepared.name, prepared);
     return taken;
   }
 
