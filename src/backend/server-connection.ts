@@ -76,6 +76,8 @@ export class ServerConnection implements SqlRunner {
   #lastPortalNumber = 0;
   /** A cancel request that may not have reached the server yet: whoever uses the connection next must wait for it. */
   cancelling: Promise<void> | null = null;
+  /** A BEGIN without its answer yet. A cancel that hit it would leave what follows it outside of the block. */
+  beginning: Promise<unknown> | null = null;
   /** Marked when the connection carries state that can't be undone cheaply: it is closed instead of pooled. */
   tainted = false;
   onNotification: ((processId: number, channel: string, payload: string) => void) | null = null;
@@ -224,6 +226,7 @@ export class ServerConnection implements SqlRunner {
   }
 
   async #requestCancel(): Promise<void> {
+    await this.beginning;
     const socket = await connectSocket(this.target);
     await new Promise<void>((resolve) => {
       socket.on('close', () => resolve());

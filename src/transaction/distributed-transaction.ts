@@ -321,7 +321,7 @@ export class DistributedTransaction {
 
   async #begin(member: Member, block: OpenBlock): Promise<void> {
     this.#members.enterBlock(member);
-    if (needsNoAnswer(block)) sendBegin(member.connection, block.begin);
+    if (needsNoAnswer(block, member.connection, this.settings)) sendBegin(member.connection, block.begin);
     else await member.connection.query(joinSql(block, member));
   }
 
