@@ -2,6 +2,7 @@ import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
 import { quoteIdentifier, quoteQualified } from '../sql/quote.ts';
 import { positionOf } from '../sql/source.ts';
+import { isAssignable } from './assignable.ts';
 import { checkConflictAction } from './assignment.ts';
 import { pieceOf, withoutChanges } from './change-pieces.ts';
 import { copySites } from './change-question.ts';
@@ -40,8 +41,9 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
   const question = { model, facts, context, constants, target, shape, text, columns, motions };
+  const asked = isAssignable(shape, context) ? {} : { describedFirst: true as const };
   const nodes = context.force === 'gather' ? null : nodesThatInsert(model, facts, context, question);
-  if (nodes !== null) return insertOnNodes(question, { nodes, head, evaluated, reason });
+  if (nodes !== null) return { ...insertOnNodes(question, { nodes, head, evaluated, reason }), ...asked };
   const { rows, dependsOnParameters } = rowsOf(question);
   const handling = conflictHandling(
     target,
@@ -66,7 +68,7 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
     rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
     ...{ reason, constants: constants.list, motions, final, writes: true },
     returnsRows: root.node.returningClause !== undefined,
-    valueIndependent: !dependsOnParameters,
+    ...{ valueIndependent: !dependsOnParameters, ...asked },
   };
 }
 

@@ -299,8 +299,11 @@ export interface Plan {
   readonly touches?: readonly TouchedShards[];
   /** Views that were expanded: to be checked before the plan runs. */
   readonly views?: readonly ViewUse[];
-  /** The statement changes a view, so its text is not what runs: the coordinator has to find it right first. */
-  readonly throughView?: true;
+  /**
+   * The coordinator has to find the statement right first: it changes a view, so its text is not what runs; or its steps cast what
+   * PostgreSQL might not assign.
+   */
+  readonly describedFirst?: true;
   readonly checks?: ViewChecks;
   /** It is read in a transaction of its own, beside the session's, whose statements have snapshots of their own. */
   readonly beside?: BesidePlan;

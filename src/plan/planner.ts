@@ -91,7 +91,7 @@ function planThroughView(
   const checked = { checks: { views, returnsRows: through.hadReturning }, returnsRows: through.hadReturning };
   return {
     ...plan,
-    ...{ reason: `${plan.reason}; through the view ${relation.name}`, throughView: true },
+    ...{ reason: `${plan.reason}; through the view ${relation.name}`, describedFirst: true },
     views: [use, ...(plan.views ?? [])],
     ...(views.length > 0 ? checked : {}),
   };

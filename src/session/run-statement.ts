@@ -178,7 +178,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     await openForFunctions(session, run.statement, plan.rung === 'staged' ? 'several' : 'one');
   }
   await checkRepartitioning(session, plan);
-  if (plan.throughView && !run.extended) await describeRows(session, run);
+  if (plan.describedFirst && !run.extended) await describeRows(session, run);
   if (plan.views) await checkViewAccess(session, plan.views);
   const shown = await describedOutput(session, run, plan, output);
   const described = plan.checks ? new CheckedRows(shown, plan.checks) : shown;

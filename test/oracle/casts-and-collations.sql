@@ -104,3 +104,16 @@ SELECT k.id FROM k JOIN byt ON k.id = byt.t;
 SELECT 'k'::regclass = 'k', 'k'::regclass::oid = 'k'::regclass, 'k'::regclass = 'k'::regclass;
 SELECT count(*) FROM pg_class WHERE oid = 'k'::regclass;
 SELECT 'k'::regclass = 'k'::name;
+-- Rows for several shards are assigned as one server assigns them: what only an explicit cast allows is refused.
+INSERT INTO k (id, bo) VALUES (901, 1 + 0), (902, 0);
+INSERT INTO k (id, bo) SELECT 903, 1;
+INSERT INTO k (id, bo) SELECT id + 910, i2 FROM k WHERE id < 3;
+INSERT INTO k (id, i2) VALUES (921, '5'::text), (922, '6'::text);
+INSERT INTO k (id, i2) VALUES (923, '5'), (924, 6.4), (925, NULL), (926, DEFAULT);
+INSERT INTO k (id, d) VALUES (927, timestamp '2024-02-03 04:05:06'), (928, '2024-02-03');
+INSERT INTO k (id, d) VALUES (929, now()::text), (930, '2024-02-03');
+INSERT INTO k (id, t, vc) VALUES (931, 12, true), (932, 1.50, 'x');
+INSERT INTO k (id, i8) SELECT 940 + g, g FROM generate_series(1, 3) g;
+INSERT INTO k (id, ts) SELECT 950 + g, d FROM (SELECT 1 AS g, date '2024-05-06' AS d UNION ALL SELECT 2, NULL) q;
+INSERT INTO k (id, iv) SELECT 960 + g, t FROM (SELECT 1 AS g, '1 day'::text AS t UNION ALL SELECT 2, NULL) q;
+SELECT id, i2, i8, t, vc, d, ts, iv, bo FROM k WHERE id > 900 ORDER BY id;
