@@ -95,7 +95,7 @@ async function finalSteps(plan: Plan, standIns: StandIns, context: ExecutionCont
       const { head, tail, columns, rows } = final;
       const sites = final.kind === 'insert copies' ? here : nodesOf(final.table);
       return [
-        { name: 'rows', sites: here, rendered: standIns.render(rows) },
+        { name: 'rows', sites: final.kind === 'insert rows' ? final.sites : here, rendered: standIns.render(rows) },
         {
           ...{ name: 'final', sites },
           rendered: standIns.render(insertTemplate(head, tail), (first) => insertedRows([], columns, first)),

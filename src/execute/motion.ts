@@ -216,12 +216,18 @@ export class TableCopy {
     return this.#pendingBytes < copyChunkBytes || this.#flush();
   }
 
-  async finish(): Promise<void> {
+  /** All rows have been written. */
+  async end(): Promise<void> {
     this.#pending.push(binaryCopyTrailer);
     this.#flush();
     this.connection.write(copyDoneMessage);
     await this.#done;
     if (this.#error) throw this.#error;
+  }
+
+  /** The same, into a table of the router's own. */
+  async finish(): Promise<void> {
+    await this.end();
     // Without statistics PostgreSQL takes any table for a small one, and joins it row by row.
     const indexes = this.#spill.lookupColumns.map(
       (column) => `CREATE INDEX ON ${this.#spill.name} (${quoteIdentifier(column)})`,

@@ -114,6 +114,17 @@ function fieldAt(tuple: Buffer, place: number, format: 0 | 1) {
   return length < 0 ? null : { format, bytes: tuple.subarray(position + 4, position + 4 + length) };
 }
 
+/** Rows, undecoded, in memory. Throws NotStageable when they are too many for that. */
+export async function heldRows(sources: readonly AnswerSource[]): Promise<{ rows: Buffer[]; bytes: number }> {
+  const held = { rows: [] as Buffer[], bytes: 0 };
+  await receiveAll(sources, (tuple) => {
+    held.rows.push(tuple);
+    held.bytes += tuple.length + rowOverheadBytes;
+    if (held.bytes > limits.maxStagedBytes) throw new NotStageable('too many rows to bring to nodes');
+  });
+  return held;
+}
+
 async function receiveAll(sources: readonly AnswerSource[], take: (tuple: Buffer) => void): Promise<void> {
   let failure: unknown = null;
   const receive = async (source: AnswerSource) => {

@@ -95,7 +95,7 @@ function finalSteps(final: FinalStep): ExplainedStep[] {
     }
     case 'insert rows':
       return [
-        step('rows', 'Compute rows', { sites: ['coordinator'], sql: final.rows }),
+        step('rows', 'Compute rows', { sites: final.sites, sql: final.rows }),
         byShard('final', final.conflict?.update ? 'Insert rows, update those that are there' : 'Insert rows', [
           final.head,
           ' <rows> ',

@@ -12,7 +12,7 @@ import type { InsertShape } from './insert-shape.ts';
 import { sameFamily } from './key-value.ts';
 import { groupsStayWhole, type Hashed, sourceLocus, throughQueries, windowsStayWhole } from './locus.ts';
 import { isInside, type Model, type SelectBlock } from './model.ts';
-import type { NodeId, SqlTemplate } from './plan.ts';
+import type { NodeId, Site, SqlTemplate } from './plan.ts';
 import { blockOutputs, columnEntry } from './resolve.ts';
 import { distinctStaysWhole, locusShards, planScatter } from './scatter.ts';
 import { nodesOf } from './shards.ts';
@@ -80,6 +80,22 @@ function keepsKeys(block: SelectBlock, locus: Hashed, shape: InsertShape): boole
     if (other?.kind !== 'distributed' || other.group.id !== distribution.group.id) return false;
     return other.keys.every(({ name }, i) => given[i]?.item === member && given[i]?.column === visible(member, name));
   });
+}
+
+/** A query whose rows the nodes give as they stand, so that they need no way over the coordinator. */
+export function scatteredQuery(
+  query: SelectStmt,
+  context: PlanContext,
+  steps: Steps,
+): { readonly sites: readonly Site[]; readonly sql: SqlTemplate } | null {
+  const inside: PlanContext = { ...context, steps };
+  const statement = restate({ SelectStmt: query });
+  const model = analyze(statement.node, statement, inside);
+  if (model.relations.some(({ lock, role }) => lock !== null || role === 'virtual') || model.views.length > 0)
+    return null;
+  const plan = planScatter(model, findFacts(model.root), inside);
+  if (!('rung' in plan) || plan.final.kind !== 'scatter') return null;
+  return plan.final.limitRows === null && plan.final.offsetRows === 0 ? plan.final : null;
 }
 
 /** A query as SQL of the coordinator, most of it done by the nodes; null: it takes a gather. Its steps come behind those that are given. */

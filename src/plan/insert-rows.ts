@@ -8,12 +8,12 @@ import type { PlanContext } from './context.ts';
 import type { PlanEdit } from './edits.ts';
 import type { FactsByRelation } from './facts.ts';
 import { gather } from './gather.ts';
-import { nearQuery } from './insert-query.ts';
+import { nearQuery, scatteredQuery } from './insert-query.ts';
 import { type InsertShape, isDefault, isTaken } from './insert-shape.ts';
 import { type InsertText, valuesExtents } from './insert-text.ts';
 import { needsDefault } from './insert-values.ts';
 import type { Model, RelationItem } from './model.ts';
-import type { Motion, MotionColumn, Plan, SqlTemplate } from './plan.ts';
+import type { Motion, MotionColumn, Plan, Site, SqlTemplate } from './plan.ts';
 import type { ConstantPool } from './rewrite.ts';
 import { baseTypeName, castName, motionColumn } from './type-name.ts';
 
@@ -102,21 +102,43 @@ export interface RowsQuestion {
 export function rowsOf(question: RowsQuestion): {
   motions: Plan['motions'];
   rows: SqlTemplate;
+  sites: readonly Site[];
   dependsOnParameters: boolean;
 } {
+  const here: readonly Site[] = ['coordinator'];
   const { model, facts, context, constants, motions, shape, columns } = question;
   const { source } = shape;
   // A WITH of the INSERT's own, or around it, would have to come along.
   const isAlone = !model.root.children.some(({ via }) => via === 'cte') && model.readsBefore === undefined;
   if (source.kind === 'query' && source.block.kind === 'select' && isAlone && context.force !== 'gather') {
+    const scattered = mayGoBetweenNodes(question)
+      ? scatteredQuery(source.block.node, context, { motions, constants })
+      : null;
+    if (scattered !== null) {
+      const rows = joinParts([openQuery(shape, columns), ...scattered.sql, closeOf(shape, columns)]);
+      return { motions, rows, sites: scattered.sites, dependsOnParameters: true };
+    }
     const near = nearQuery(source.block.node, context, { motions, constants });
     if (near !== null) {
       const rows = joinParts([openQuery(shape, columns), ...near, closeOf(shape, columns)]);
-      return { motions, rows, dependsOnParameters: true };
+      return { motions, rows, sites: here, dependsOnParameters: true };
     }
   }
   const gathered = gather({ model, facts, context, constants, edits: rowEdits(question), motions });
-  return { motions: gathered.motions, rows: gathered.sql, dependsOnParameters: gathered.dependsOnParameters };
+  const { dependsOnParameters } = gathered;
+  return { motions: gathered.motions, rows: gathered.sql, sites: here, dependsOnParameters };
+}
+
+/**
+ * The nodes can give the rows as they will be stored, and take them by COPY: all values are given, none as text; and nothing about them
+ * is the router's.
+ */
+function mayGoBetweenNodes({ model, context, shape: { table }, columns }: RowsQuestion): boolean {
+  const { root } = model;
+  if (root.kind !== 'insert' || root.node.onConflictClause || root.node.returningClause) return false;
+  if (table.distribution.kind !== 'distributed' || table.hasRowSecurity || table.hasRowTriggers) return false;
+  if (globalIndexes(table).length > 0 || context.snapshot.keptTables.has(table.oid)) return false;
+  return columns.every(({ given, generatedSql, motion }) => given !== null && generatedSql === null && !motion.viaText);
 }
 
 /** `INSERT … SELECT` as nodes run it: values cast, and nothing as text, since no row travels. */

@@ -39,12 +39,13 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   checkTail(model, target, { text, evaluated }, context);
   const columns = rowColumns(shape);
   const names = columns.map(({ column }) => quoteIdentifier(column.name)).join(', ');
+  const place = `${quoteQualified(table.schema, table.name)} (${names})`;
   const head = `INSERT INTO ${quoteQualified(table.schema, table.name)} AS ${quoteIdentifier(target.name)} (${names}) OVERRIDING SYSTEM VALUE`;
   const question = { model, facts, context, constants, target, shape, text, columns, motions };
   const asked = isAssignable(shape, context) ? {} : { describedFirst: true as const };
   const nodes = context.force === 'gather' ? null : nodesThatInsert(model, facts, context, question);
   if (nodes !== null) return { ...insertOnNodes(question, { nodes, head, evaluated, reason }), ...asked };
-  const { rows, dependsOnParameters } = rowsOf(question);
+  const { rows, sites, dependsOnParameters } = rowsOf(question);
   const handling = conflictHandling(
     target,
     columns.map(({ motion }) => motion),
@@ -63,7 +64,7 @@ export function planInsert(model: Model, facts: FactsByRelation, context: PlanCo
   const final: ChangeStep =
     table.distribution.kind === 'reference'
       ? { kind: 'insert copies', sites: copySites(context), ...step }
-      : { kind: 'insert rows', ...step, conflict };
+      : { kind: 'insert rows', ...step, conflict, sites, copiedInto: sites[0] === 'coordinator' ? null : place };
   return {
     rung: final.kind === 'insert rows' ? 'rows to shards' : 'all copies',
     ...{ reason, constants: constants.list, motions, final, writes: true },

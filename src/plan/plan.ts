@@ -144,6 +144,10 @@ export type ChangeStep =
       readonly kind: 'insert rows';
       readonly table: DistributedTable;
       readonly rows: SqlTemplate;
+      /** Where the rows are computed: on the coordinator, or each where what it is made of is. */
+      readonly sites: readonly Site[];
+      /** `public.t (a, b)`, which rows from nodes may be copied into when they are many; null: they come from the coordinator. */
+      readonly copiedInto: string | null;
       readonly columns: readonly MotionColumn[];
       /** `INSERT INTO public.t AS t (a, b) OVERRIDING SYSTEM VALUE`, up to where the rows' SELECT begins. */
       readonly head: string;
