@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { connectRaw, resetSchema } from './client.ts';
 import { compareOutcomes } from './compare.ts';
 import { isRefusal, type Request, runStatement } from './outcome.ts';
@@ -13,7 +13,8 @@ const files = readdirSync(here)
   .filter((name) => name.endsWith('.sql'))
   .sort();
 
-describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and on the herd', () => {
+/** A test for each file: the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and on the herd. One mode a test file, so that they run beside each other. */
+export function compareScripts(mode: Mode): void {
   let pair: Pair;
 
   beforeAll(async () => {
@@ -24,33 +25,31 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
     await pair?.stop();
   }, 60_000);
 
-  for (const mode of ['simple protocol', 'extended protocol', 'rows spread at random', 'rows on one node'] as const)
-    test.each(files)(
-      `%s, ${mode}`,
-      async (file) => {
-        const plain = await connectRaw(pair.plain);
-        const herd = await connectRaw(pair.herd);
-        try {
-          for (const client of [plain, herd]) await prepareDatabase(client);
-          const statements = parseScript(readFileSync(join(here, file), 'utf8'));
-          const differences: string[] = [];
-          for (const statement of statements) {
-            const difference = await runBoth({ plain, herd }, inMode(statement, mode), mode);
-            if (difference !== undefined)
-              differences.push(`${file}:${statement.line}: ${statement.text}\n  ${difference}`);
-          }
-          expect(differences).toEqual([]);
-        } finally {
-          await Promise.all([plain.end(), herd.end()]);
+  test.each(files)(
+    `%s, ${mode}`,
+    async (file) => {
+      const plain = await connectRaw(pair.plain);
+      const herd = await connectRaw(pair.herd);
+      try {
+        for (const client of [plain, herd]) await prepareDatabase(client);
+        const statements = parseScript(readFileSync(join(here, file), 'utf8'));
+        const differences: string[] = [];
+        for (const statement of statements) {
+          const difference = await runBoth({ plain, herd }, inMode(statement, mode));
+          if (difference !== undefined)
+            differences.push(`${file}:${statement.line}: ${statement.text}\n  ${difference}`);
         }
-      },
-      120_000,
-    );
+        expect(differences).toEqual([]);
+      } finally {
+        await Promise.all([plain.end(), herd.end()]);
+      }
+    },
+    120_000,
+  );
 
   async function runBoth(
     sessions: { plain: pg.Client; herd: pg.Client },
     statement: ScriptStatement,
-    mode: Mode,
   ): Promise<string | undefined> {
     const { text } = statement;
     const input = statement.input === undefined ? {} : { input: statement.input };
@@ -74,9 +73,9 @@ describe('the same SQL gives the same rows and SQLSTATEs on one PostgreSQL and o
     const ordered = mode !== 'rows spread at random' && isOrdered(statement.text);
     return compareOutcomes(expected, got, ordered ? 'total' : 'none');
   }
-});
+}
 
-type Mode = 'simple protocol' | 'extended protocol' | 'rows spread at random' | 'rows on one node';
+export type Mode = 'simple protocol' | 'extended protocol' | 'rows spread at random' | 'rows on one node';
 
 /** Whatever a file says of HASH tables must hold, or be refused, when nobody knows where their rows are. */
 function inMode(statement: ScriptStatement, mode: Mode): ScriptStatement {

@@ -1,0 +1,3 @@
+import { compareScripts } from './run-scripts.ts';
+
+compareScripts('extended protocol');

@@ -1,0 +1,3 @@
+import { compareScripts } from './run-scripts.ts';
+
+compareScripts('rows spread at random');
