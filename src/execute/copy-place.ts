@@ -1,4 +1,4 @@
-import { askShards, compileRouter, type KeyValue, type ShardRouting } from '../catalog/route.ts';
+import { askShards, compileRouter, type KeyValue, type Router, type ShardRouting } from '../catalog/route.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
@@ -40,8 +40,11 @@ export type Place = ShardRouting | 'short';
 export type Placer = (row: Buffer, added: Buffer | null) => Place;
 
 /** The hot path: reads the key from the row's bytes and routes it. */
-export function createPlacer(target: CopyTarget, added: readonly ColumnEntry[]): Placer {
-  const route = compileRouter(target.table);
+export function createPlacer(
+  target: CopyTarget,
+  added: readonly ColumnEntry[],
+  route: Router = compileRouter(target.table),
+): Placer {
   const readers = keyReaders(target, added);
   const format = target.options.format === 'binary' ? 1 : 0;
   const slots = readers.map(() => ({ format, bytes: nothing }) as { format: 0 | 1; bytes: Buffer });

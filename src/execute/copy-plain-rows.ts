@@ -29,27 +29,31 @@ export class PlainRows {
   readonly #slot: { format: 0; bytes: Buffer } = { format: 0, bytes: this.#views[0]! };
   readonly #values: KeyValue[];
 
-  private constructor(target: CopyTarget, place: number) {
+  private constructor(target: CopyTarget, place: number, route: Router) {
     const { format, bytes } = target.options;
     this.#place = place;
     this.#delimiter = bytes.delimiter;
     this.#null = bytes.null;
     this.#hasEscapes = format === 'text';
     this.#stops = format === 'text' ? [carriageReturn] : [...new Set([carriageReturn, bytes.quote, bytes.escape])];
-    this.#route = compileRouter(target.table);
+    this.#route = route;
     this.#values = place < 0 ? [] : [this.#slot];
   }
 
-  /** null: rows of this COPY all need the general way. */
-  static of(target: CopyTarget, added: readonly ColumnEntry[]): PlainRows | null {
+  /** null: rows of this COPY all need the general way. `route`: the general way's own, so that rows spread at random take turns on both. */
+  static of(
+    target: CopyTarget,
+    added: readonly ColumnEntry[],
+    route: Router = compileRouter(target.table),
+  ): PlainRows | null {
     const { table, columns, options } = target;
     const { distribution } = table;
     if (options.format === 'binary' || options.hasDefaultMarker || added.length > 0) return null;
     if (distribution.kind !== 'distributed' || distribution.keys.length > 1) return null;
     const [key] = distribution.keys;
-    if (key === undefined) return new PlainRows(target, -1);
+    if (key === undefined) return new PlainRows(target, -1, route);
     const place = columns.indexOf(key.name);
-    return place < 0 || options.forceNotNull.has(key.name) ? null : new PlainRows(target, place);
+    return place < 0 || options.forceNotNull.has(key.name) ? null : new PlainRows(target, place, route);
   }
 
   /** Hands out rows from `from` on. Gives where the first row begins that it left, for it is of another kind or not whole. */

@@ -1,4 +1,5 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
+import { compileRouter } from '../catalog/route.ts';
 import type { Site } from '../catalog/site.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { assert } from '../core/assert.ts';
@@ -73,8 +74,9 @@ export class CopyRouter {
     this.#rows = new CopyRowSource(target, context.snapshot.lowestServerVersion);
     this.#sites = sitesOf(table, context);
     const distributed = distribution.kind === 'distributed';
-    this.#placer = distributed ? createPlacer(target, this.#added) : null;
-    this.#plain = PlainRows.of(target, this.#added);
+    const route = distributed ? compileRouter(table) : undefined;
+    this.#placer = distributed ? createPlacer(target, this.#added, route) : null;
+    this.#plain = PlainRows.of(target, this.#added, route);
     this.#nodeOfShard = distributed ? distribution.group.shards.map((shard) => shard.nodeId) : [];
     this.#keptBytes = context.snapshot.keptTables.has(table.oid) ? 0 : null;
     this.#shares = new CopyShares(context, {
