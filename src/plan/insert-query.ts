@@ -83,45 +83,53 @@ function keepsKeys(block: SelectBlock, locus: Hashed, shape: InsertShape): boole
 }
 
 /** A query whose rows the nodes give as they stand, so that they need no way over the coordinator. */
-export function scatteredQuery(
-  query: SelectStmt,
-  context: PlanContext,
-  steps: Steps,
-): { readonly sites: readonly Site[]; readonly sql: SqlTemplate } | null {
-  const inside: PlanContext = { ...context, steps };
-  const statement = restate({ SelectStmt: query });
-  const model = analyze(statement.node, statement, inside);
-  if (model.relations.some(({ lock, role }) => lock !== null || role === 'virtual') || model.views.length > 0)
-    return null;
-  const plan = planScatter(model, findFacts(model.root), inside);
-  if (!('rung' in plan) || plan.final.kind !== 'scatter') return null;
-  return plan.final.limitRows === null && plan.final.offsetRows === 0 ? plan.final : null;
+export function scatteredQuery(query: SelectStmt, context: PlanContext, steps: Steps): Scattered | null {
+  return unlessRefused(() => {
+    const { model, inside } = queryInside(query, context, steps);
+    if (model === null) return null;
+    const plan = planScatter(model, findFacts(model.root), inside);
+    if (!('rung' in plan) || plan.final.kind !== 'scatter') return null;
+    return plan.final.limitRows === null && plan.final.offsetRows === 0 ? plan.final : null;
+  });
+}
+
+interface Scattered {
+  readonly sites: readonly Site[];
+  readonly sql: SqlTemplate;
 }
 
 /** A query as SQL of the coordinator, most of it done by the nodes; null: it takes a gather. Its steps come behind those that are given. */
 export function nearQuery(query: SelectStmt, context: PlanContext, steps: Steps): SqlTemplate | null {
+  return unlessRefused(() => {
+    const { statement, model, inside } = queryInside(query, context, steps);
+    if (model === null) return null;
+    const facts = findFacts(model.root);
+    for (const way of [planScatter, planTwoPhases]) {
+      const plan = way(model, facts, inside);
+      if (!('rung' in plan)) continue;
+      if (plan.final.kind === 'combine') return plan.final.sql;
+      const columns = outputsOf(statement.node, inside);
+      return 'reason' in columns ? null : rowsAtCoordinator(plan, columns, steps);
+    }
+    return null;
+  });
+}
+
+/** The query by itself, its steps behind those that are given. `model` null: something of it is the router's, or a view. */
+function queryInside(query: SelectStmt, context: PlanContext, steps: Steps) {
+  const inside: PlanContext = { ...context, steps };
+  const statement = restate({ SelectStmt: query });
+  const model = analyze(statement.node, statement, inside);
+  const isPlain = model.relations.every(({ lock, role }) => lock === null && role !== 'virtual');
+  return { inside, statement, model: isPlain && model.views.length === 0 ? model : null };
+}
+
+/** Null where a form is not supported: the query takes a gather. */
+function unlessRefused<T>(plan: () => T | null): T | null {
   try {
-    return withoutGather(query, context, steps);
+    return plan();
   } catch (error) {
     if (error instanceof PgError && error.code === conditions.featureNotSupported) return null;
     throw error;
   }
-}
-
-function withoutGather(query: SelectStmt, context: PlanContext, steps: Steps): SqlTemplate | null {
-  const inside: PlanContext = { ...context, steps };
-  const statement = restate({ SelectStmt: query });
-  const model = analyze(statement.node, statement, inside);
-  if (model.relations.some(({ lock, role }) => lock !== null || role === 'virtual') || model.views.length > 0)
-    return null;
-  const facts = findFacts(model.root);
-  const ways = [planScatter, planTwoPhases];
-  for (const way of ways) {
-    const plan = way(model, facts, inside);
-    if (!('rung' in plan)) continue;
-    if (plan.final.kind === 'combine') return plan.final.sql;
-    const columns = outputsOf(statement.node, inside);
-    return 'reason' in columns ? null : rowsAtCoordinator(plan, columns, steps);
-  }
-  return null;
 }

@@ -37,3 +37,9 @@ INSERT INTO idst (id, v) SELECT id + 2000, 7 FROM isrc;
 SELECT count(*), sum(v) FROM idst WHERE id > 2000;
 ROLLBACK;
 SELECT count(*) FROM idst WHERE id > 2000;
+-- A form that can't be written back as text is computed on the coordinator.
+CREATE TABLE picked (id int, owner text);
+-- distribute picked by id
+INSERT INTO picked SELECT i, (ARRAY['reader', 'app'])[1 + i % 2] FROM generate_series(1, 20) i;
+INSERT INTO picked SELECT id + 20, (ARRAY['reader', owner])[1 + id % 2] FROM picked;
+SELECT * FROM picked ORDER BY 1;
