@@ -40,16 +40,13 @@ export class PlainRows {
     this.#values = place < 0 ? [] : [this.#slot];
   }
 
-  /** null: rows of this COPY all need the general way. `route`: the general way's own, so that rows spread at random take turns on both. */
-  static of(
-    target: CopyTarget,
-    added: readonly ColumnEntry[],
-    route: Router = compileRouter(target.table),
-  ): PlainRows | null {
+  /** null: rows of this COPY all need the general way. `shared`: the general way's own, so that rows spread at random take turns on both. */
+  static of(target: CopyTarget, added: readonly ColumnEntry[], shared?: Router): PlainRows | null {
     const { table, columns, options } = target;
     const { distribution } = table;
     if (options.format === 'binary' || options.hasDefaultMarker || added.length > 0) return null;
     if (distribution.kind !== 'distributed' || distribution.keys.length > 1) return null;
+    const route = shared ?? compileRouter(table);
     const [key] = distribution.keys;
     if (key === undefined) return new PlainRows(target, -1, route);
     const place = columns.indexOf(key.name);
