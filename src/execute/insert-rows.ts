@@ -8,23 +8,21 @@ import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
 import { withoutConflicts, withoutRepeats } from './insert-conflict.ts';
 import { watchedExchange } from './instruments.ts';
-import { TableCopy } from './motion.ts';
 import { ownRows, renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { ReturnedInOrder } from './returned-order.ts';
 import { groupByNode } from './route-rows.ts';
 import { forEachBatch } from './row-batches.ts';
 import { RowWindow } from './scatter.ts';
-import { sourcesOf } from './sources.ts';
-import { heldRows } from './stage-rows.ts';
 import { encodeRendered } from './statement-bytes.ts';
 import { prepareUpsert } from './upsert.ts';
 
-const batchBytes = 1_048_576;
+/** Rows that go to nodes as arrays, at a time. */
+export const batchBytes = 1_048_576;
 
 /**
- * INSERT whose rows the coordinator computes: they are cut by shard and go to each node as arrays, in batches. Rows that nodes compute are
- * held here until all have come, for they go back over the same connections. The whole is one transaction.
+ * INSERT whose rows the coordinator computes: they are cut by shard and go to each node as arrays, in batches. The whole is one
+ * transaction.
  */
 export async function insertRows(
   step: Extract<ChangeStep, { kind: 'insert rows' }>,
@@ -46,22 +44,6 @@ export async function insertRows(
     const tag = await passToClient(watchedExchange(context, 'final', connection, { rendered, bytes }), returned);
     inserted += Number(/(\d+)$/.exec(tag)?.[1] ?? 0);
   };
-  const copyOn = async (node: NodeId, rows: readonly Buffer[]) => {
-    const connection = await transaction.join(node, signal);
-    transaction.markWritten(node);
-    const copy = await TableCopy.open(connection, { name: step.copiedInto!, lookupColumns: [] });
-    for (const row of rows) if (!copy.write(row)) await connection.drained();
-    await copy.end();
-    inserted += rows.length;
-  };
-  if (step.copiedInto !== null) {
-    const sources = await sourcesOf('rows', step.sites, step.rows, values, binaryRows, context);
-    const { rows, bytes } = await heldRows(sources);
-    const byNode = await groupByNode(step.table, step.columns, rows, context);
-    const bring = bytes > batchBytes ? copyOn : (node: NodeId, part: readonly Buffer[]) => insertOn(node, part, output);
-    await settled([...byNode].map(([node, part]) => bring(node, part)));
-    return output.complete(`INSERT 0 ${inserted}`);
-  }
   const query = renderTemplate(step.rows, values);
   const insertPart = async (rows: readonly Buffer[]) => {
     const byNode = await groupByNode(step.table, step.columns, rows, context);
@@ -94,8 +76,6 @@ export async function insertRows(
   await upsert?.checkRights(inserted > 0);
   output.complete(`INSERT 0 ${inserted + (upsert?.updated ?? 0)}`);
 }
-
-const binaryRows = { resultFormats: [1], describe: false } as const;
 
 /** `head` SELECT the rows `tail`, with the rows as array parameters. */
 export function insertStatement(

@@ -11,6 +11,7 @@ import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
 import { openSnapshots } from './global-snapshot.ts';
+import { insertFromNodes } from './insert-from-nodes.ts';
 import { insertRows } from './insert-rows.ts';
 import { watchedExchange } from './instruments.ts';
 import { mergeRows } from './merge-rows.ts';
@@ -141,7 +142,9 @@ async function runFinal(
     case 'scatter':
       return scatterToClient(final, values, context, output);
     case 'insert rows':
-      return insertRows(final, values, context, output);
+      return final.copiedInto === null
+        ? insertRows(final, values, context, output)
+        : insertFromNodes({ ...final, copiedInto: final.copiedInto }, values, context, output);
     case 'change shards':
       return changeShards(final, values, context, output);
     case 'change rows':

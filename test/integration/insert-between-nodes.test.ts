@@ -1,5 +1,6 @@
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { limits } from '../../src/core/limits.ts';
 import { startHerd, type TestHerd } from '../harness/herd.ts';
 import { connectRaw } from '../oracle/client.ts';
 
@@ -72,6 +73,29 @@ test('a row that the target refuses leaves nothing of the others, in a block too
   expect((await count()).n).toBe('20000');
   await db.query('ROLLBACK');
   expect((await count()).n).toBe('0');
+});
+
+test('EXPLAIN ANALYZE inserts, and counts what travels', async () => {
+  await db.query('TRUNCATE target');
+  const { rows } = await db.query(
+    `EXPLAIN (ANALYZE) INSERT INTO target ${columns} SELECT id, other, v, t, at, f FROM source`,
+  );
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/Compute rows on node 1[\s\S]*actual rows=20000 /);
+  expect((await count()).n).toBe('20000');
+  await db.query('TRUNCATE target');
+});
+
+test('rows that are too many to hold go over the coordinator', async () => {
+  const held = limits.maxStagedBytes;
+  Object.assign(limits, { maxStagedBytes: 100_000 });
+  try {
+    const done = await db.query(`INSERT INTO target ${columns} SELECT id, other, v, t, at, f FROM source`);
+    expect(done.rowCount).toBe(20_000);
+    expect((await count()).n).toBe('20000');
+  } finally {
+    Object.assign(limits, { maxStagedBytes: held });
+  }
+  await db.query('TRUNCATE target');
 });
 
 test('few rows, parameters, a role with the right to insert, and rows of local tables', async () => {
