@@ -25,7 +25,8 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
   if (plan.writes && !context.transaction.inBlock) await passOpenings(context.fence);
   const values = new PlanValues(plan.constants, plan.motions, context.parameters);
   const changes = plan.changes ?? [];
-  if (changes.length > 0) context.transaction.ensureBlock();
+  // Rows and constants are computed one after the other, and are to know one now().
+  if (changes.length > 0 || 'rows' in plan.final) context.transaction.ensureBlock();
   if (needsSnapshotBlock(plan, context)) await context.transaction.openSnapshotBlock(context.signal);
   await values.evaluate(earlyConstants(plan), context);
   const opened =

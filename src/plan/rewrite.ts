@@ -161,8 +161,9 @@ function expressionEdits(block: Block, rewriting: Rewriting): PlanEdit[] {
       edits.push({ ...qualifierExtent(source, ref), parts: [] });
     }
   }
-  for (const target of block.targets) if (isRenamed(target, changed)) edits.push(nameEdit(source, target));
-  return edits;
+  const names = block.targets.filter((target) => isRenamed(target, changed)).map((target) => nameEdit(source, target));
+  // What stands at the statement's very end is beside a cut of all that follows, not within it.
+  return [...edits, ...names.filter((edit) => isWanted(edit, source, rewriting))];
 }
 
 function isWanted(extent: Extent, source: SqlSource, { within, model }: Rewriting): boolean {

@@ -48,3 +48,12 @@ INSERT INTO def DEFAULT VALUES RETURNING *;
 SELECT v FROM def WHERE k = 7 ORDER BY v;
 SELECT nextval('nope');
 INSERT INTO s (id) VALUES (NULL);
+-- One statement knows one now(), wherever its parts are computed.
+CREATE TABLE moment (id int PRIMARY KEY, at timestamptz DEFAULT now(), other timestamptz DEFAULT CURRENT_TIMESTAMP);
+-- distribute moment by id
+INSERT INTO moment (id) VALUES (1) RETURNING at = now(), at = other;
+INSERT INTO moment (id) VALUES (2), (3) RETURNING at = now(), at = other;
+INSERT INTO moment (id, at) VALUES (4, now()), (5, now()) RETURNING at = now(), at = other;
+INSERT INTO moment (id) SELECT g FROM generate_series(6, 12) g RETURNING at = now(), at = other;
+INSERT INTO moment (id) VALUES (1), (2), (20) ON CONFLICT (id) DO UPDATE SET at = now() RETURNING at = now();
+UPDATE moment SET at = now(), other = CURRENT_TIMESTAMP RETURNING at = now(), at = other;

@@ -65,3 +65,10 @@ DELETE FROM g WHERE mail = 'm131';
 INSERT INTO g (id, mail) VALUES (140, 'm120') ON CONFLICT (mail) DO UPDATE SET id = 141;
 SELECT * FROM g ORDER BY id;
 SELECT count(*), count(mail) FROM g;
+-- A value that is computed beforehand, at the very end of the statement.
+CREATE TABLE late (id int, mail text UNIQUE, n int, at timestamptz DEFAULT now());
+-- distribute late by id
+INSERT INTO late VALUES (1, 'a', 1), (2, 'b', 2);
+INSERT INTO late VALUES (3, 'a', 5), (4, 'c', 6) ON CONFLICT (mail) DO UPDATE SET n = excluded.n RETURNING at <= now();
+INSERT INTO late VALUES (3, 'b', 5), (4, 'd', 6) ON CONFLICT (mail) DO UPDATE SET n = excluded.n WHERE late.n < 3 RETURNING mail, n = extract(year FROM now());
+SELECT id, mail, n FROM late ORDER BY mail;
