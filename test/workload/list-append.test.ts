@@ -1,11 +1,9 @@
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type pg from 'pg';
+import { describe, expect, test } from 'vitest';
 import { Random } from '../differential/random.ts';
-import { startHerd, type TestHerd } from '../harness/herd.ts';
 import { findAnomaly, type HistoryEntry, type Operation } from './list-append-checker.ts';
+import { append, keys, read, useLists } from './lists.ts';
 
-const append = (key: string, value: number): Operation => ({ kind: 'append', key, value });
-const read = (key: string, ...list: number[]): Operation => ({ kind: 'read', key, list });
 const committed = (id: number, ...ops: Operation[]): HistoryEntry => ({ id, outcome: 'committed', ops });
 
 describe('the checker', () => {
@@ -67,25 +65,7 @@ describe('the checker', () => {
 });
 
 describe('on a herd', () => {
-  let herd: TestHerd;
-  const keys = Array.from({ length: 8 }, (_, i) => `k${i}`);
-
-  beforeAll(async () => {
-    herd = await startHerd({ nodes: 2 });
-    const client = await connect();
-    await client.query('CREATE TABLE lists (k text PRIMARY KEY, v integer[] NOT NULL)');
-    await client.query("SELECT create_distributed_table('lists', 'k')");
-    for (const key of keys) await client.query("INSERT INTO lists VALUES ($1, '{}')", [key]);
-    await client.end();
-  });
-
-  afterAll(() => herd?.stop());
-
-  async function connect(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: herd.url });
-    await client.connect();
-    return client;
-  }
+  const connect = useLists();
 
   async function readKeys(client: pg.Client, wanted: readonly string[]): Promise<Operation[]> {
     const { rows } = await client.query('SELECT k, v FROM lists WHERE k = ANY ($1)', [wanted]);

@@ -1,13 +1,9 @@
-import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { startHerd, type TestHerd } from '../harness/herd.ts';
+import { describe, expect, test } from 'vitest';
 import { countLongForks, findCausalAnomaly, type TimedEntry } from './causality-checker.ts';
 import { findAnomaly, type Operation } from './list-append-checker.ts';
+import { append, keys, read, useLists } from './lists.ts';
 
 /* Commits on one node each, which take no part in two-phase commit, and readers over all nodes. */
-
-const append = (key: string, value: number): Operation => ({ kind: 'append', key, value });
-const read = (key: string, ...list: number[]): Operation => ({ kind: 'read', key, list });
 
 function committed(id: number, beganMs: number, endedMs: number, ...ops: Operation[]): TimedEntry {
   return { id, outcome: 'committed', beganMs, endedMs, ops };
@@ -44,25 +40,7 @@ describe('the checker', () => {
 });
 
 describe('on a herd', () => {
-  let herd: TestHerd;
-  const keys = Array.from({ length: 8 }, (_, i) => `k${i}`);
-
-  beforeAll(async () => {
-    herd = await startHerd({ nodes: 2 });
-    const client = await connect();
-    await client.query('CREATE TABLE lists (k text PRIMARY KEY, v integer[] NOT NULL)');
-    await client.query("SELECT create_distributed_table('lists', 'k')");
-    for (const key of keys) await client.query("INSERT INTO lists VALUES ($1, '{}')", [key]);
-    await client.end();
-  });
-
-  afterAll(() => herd?.stop());
-
-  async function connect(): Promise<pg.Client> {
-    const client = new pg.Client({ connectionString: herd.url });
-    await client.connect();
-    return client;
-  }
+  const connect = useLists();
 
   test('no reader misses what was acknowledged, nor sees an effect without its cause', async () => {
     const history: TimedEntry[] = [];
