@@ -7,6 +7,7 @@ import type { Fence } from '../transaction/fence.ts';
 import type { AnswerSource } from './exchange.ts';
 import type { Instruments } from './instruments.ts';
 import type { KeyKeeper } from './keys/key-keeper.ts';
+import type { LateSettings } from './late-settings.ts';
 import type { BoundValue } from './statement-bytes.ts';
 
 /** What one statement runs with. */
@@ -29,6 +30,8 @@ export interface ExecutionContext {
   readonly globalSnapshot: boolean;
   /** Snapshots taken for this statement beforehand: each site's fragments run on them, in the plan's order. */
   readonly opened: ReadonlyMap<Site, AnswerSource> | null;
+  /** Of a plan whose fragments were opened before the steps that they wait for had run. */
+  readonly late?: LateSettings;
   /** Set by EXPLAIN ANALYZE. */
   readonly instruments?: Instruments;
   readonly log: Log;

@@ -1,11 +1,13 @@
 import type { Site } from '../catalog/site.ts';
-import type { Plan, SqlTemplate } from '../plan/plan.ts';
+import { assert } from '../core/assert.ts';
+import type { Motion, Plan, SqlTemplate } from '../plan/plan.ts';
 import { snapshotsLate } from '../transaction/fence.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import type { AnswerSource } from './exchange.ts';
 import { HeldAnswers } from './held-answers.ts';
-import { type Fragment, OpenedExchange } from './opened-exchange.ts';
+import { initialSettings, LateSettings, lateValues } from './late-settings.ts';
+import { type Around, type Fragment, OpenedExchange } from './opened-exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { joinAll } from './sources.ts';
 import { keepsPlans } from './statement-bytes.ts';
@@ -26,15 +28,22 @@ export async function openSnapshots(
   context: ExecutionContext,
   output: ClientOutput,
 ): Promise<OpenedFragments | null> {
-  const fragments = fragmentsBySite(plan, values, output, context);
+  const late = plan.opened ? unknownConstants(values) : null;
+  const known = late === null ? values : lateValues(values, plan.motions);
+  const fragments = fragmentsBySite(plan, known, output, context);
+  assert(fragments !== null || late === null, 'a plan that is opened only reads');
   if (fragments === null) return null;
+  const around = late === null ? null : settingsAround(plan.motions, late);
   const { fence, signal } = context;
   const sites = [...fragments.keys()];
   const { inBlock } = context.transaction;
   for (let attempt = 1; ; attempt++) {
     const connections = await joinAll(sites, context);
     const bySite = new Map(
-      [...fragments].map(([site, list], index) => [site, new OpenedExchange(connections[index]!, list, !inBlock)]),
+      [...fragments].map(([site, list], index) => [
+        site,
+        new OpenedExchange(connections[index]!, list, !inBlock, around),
+      ]),
     );
     const exchanges = [...bySite.values()];
     const opening = await fence.open(sites, signal, () =>
@@ -42,7 +51,8 @@ export async function openSnapshots(
     );
     if (opening.confidence === 'sure' && opening.value === 'opened') {
       for (const exchange of exchanges) exchange.opened();
-      return openedFragments(bySite);
+      const found = await openedFragments(bySite);
+      return { ...found, late: late === null ? null : new LateSettings(bySite, plan.motions, late) };
     }
     await giveUp(exchanges);
     // Cancelling fails a block; nothing was cancelled when only the fence is in doubt.
@@ -50,14 +60,28 @@ export async function openSnapshots(
   }
 }
 
+/** Nobody has computed them: they need what motions bring. */
+function unknownConstants({ constants, constantTypes }: TemplateValues): readonly number[] {
+  return [...constantTypes.keys()].filter((index) => constants[index] === undefined);
+}
+
+function settingsAround(motions: readonly Motion[], constants: readonly number[]): Around {
+  return {
+    before: initialSettings(motions, constants, true),
+    after: initialSettings(motions, constants, false),
+  };
+}
+
 export interface OpenedFragments {
   readonly sources: ReadonlyMap<Site, AnswerSource>;
+  /** Where what fragments wait for is told; null: they wait for nothing. */
+  readonly late: LateSettings | null;
   /** After an error: ends what has not run. */
   abandon(): Promise<void>;
 }
 
 /** The coordinator's connection is wanted for the rows of others, so its own come first, and wait in memory. */
-async function openedFragments(bySite: ReadonlyMap<Site, OpenedExchange>): Promise<OpenedFragments> {
+async function openedFragments(bySite: ReadonlyMap<Site, OpenedExchange>): Promise<Omit<OpenedFragments, 'late'>> {
   const abandon = async () => {
     await Promise.all([...bySite.values()].map((exchange) => exchange.abandon()));
   };
@@ -103,7 +127,7 @@ function fragmentsBySite(
   output: ClientOutput,
   { prepared, snapshot, transaction }: ExecutionContext,
 ): Map<Site, Fragment[]> | null {
-  const kept = prepared ? { preparedFor: snapshot.version, keepsPlan: keepsPlans(transaction) } : {};
+  const kept = prepared && !plan.opened ? { preparedFor: snapshot.version, keepsPlan: keepsPlans(transaction) } : {};
   const { final, motions } = plan;
   if (plan.writes || (final.kind !== 'combine' && final.kind !== 'scatter')) return null;
   const bySite = new Map<Site, Fragment[]>();
@@ -116,16 +140,18 @@ function fragmentsBySite(
   };
   for (const motion of motions) {
     if (motion.kind === 'virtual') continue;
-    if (motion.kind === 'stage') return null;
-    if (motion.locksRows || waits(motion.sql, values)) return null;
-    add(motion.sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false, ...kept });
+    if (!plan.opened && (motion.kind === 'stage' || motion.locksRows || waits(motion.sql, values))) return null;
+    // What the coordinator combines of earlier steps needs no snapshot.
+    const sites = plan.opened ? motion.sites.filter((site) => site !== 'coordinator') : motion.sites;
+    if (sites.length === 0) continue;
+    add(sites, { rendered: renderTemplate(motion.sql, values), resultFormats: [1], describe: false, ...kept });
   }
   if (final.kind === 'scatter') {
-    if (waits(final.sql, values)) return null;
+    if (!plan.opened && waits(final.sql, values)) return null;
     const rendered = renderTemplate(final.sql, values);
     add(final.sites, { rendered, resultFormats: output.resultFormats, describe: output.wantsDescription, ...kept });
   }
-  return bySite.size > 1 ? bySite : null;
+  return bySite.size > 1 || plan.opened ? bySite : null;
 }
 
 /** Other steps have to run before it can be written. */

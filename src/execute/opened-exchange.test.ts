@@ -8,10 +8,14 @@ import { OpenedExchange } from './opened-exchange.ts';
 
 const fragment = { rendered: { sql: 'SELECT 1', values: [] }, resultFormats: [1], describe: false };
 
-function exchangeWithServer(mayRunAtOnce = false): {
+function exchangeWithServer(
+  mayRunAtOnce = false,
+  fragments = [fragment],
+): {
   exchange: OpenedExchange;
   server: () => FrameSink;
   syncs: () => number;
+  written: readonly Buffer[];
   paused: readonly boolean[];
 } {
   let sink: FrameSink | null = null;
@@ -29,9 +33,9 @@ function exchangeWithServer(mayRunAtOnce = false): {
     pause: () => paused.push(true),
     resume: () => paused.push(false),
   };
-  const exchange = new OpenedExchange(connection as unknown as ServerConnection, [fragment], mayRunAtOnce);
+  const exchange = new OpenedExchange(connection as unknown as ServerConnection, fragments, mayRunAtOnce);
   const syncs = () => written.filter((bytes) => bytes.subarray(-syncMessage.length).equals(syncMessage)).length;
-  return { exchange, server: () => sink!, syncs, paused };
+  return { exchange, server: () => sink!, syncs, written, paused };
 }
 
 const errorFrame = () => encodeErrorResponse({ severity: 'ERROR', code: '2201B', message: 'no' });
@@ -107,4 +111,26 @@ test('a server that sends much before the others are bound waits, and what is gi
   server().onReady('I');
   await abandoned;
   expect(paused).toEqual([true, false]);
+});
+
+test('fragments between whose snapshots a transaction has ended are bound again', async () => {
+  const { exchange, server, written } = exchangeWithServer(false, [fragment, fragment]);
+  let isOpen = false;
+  const opening = exchange.open().then(() => {
+    isOpen = true;
+  });
+  const bindAll = (moments: readonly [string, string]) => {
+    server().onFrame(message.bindComplete, bindComplete);
+    server().onFrame(message.dataRow, row(moments[0]));
+    for (let i = 0; i < 3; i++) server().onFrame(message.bindComplete, bindComplete);
+    expect(isOpen).toBe(false);
+    server().onFrame(message.dataRow, row(moments[1]));
+  };
+  bindAll(['10:12:10', '12:12:']);
+  await Promise.resolve();
+  expect(isOpen).toBe(false);
+  expect(written).toHaveLength(2);
+  bindAll(['12:13:', '12:13:']);
+  await opening;
+  expect(written).toHaveLength(2);
 });

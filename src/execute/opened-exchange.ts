@@ -1,6 +1,8 @@
 import type { FrameSink, ServerConnection } from '../backend/server-connection.ts';
 import { assert } from '../core/assert.ts';
 import type { PgError } from '../core/errors.ts';
+import { snapshotsLate } from '../transaction/fence.ts';
+import { decodeDataRow } from '../wire/backend.ts';
 import {
   encodeBind,
   encodeClose,
@@ -12,6 +14,7 @@ import {
 } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
 import { type FrameHandler, serverError } from './exchange.ts';
+import { showSame } from './same-moment.ts';
 import { preparedAs, type RenderedSql } from './statement-bytes.ts';
 
 /** A fragment that will run on one server with a snapshot taken beforehand. */
@@ -25,10 +28,34 @@ export interface Fragment {
   readonly keepsPlan?: boolean;
 }
 
+interface Binding {
+  readonly kind: 'binding';
+  /** BindCompletes that are still to come. */
+  left: number;
+  /** Rows of answers that nobody looks at, before those of the moments. */
+  rowsToSkip: number;
+  /** Snapshots as the server tells them, the first and the last one. */
+  readonly moments: string[];
+  readonly attempt: number;
+  readonly done: (error: PgError | null) => void;
+}
+
+/** Statements whose answers nobody needs: before anything is bound, and when all fragments have run. */
+export interface Around {
+  readonly before: RenderedSql;
+  readonly after: RenderedSql;
+}
+
 type State =
-  | { readonly kind: 'binding'; left: number; readonly done: (error: PgError | null) => void }
+  | Binding
   | { readonly kind: 'bound' }
-  | { readonly kind: 'running'; readonly handler: FrameHandler; readonly done: (error: PgError | null) => void }
+  | {
+      readonly kind: 'running';
+      readonly handler: FrameHandler;
+      /** Answers to assignments that are still to come. */
+      ahead: number;
+      readonly done: (error: PgError | null) => void;
+    }
   | { readonly kind: 'failed'; readonly error: PgError }
   | { readonly kind: 'ended' };
 
@@ -56,9 +83,19 @@ export class OpenedExchange implements FrameSink {
   #earlyBytes = 0;
   #paused = false;
 
+  readonly #around: Around | null;
+  /** What the server is told before the next fragment runs. */
+  #assignments: RenderedSql[] = [];
+
   /** `mayRunAtOnce`: nobody minds when it is cancelled later, and asked for again. */
-  constructor(connection: ServerConnection, fragments: readonly Fragment[], mayRunAtOnce = false) {
+  constructor(
+    connection: ServerConnection,
+    fragments: readonly Fragment[],
+    mayRunAtOnce = false,
+    around: Around | null = null,
+  ) {
     this.connection = connection;
+    this.#around = around;
     this.#fragments = fragments;
     this.#runsAtOnce = mayRunAtOnce && fragments.length === 1;
     this.#portals = fragments.map(() => connection.newPortalName());
@@ -73,30 +110,64 @@ export class OpenedExchange implements FrameSink {
     const parts: Buffer[] = [];
     const keepsPlans = this.#fragments.some(({ keepsPlan }) => keepsPlan === true);
     if (keepsPlans) parts.push(...this.#keepPlans());
-    for (const [index, fragment] of this.#fragments.entries()) {
-      const { rendered, resultFormats } = fragment;
-      parts.push(
-        ...this.#parse(fragment),
-        encodeBind({
-          portal: this.#portals[index]!,
-          statement: this.#lastName,
-          parameterFormats: rendered.values.map((value) => value.format),
-          parameters: rendered.values.map((value) => value.bytes),
-          resultFormats,
-        }),
-      );
-    }
-    parts.push(flushMessage);
+    if (this.#around !== null) parts.push(...encodeUnnamed(this.#around.before));
+    parts.push(...this.#bindings());
     // The server says BindComplete at the Flush, before it executes.
     if (this.#runsAtOnce) parts.push(...this.#execution(0));
     return new Promise((resolve, reject) => {
+      const before = (keepsPlans ? 1 : 0) + (this.#around === null ? 0 : 1);
       this.#state = {
-        kind: 'binding',
-        left: this.#fragments.length + (keepsPlans ? 1 : 0),
+        ...{ kind: 'binding', left: this.#bindCount + before, rowsToSkip: before, moments: [], attempt: 1 },
         done: (error) => (error === null ? resolve() : this.#ended().then(() => reject(error))),
       };
       this.connection.submit(Buffer.concat(parts), this);
     });
+  }
+
+  /** Between two looks at the moment, if there are several: they are to show the same. */
+  #bindings(): readonly Buffer[] {
+    const look = this.#fragments.length > 1 ? encodeUnnamed(moment) : [];
+    const binds = this.#fragments.flatMap((fragment, index) => [
+      ...this.#parse(fragment),
+      encodeBind({
+        portal: this.#portals[index]!,
+        statement: this.#lastName,
+        parameterFormats: fragment.rendered.values.map((value) => value.format),
+        parameters: fragment.rendered.values.map((value) => value.bytes),
+        resultFormats: fragment.resultFormats,
+      }),
+    ]);
+    return [...look, ...binds, ...look, flushMessage];
+  }
+
+  get #bindCount(): number {
+    return this.#fragments.length + (this.#fragments.length > 1 ? 2 : 0);
+  }
+
+  /** A commit that was on its way has come in between: once more, while no other is sent. */
+  #bindAgain({ attempt, done }: Binding): void {
+    if (attempt === maxBindings) {
+      this.#fail(snapshotsLate());
+      return;
+    }
+    this.#state = { kind: 'binding', left: this.#bindCount, rowsToSkip: 0, moments: [], attempt: attempt + 1, done };
+    const closes = this.#portals.map((portal) => encodeClose('P', portal));
+    this.connection.write(Buffer.concat([...closes, ...this.#bindings()]));
+  }
+
+  #takeBinding(state: Binding, type: number, frame: Buffer): void {
+    if (type === message.bindComplete) state.left -= 1;
+    else if (type !== message.dataRow) return;
+    else if (state.rowsToSkip > 0) state.rowsToSkip -= 1;
+    else state.moments.push(String(decodeDataRow(frame)[0]));
+    const [first, last] = state.moments;
+    if (state.left > 0 || (this.#fragments.length > 1 && last === undefined)) return;
+    if (first !== undefined && last !== undefined && !showSame(first, last)) {
+      this.#bindAgain(state);
+      return;
+    }
+    this.#state = { kind: 'bound' };
+    state.done(null);
   }
 
   /**
@@ -132,10 +203,12 @@ export class OpenedExchange implements FrameSink {
     if (this.#state.kind === 'failed') return Promise.reject(this.#state.error);
     const last = index === this.#fragments.length - 1;
     this.opened();
+    const assignments = this.#assignments.splice(0);
     return new Promise((resolve, reject) => {
       this.#state = {
         kind: 'running',
         handler,
+        ahead: assignments.length,
         done: (error) => {
           if (error !== null) void this.#ended().then(() => reject(error));
           else if (last) void this.#ended().then(resolve);
@@ -143,13 +216,23 @@ export class OpenedExchange implements FrameSink {
         },
       };
       if (!this.#runsAtOnce) {
-        this.connection.write(Buffer.concat(this.#execution(index)));
+        this.connection.write(Buffer.concat([...assignments.flatMap(encodeUnnamed), ...this.#execution(index)]));
         return;
       }
       const early = this.#early;
       this.#early = [];
       for (const { type, frame } of early) this.onFrame(type, frame);
     });
+  }
+
+  /** All fragments have run, or are running. */
+  get hasEnded(): boolean {
+    return this.#next === this.#fragments.length;
+  }
+
+  /** A statement whose answer nobody needs, to be run before the next fragment. */
+  assign(statement: RenderedSql): void {
+    this.#assignments.push(statement);
   }
 
   /** The snapshots are taken: what the servers send is taken, too. */
@@ -164,7 +247,14 @@ export class OpenedExchange implements FrameSink {
     const describe = this.#fragments[index]!.describe ? [encodeDescribe('P', portal)] : [];
     this.#syncSent = last;
     // In a transaction block a portal would live on to its end, and hold its snapshot.
-    return [...describe, encodeExecute(portal, 0), encodeClose('P', portal), last ? syncMessage : flushMessage];
+    const after = last && this.#around !== null ? encodeUnnamed(this.#around.after) : [];
+    return [
+      ...describe,
+      encodeExecute(portal, 0),
+      encodeClose('P', portal),
+      ...after,
+      last ? syncMessage : flushMessage,
+    ];
   }
 
   /** Ends the exchange early: what has not run will not. */
@@ -195,14 +285,12 @@ export class OpenedExchange implements FrameSink {
       return;
     }
     if (state.kind === 'binding') {
-      if (type === message.bindComplete) {
-        state.left -= 1;
-        if (state.left === 0) {
-          this.#state = { kind: 'bound' };
-          state.done(null);
-        }
-      }
+      this.#takeBinding(state, type, frame);
     } else if (state.kind === 'running') {
+      if (state.ahead > 0) {
+        if (type === message.commandComplete) state.ahead -= 1;
+        return;
+      }
       state.handler(type, frame);
       if (type === message.commandComplete || type === message.emptyQueryResponse) {
         this.#state = { kind: 'bound' };
@@ -251,6 +339,21 @@ export class OpenedExchange implements FrameSink {
       this.#onReady.push(resolve);
     });
   }
+}
+
+/** Commits of other routers may come in between again and again. */
+const maxBindings = 20;
+
+const moment: RenderedSql = { sql: 'SELECT pg_catalog.pg_current_snapshot()', values: [] };
+
+/** In an exchange that goes on. */
+function encodeUnnamed({ sql, values }: RenderedSql): readonly Buffer[] {
+  const bind = {
+    ...{ portal: '', statement: '', resultFormats: [] },
+    parameterFormats: values.map(({ format }) => format),
+    parameters: values.map(({ bytes }) => bytes),
+  };
+  return [encodeParse('', sql, []), encodeBind(bind), encodeExecute('', 0)];
 }
 
 /** What a server may send before the others have their snapshots. */

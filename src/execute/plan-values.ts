@@ -6,6 +6,7 @@ import type { StepName } from '../plan/explain.ts';
 import type { Motion, MotionColumn, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import type { ExecutionContext } from './context.ts';
 import { gatherRows, type MotionRows } from './motion.ts';
+import { motionName } from './motion-name.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
 import { type RowsItem, rowsAsUnnest } from './rendered-rows.ts';
 import { shippedRows, type TypedColumn } from './shipped-rows.ts';
@@ -71,14 +72,17 @@ export class PlanValues implements TemplateValues {
     });
     const connection = await context.transaction.join('coordinator', context.signal, 'catalog');
     const { rows } = await collectResult(connection, encodeRendered(renderTemplate(template, this), [], false));
-    for (const [i, index] of places.entries()) this.#texts[index] = rows[0]?.[i] ?? null;
+    for (const [i, index] of places.entries()) {
+      const text = rows[0]?.[i] ?? null;
+      this.#texts[index] = text;
+      context.late?.tellConstant(index, text);
+    }
   }
 
   /** Brings the rows of a motion. `tables`: never inline. */
   async move(index: number, context: ExecutionContext, tables: boolean): Promise<void> {
-    const motion = this.#motions[index]!;
     const step: StepName = `motion ${index + 1}`;
-    const rows = await this.#move(motion, step, context, tables);
+    const rows = await this.#move(index, step, context, tables);
     context.instruments?.kept(step, rows.kind === 'table' ? 'temporary table' : 'memory');
     this.#rows[index] = rows;
   }
@@ -89,19 +93,20 @@ export class PlanValues implements TemplateValues {
   }
 
   async #move(
-    motion: Motion,
+    index: number,
     step: StepName,
     context: ExecutionContext,
     tables: boolean,
   ): Promise<MotionRows | StagedRows> {
     const { transaction, signal } = context;
+    const motion = this.#motions[index]!;
     if (motion.kind === 'virtual') {
       return { kind: 'inline', rows: textTuples(await context.liveRows(motion.relation)) };
     }
     await this.evaluate(constantsIn(motion.sql), context);
     if (motion.kind === 'stage') {
       const sources = await sourcesOf(step, motion.sites, motion.sql, this, binaryRows, context);
-      return stageRows(sources, motion, context);
+      return stageRows(sources, motion, index, context);
     }
     if (motion.locksRows) transaction.ensureBlock();
     const sources = await sourcesOf(step, motion.sites, motion.sql, this, binaryRows, context);
@@ -143,8 +148,4 @@ function motionItem(
   const name = motionName(index);
   if (rows.kind === 'table') return { sql: `${rows.table} AS ${name}`, values: [] };
   return rowsAsUnnest(rows.rows, columns, name, firstPlaceholder);
-}
-
-export function motionName(index: number): string {
-  return `pgherd_m${index}`;
 }

@@ -11,6 +11,8 @@ export interface TemplateValues {
   /** Text of each plan constant; null is NULL, and what is missing isn't known yet. */
   readonly constants: readonly (string | null | undefined)[];
   readonly constantTypes: readonly PlanConstant[];
+  /** SQL for a constant that isn't known yet; left out: all are known. */
+  lateConstant?(index: number): string;
   /** The rows of a motion as a FROM item whose placeholders start where told, as they stand on that site. */
   motion(index: number, firstPlaceholder: number, site?: Site): RowsItem;
 }
@@ -72,6 +74,7 @@ function constantLiteral(values: TemplateValues, index: number): string {
   const type = values.constantTypes[index];
   assert(type !== undefined, `no constant ${index}`);
   const text = values.constants[index];
+  if (text === undefined && values.lateConstant !== undefined) return values.lateConstant(index);
   assert(text !== undefined, `constant ${index} is not known yet`);
   return text === null ? `NULL::${type.typeName}` : `${quoteLiteral(text)}::${type.typeName}`;
 }

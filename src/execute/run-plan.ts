@@ -10,7 +10,7 @@ import { changeRows } from './change-rows.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
-import { openSnapshots } from './global-snapshot.ts';
+import { type OpenedFragments, openSnapshots } from './global-snapshot.ts';
 import { insertFromNodes } from './insert-from-nodes.ts';
 import { insertRows } from './insert-rows.ts';
 import { watchedExchange } from './instruments.ts';
@@ -34,7 +34,7 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
       ? await openSnapshots(plan, values, context, output)
       : null;
   try {
-    const opening = opened === null ? context : { ...context, opened: opened.sources };
+    const opening = opened === null ? context : { ...context, opened: opened.sources, ...lateOf(opened) };
     const first = await prepareChanges(changes, context);
     await bringRows(plan, values, opening);
     for (const [place, change] of first.entries()) {
@@ -47,6 +47,10 @@ export async function runPlan(plan: Plan, context: ExecutionContext, output: Cli
     await opened?.abandon();
     throw error;
   }
+}
+
+function lateOf({ late }: OpenedFragments): Pick<ExecutionContext, 'late'> {
+  return late === null ? {} : { late };
 }
 
 /**

@@ -8,7 +8,7 @@ import { type AnswerSource, exchangeSource } from './exchange.ts';
 import { watched } from './instruments.ts';
 import type { Fragment } from './opened-exchange.ts';
 import { renderTemplate, type TemplateValues } from './render-template.ts';
-import { encodeRendered } from './statement-bytes.ts';
+import { encodeRendered, type RenderedSql } from './statement-bytes.ts';
 
 /** Connections to all sites, acquired in parallel. */
 export async function joinAll(sites: readonly Site[], context: ExecutionContext): Promise<ServerConnection[]> {
@@ -29,16 +29,19 @@ export async function sourcesOf(
   answer: Pick<Fragment, 'resultFormats' | 'describe'>,
   context: ExecutionContext,
 ): Promise<readonly AnswerSource[]> {
-  const { opened } = context;
-  const connections = opened === null ? await joinAll(sites, context) : null;
+  const { opened, instruments } = context;
+  const others = sites.filter((site) => opened?.has(site) !== true);
+  const connections = new Map((await joinAll(others, context)).map((connection, i) => [others[i]!, connection]));
   const { resultFormats, describe } = answer;
-  const shared = differsBySite(template) ? null : renderTemplate(template, values);
-  return sites.map((site, i) => {
+  const isShared = !differsBySite(template);
+  let shared: RenderedSql | null = null;
+  return sites.map((site) => {
+    const source = opened?.get(site);
+    if (source && instruments === undefined) return source;
+    if (isShared) shared ??= renderTemplate(template, values);
     const rendered = shared ?? renderTemplate(template, values, site);
-    const source = connections
-      ? exchangeSource(connections[i]!, encodeRendered(rendered, resultFormats, describe))
-      : opened!.get(site)!;
-    return watched(context, step, source, rendered);
+    const bytes = () => encodeRendered(rendered, resultFormats, describe);
+    return watched(context, step, source ?? exchangeSource(connections.get(site)!, bytes()), rendered);
   });
 }
 

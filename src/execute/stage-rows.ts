@@ -31,6 +31,7 @@ export class NotStageable extends Error {}
 export async function stageRows(
   sources: readonly AnswerSource[],
   motion: StageMotion,
+  index: number,
   context: ExecutionContext,
 ): Promise<StagedRows> {
   const shares = createShares(motion.to, motion);
@@ -38,6 +39,11 @@ export async function stageRows(
   const { transaction } = context;
   const largest = Math.max(...shares.lists.map(({ bytes }) => bytes));
   const inline: StagedRows = { kind: 'staged', at: (site) => ({ kind: 'inline', rows: shares.of(site).rows }) };
+  if (context.late) {
+    if (largest > limits.maxShippedBytes) throw new NotStageable('too many rows to bring to nodes in settings');
+    context.late.tellRows(index, (site) => shares.of(site).rows);
+    return inline;
+  }
   if (largest <= limits.maxInlineStageBytes) return inline;
   const connections = await joinAll(shares.nodes, context);
   // In a transaction that may write, a temporary table would stand in the way of PREPARE TRANSACTION; in a read-only one there is none.

@@ -3,7 +3,7 @@ import { constantFunctions } from '../plan/functions.ts';
 import type { Motion, Plan, PlanConstant, SqlTemplate } from '../plan/plan.ts';
 import { quoteIdentifier } from '../sql/quote.ts';
 import type { ExecutionContext } from './context.ts';
-import { motionName } from './plan-values.ts';
+import { motionName } from './motion-name.ts';
 import { renderTemplate, type TemplateValues, withOwnRows } from './render-template.ts';
 import type { RowsItem } from './rendered-rows.ts';
 import type { RenderedSql } from './statement-bytes.ts';

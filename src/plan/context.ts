@@ -51,7 +51,9 @@ export type Staging =
   /** The transaction takes snapshots for each statement, and has changed nothing: a statement may be read in another one beside it. */
   | 'beside'
   /** It has changed something on the coordinator alone: what is read beside it must not be there. */
-  | 'beside, on nodes';
+  | 'beside, on nodes'
+  /** It has changed something on nodes, which only its own connections see: all fragments' snapshots are taken there before any of them runs. */
+  | 'opened';
 
 /**
  * `gather`: all rows to the coordinator. `broadcast`, `redistribute`: how rows move between nodes where both are possible. `find rows`: the

@@ -112,13 +112,13 @@ export function rowsOf(question: RowsQuestion): {
   const isAlone = !model.root.children.some(({ via }) => via === 'cte') && model.readsBefore === undefined;
   if (source.kind === 'query' && source.block.kind === 'select' && isAlone && context.force !== 'gather') {
     const scattered = mayGoBetweenNodes(question)
-      ? scatteredQuery(source.block.node, context, { motions, constants })
+      ? scatteredQuery(source.block.node, context, { motions, constants, readsCoordinator: false })
       : null;
     if (scattered !== null) {
       const rows = joinParts([openQuery(shape, columns), ...scattered.sql, closeOf(shape, columns)]);
       return { motions, rows, sites: scattered.sites, dependsOnParameters: true };
     }
-    const near = nearQuery(source.block.node, context, { motions, constants });
+    const near = nearQuery(source.block.node, context, { motions, constants, readsCoordinator: false });
     if (near !== null) {
       const rows = joinParts([openQuery(shape, columns), ...near, closeOf(shape, columns)]);
       return { motions, rows, sites: here, dependsOnParameters: true };

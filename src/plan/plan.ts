@@ -69,6 +69,8 @@ export interface StageMotion {
   readonly sql: SqlTemplate;
   readonly columns: readonly MotionColumn[];
   readonly to: StageTarget;
+  /** Over all nodes, by PostgreSQL's estimate. */
+  readonly expectedRows: number;
   /** Columns that a correlated subquery looks rows up by: a table of them gets an index on each. */
   readonly lookupColumns: readonly string[];
   readonly label: string;
@@ -311,6 +313,8 @@ export interface Plan {
   readonly checks?: ViewChecks;
   /** It is read in a transaction of its own, beside the session's, whose statements have snapshots of their own. */
   readonly beside?: BesidePlan;
+  /** The snapshots of all fragments on nodes are taken before any of them runs; what steps before them yield reaches them later. */
+  readonly opened?: true;
 }
 
 export interface BesidePlan {

@@ -6,10 +6,12 @@ import { type ConstantPool, createConstantPool } from './rewrite.ts';
 export interface Steps {
   readonly motions: Motion[];
   readonly constants: ConstantPool;
+  /** A step, or what comes after them, reads tables of the coordinator itself. */
+  readsCoordinator: boolean;
 }
 
 export function createSteps(): Steps {
-  return { motions: [], constants: createConstantPool() };
+  return { motions: [], constants: createConstantPool(), readsCoordinator: false };
 }
 
 /** The steps that a plan's own come behind. */

@@ -6,7 +6,6 @@ import { closing } from './edits.ts';
 import type { Model } from './model.ts';
 import type { Plan } from './plan.ts';
 import { blockOutputs } from './resolve.ts';
-import { createConstantPool } from './rewrite.ts';
 import { planStaged } from './stage/plan-staged.ts';
 import { outputsOf, rowsAtCoordinator } from './stage/query.ts';
 import { mayFail } from './stage/sublinks.ts';
@@ -39,7 +38,7 @@ export function planUtilityQuery(model: Model, context: PlanContext): Plan | nul
 
 function rowsOfNodes(plan: Plan, query: Node, motions: Plan['motions'][number][], context: PlanContext) {
   const columns = outputsOf(query, context);
-  return 'reason' in columns ? null : rowsAtCoordinator(plan, columns, { motions, constants: createConstantPool() });
+  return 'reason' in columns ? null : rowsAtCoordinator(plan, columns, { motions });
 }
 
 interface QueryExtent {

@@ -302,8 +302,10 @@ function stagingIn(session: SessionState): PlanContext['staging'] {
   if (session.transactionCatalog !== null) return 'none';
   if (!transaction.inBlock) return 'tables';
   if (!session.takesGlobalSnapshots) return transaction.explicit ? 'inline' : 'none';
-  // A function's statements belong into its caller's transaction; temporary relations are this very connection's.
-  if (session.loop !== null || session.hasTemporary || transaction.hasWritten('nodes')) return 'none';
+  // A function's statements belong into its caller's transaction.
+  if (session.loop !== null) return 'none';
+  // Temporary relations are this very connection's.
+  if (session.hasTemporary || transaction.hasWritten('nodes')) return 'opened';
   return transaction.hasWritten('coordinator') ? 'beside, on nodes' : 'beside';
 }
 

@@ -47,6 +47,7 @@ export function anyUnit(generator: Generator): Unit {
     [18, () => one(changeStatement(generator))],
     [5, () => one(errorStatement(generator))],
     [6, () => transaction(generator, protocol)],
+    [6, () => writtenBlock(generator, protocol)],
     [3, () => preparedRepeats(generator)],
     [2, () => cursor(generator)],
     [2, () => one(copyIn(generator))],
@@ -111,6 +112,16 @@ function transaction(generator: Generator, protocol: Protocol): Unit {
     rung: anyRung(random),
     statements: [begin, ...local, ...statements, end],
   };
+}
+
+/** Queries in a READ COMMITTED block that has written, whose rows nobody else sees. */
+function writtenBlock(generator: Generator, protocol: Protocol): Unit {
+  const { random } = generator;
+  const queries = Array.from({ length: random.int(1, 3) }, () => anyQueryStatement(generator));
+  const later = random.chance(0.3) ? [changeStatement(generator), anyQueryStatement(generator)] : [];
+  const end = control(random.chance(0.5) ? 'COMMIT' : 'ROLLBACK');
+  const statements = [control('BEGIN'), changeStatement(generator), ...queries, ...later, end];
+  return { label: 'written block', protocol, prepared: false, rung: null, statements };
 }
 
 /** One prepared statement, run often enough that PostgreSQL would choose a generic plan. */

@@ -8,7 +8,7 @@ import { planContext } from './herd.ts';
 
 /*
  * Each file of plans/ holds cases: SQL, a line of four dashes, the plan as EXPLAIN prints it, an empty line. A first line
- * `-- in a transaction` plans for one; `-- $1 = 5::integer` gives a parameter. UPDATE_GOLDEN=1 writes the plans anew.
+ * `-- in a transaction` plans for one, `-- in a block that has written` for a READ COMMITTED one that has; `-- $1 = 5::integer` gives a parameter. UPDATE_GOLDEN=1 writes the plans anew.
  */
 
 const folder = join(import.meta.dirname, 'plans');
@@ -39,7 +39,11 @@ function plan(sql: string): string {
     const value = { format: 0 as const, bytes: Buffer.from(match[1]!) };
     return [{ typeOid: typeOids[match[2]!]!, typeName: match[2]!, value }];
   });
-  const context = planContext({ parameters, inTransaction: comments.includes('-- in a transaction') });
+  const hasWritten = comments.includes('-- in a block that has written');
+  const context = planContext({
+    ...{ parameters, inTransaction: hasWritten || comments.includes('-- in a transaction') },
+    ...(hasWritten ? { staging: 'opened', opensFragments: true } : {}),
+  });
   try {
     const [statement] = parseStatements(sql);
     return explainPlan(planStatement(statement!, context)).join('\n');

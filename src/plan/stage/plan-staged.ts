@@ -36,10 +36,14 @@ export function planStaged(query: Node, model: Model, context: PlanContext): Pla
   const obstacle = stageObstacle(model, context);
   if (obstacle !== null) return { reason: obstacle };
   try {
-    const plan = planQuery(query, createStaging(context));
+    const staging = createStaging(context);
+    const plan = planQuery(query, staging);
     if (!('rung' in plan)) return plan;
     const reason = 'rows are brought together step by step';
-    return planBeside({ ...plan, rung: 'staged', reason, valueIndependent: false }, model, context);
+    const staged: Plan = { ...plan, rung: 'staged', reason, valueIndependent: false };
+    if (context.staging !== 'opened') return planBeside(staged, model, context);
+    if (!staging.context.steps.readsCoordinator) return { ...staged, opened: true };
+    return { reason: 'tables of the coordinator, in a block that has changed something on nodes' };
   } catch (error) {
     if (error instanceof NotSplit || (error instanceof PgError && error.code === '0A000'))
       return { reason: error.message };
@@ -126,7 +130,9 @@ function isAtCoordinator({ relations }: Model, context: PlanContext): boolean {
 }
 
 function planCombine(model: Model, context: PlanContext): Plan {
-  const { motions, constants } = stepsOf(context);
+  const steps = stepsOf(context);
+  const { motions, constants } = steps;
+  steps.readsCoordinator ||= model.relations.some(({ relation }) => !(relation && context.staged.has(relation)));
   const sql = rewriteStatement({
     ...{ model, context, constants: null },
     replace: ({ relation }) => {

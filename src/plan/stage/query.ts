@@ -127,7 +127,7 @@ export function selectStaged(staged: StagedQuery, alias: string, shown: readonly
 export function rowsAtCoordinator(
   plan: Plan,
   columns: readonly MotionColumn[],
-  { motions }: Steps,
+  { motions }: Pick<Steps, 'motions'>,
 ): SqlTemplate | null {
   const { final } = plan;
   if (final.kind !== 'scatter') return null;
@@ -157,7 +157,7 @@ function motionOf(
   columns: readonly MotionColumn[],
   label: string,
   to: StageTarget | null,
-  { once = false, lookups = [] }: Pick<StageRequest, 'once' | 'lookups'> = {},
+  { once = false, lookups = [], rows = 1 }: Partial<Pick<StageRequest, 'once' | 'lookups' | 'rows'>> = {},
 ): Motion {
   const list = columns.map(({ name, typeName, viaText }) => `${quoteIdentifier(name)}::${viaText ? 'text' : typeName}`);
   const names = columns.map(({ name }) => quoteIdentifier(name)).join(', ');
@@ -167,7 +167,7 @@ function motionOf(
     `) AS pgherd_q(${names})`,
   ]);
   const lookupColumns = lookups.map((place) => columns[place]!.name);
-  if (to !== null) return { kind: 'stage', sites, sql: wrapped, columns, to, lookupColumns, label };
+  if (to !== null) return { kind: 'stage', sites, sql: wrapped, columns, to, expectedRows: rows, lookupColumns, label };
   const rest = { primaryKey: [], lookupColumns: [], locksRows: false } as const;
   return { kind: 'gather', sites, sql: wrapped, columns, ...rest, label };
 }

@@ -76,7 +76,7 @@ const maxDepth = 12;
 
 /** The same rows in the same place are brought there once. */
 function placeOf(motion: Motion, motions: Motion[]): number {
-  const identity = (each: Motion) => JSON.stringify({ ...each, label: '' });
+  const identity = (each: Motion) => JSON.stringify({ ...each, label: '', expectedRows: 0 });
   const known = motions.findIndex((each) => identity(each) === identity(motion));
   return known >= 0 ? known : motions.push(motion) - 1;
 }
