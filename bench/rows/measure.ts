@@ -1,9 +1,10 @@
+import { setTimeout } from 'node:timers/promises';
 import { connectRaw } from '../../test/oracle/client.ts';
 import { median } from '../median.ts';
 import type { BenchServers } from '../servers.ts';
 import { canCopy, runBulk } from './bulk.ts';
 import type { Options } from './options.ts';
-import { cpuSeconds, memoryBytes } from './processes.ts';
+import { cpuSeconds, endedChildrenSeconds, memoryBytes, serverCpuSeconds } from './processes.ts';
 import type { BulkRow, LatencyRow, SideName, TrafficRow } from './row.ts';
 import { processesOf, type Side, type Sides } from './sides.ts';
 import { runLoad, type Traffic } from './traffic.ts';
@@ -17,6 +18,10 @@ export interface Run {
   readonly p99Us: number | null;
   /** CPU time of router or pooler, for each statement of the script, BEGIN and END included; of bulk rows for the whole. */
   readonly cpuUs: number | null;
+  /** The same of all PostgreSQL servers, of the coordinator among them, and of the load generator. */
+  readonly serversCpuUs: number | null;
+  readonly coordinatorCpuUs: number | null;
+  readonly clientCpuUs: number | null;
   /** The most that router or pooler had. */
   readonly memoryBytes: number | null;
 }
@@ -27,6 +32,7 @@ export type Figures = Partial<Record<SideName, readonly Run[]>>;
 const maxDirectClients = 190;
 const memoryIntervalMs = 500;
 const warmSeconds = 3;
+const backendEndMs = 300;
 
 /** One side after the other, round after round. */
 export async function measureTraffic(row: TrafficRow | LatencyRow, sides: Sides, options: Options): Promise<Figures> {
@@ -89,7 +95,7 @@ async function inTurn(sides: readonly Side[], rounds: number, run: (side: Side) 
   return figures;
 }
 
-/** Runs the work, and looks at the processes of router or pooler meanwhile. */
+/** Runs the work, and looks at the processes meanwhile. */
 async function watched(
   side: Side,
   work: () => Promise<{ readonly traffic: Traffic; readonly statements: number }>,
@@ -99,17 +105,38 @@ async function watched(
   const timer = setInterval(() => {
     most = Math.max(most, memoryBytes(pids));
   }, memoryIntervalMs);
-  const before = cpuSeconds(pids);
+  const before = usedSeconds(side, pids);
   try {
     const { traffic, statements } = await work();
-    const used = cpuSeconds(pids) - before;
+    // A server's process that is just ending is in nobody's account.
+    await setTimeout(backendEndMs);
+    const after = usedSeconds(side, pids);
     most = Math.max(most, memoryBytes(pids));
     const { perSecond, p50Us, p99Us } = traffic;
-    const cpuUs = pids.length === 0 || statements === 0 ? null : (used * 1e6) / statements;
-    return { perSecond, seconds: null, p50Us, p99Us, cpuUs, memoryBytes: pids.length === 0 ? null : most };
+    const us = (part: keyof Used) => (statements === 0 ? null : ((after[part] - before[part]) * 1e6) / statements);
+    return {
+      ...{ perSecond, seconds: null, p50Us, p99Us },
+      cpuUs: pids.length === 0 ? null : us('between'),
+      serversCpuUs: us('servers'),
+      coordinatorCpuUs: side.servers.coordinator.length === 0 ? null : us('coordinator'),
+      clientCpuUs: us('client'),
+      memoryBytes: pids.length === 0 ? null : most,
+    };
   } finally {
     clearInterval(timer);
   }
+}
+
+type Used = ReturnType<typeof usedSeconds>;
+
+/** CPU seconds so far: of what stands between client and servers, of the servers, of clients that have ended. */
+function usedSeconds({ servers }: Side, pids: readonly number[]) {
+  const sum = (postmasters: readonly number[]) => postmasters.reduce((total, pid) => total + serverCpuSeconds(pid), 0);
+  const coordinator = sum(servers.coordinator);
+  return {
+    ...{ between: cpuSeconds(pids), coordinator, servers: coordinator + sum(servers.nodes) },
+    client: endedChildrenSeconds(process.pid),
+  };
 }
 
 /** Of the runs that have the figure; null: none has. */

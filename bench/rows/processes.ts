@@ -13,6 +13,21 @@ export function cpuSeconds(pids: readonly number[]): number {
   return ticks / ticksPerSecond;
 }
 
+/** CPU seconds so far of a PostgreSQL server: its postmaster, the processes it has, and those it had. */
+export function serverCpuSeconds(postmaster: number): number {
+  return endedChildrenSeconds(postmaster) + cpuSeconds([postmaster, ...(childrenByParent().get(postmaster) ?? [])]);
+}
+
+/** CPU seconds of the children that a process has waited for. */
+export function endedChildrenSeconds(pid: number): number {
+  const fields = statFields(pid);
+  return fields === null ? 0 : (Number(fields[13]) + Number(fields[14])) / ticksPerSecond;
+}
+
+export function parentOf(pid: number): number {
+  return Number(statFields(pid)?.[1]);
+}
+
 export function memoryBytes(pids: readonly number[]): number {
   let kilobytes = 0;
   for (const pid of pids) {
@@ -25,14 +40,19 @@ export function memoryBytes(pids: readonly number[]): number {
 /** A process and its descendants, those that run the same program. */
 export function family(pid: number): number[] {
   const program = programOf(pid);
-  const children = new Map<number, number[]>();
-  for (const name of readdirSync('/proc')) {
-    const parent = Number(statFields(Number(name))?.[1]);
-    if (/^\d+$/.test(name) && parent > 0) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-  }
+  const children = childrenByParent();
   const found = [pid];
   for (const each of found) found.push(...(children.get(each) ?? []).filter((child) => programOf(child) === program));
   return found;
+}
+
+function childrenByParent(): Map<number, number[]> {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync('/proc')) {
+    const parent = parentOf(Number(name));
+    if (/^\d+$/.test(name) && parent > 0) children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+  }
+  return children;
 }
 
 /** From the state on: the name before it may hold anything. */

@@ -18,6 +18,9 @@ const heading = [
   'goal',
   'CPU µs',
   'PgB µs',
+  'servers',
+  'plain s.',
+  'client',
   'MB',
   'PgB MB',
 ];
@@ -56,6 +59,9 @@ function linesOf(row: Row, figures: Figures): string[][] {
       shown(row.poolerGoal ?? null, fixed),
       shown(medianOf(herd, 'cpuUs'), cpu),
       shown(medianOf(pooler, 'cpuUs'), cpu),
+      shown(medianOf(herd, 'serversCpuUs'), cpu),
+      shown(medianOf(plain, 'serversCpuUs'), cpu),
+      shown(medianOf(herd, 'clientCpuUs'), cpu),
       shown(medianOf(herd, 'memoryBytes'), megabytes),
       shown(medianOf(pooler, 'memoryBytes'), megabytes),
     ],
@@ -68,7 +74,7 @@ function latencyLine(row: Row, figures: Figures, figure: 'p50Us' | 'p99Us'): str
   const direct = medianOf(plain, figure);
   const ours = medianOf(herd, figure);
   const added = direct === null || ours === null ? '' : `+${(ours - direct).toFixed(0)} µs`;
-  return [`${row.name} ${figure.slice(0, 3)}`, ...values, added, '', '', '', '', '', '', ''];
+  return [`${row.name} ${figure.slice(0, 3)}`, ...values, added, ...heading.slice(5).map(() => '')];
 }
 
 const sidesOf = ({ plain, pooler, herd }: Figures) => ({ plain, pooler, herd });

@@ -7,7 +7,7 @@ import type { BenchServers } from '../servers.ts';
 import { psql } from './bulk.ts';
 import type { Options } from './options.ts';
 import { type Pooler, poolerDatabases, startPooler } from './pgbouncer.ts';
-import { family } from './processes.ts';
+import { family, parentOf } from './processes.ts';
 import type { DataFacts, Protocol, SideName, TableName } from './row.ts';
 import { createTable, pairPlacesOf, tablesOf, visitRowsSql } from './tables.ts';
 
@@ -18,6 +18,13 @@ export interface Side {
   database(protocol: Protocol): string;
   /** What stands in the way of the queries; null: nothing. */
   readonly pid: number | null;
+  /** Postmasters of the PostgreSQL servers that do the work. */
+  readonly servers: Postmasters;
+}
+
+export interface Postmasters {
+  readonly coordinator: readonly number[];
+  readonly nodes: readonly number[];
 }
 
 export interface Sides {
@@ -37,15 +44,30 @@ export async function openSides(
   const plainPort = portOf(servers.plainUrl);
   const pooler = options.sides.includes('pooler') ? await startPooler(join(dir, 'pgbouncer'), plainPort) : null;
   const direct = () => 'postgres';
-  const all: Side[] = [{ name: 'plain', port: plainPort, database: direct, pid: null }];
+  const { plain, herd: herdServers } = await postmastersOf(servers);
+  const all: Side[] = [{ name: 'plain', port: plainPort, database: direct, pid: null, servers: plain }];
   if (pooler !== null) {
     const database = (protocol: Protocol) => poolerDatabases[protocol === 'prepared' ? 'session' : 'transaction'];
-    all.push({ name: 'pooler', port: pooler.port, database, pid: pooler.pid });
+    all.push({ name: 'pooler', port: pooler.port, database, pid: pooler.pid, servers: plain });
   }
-  all.push({ name: 'herd', port: portOf(servers.herdUrl), database: direct, pid: servers.herdPid });
+  const { herdPid: pid } = servers;
+  all.push({ name: 'herd', port: portOf(servers.herdUrl), database: direct, pid, servers: herdServers });
   const file = join(dir, 'visits.csv');
   const facts = await load(servers, options, { dir, file, progress });
   return { all: all.filter(({ name }) => options.sides.includes(name)), pooler, facts, file };
+}
+
+async function postmastersOf({ servers }: BenchServers): Promise<{ plain: Postmasters; herd: Postmasters }> {
+  const [plain, coordinator, ...nodes] = await Promise.all(servers.map(({ url }) => postmasterOf(url)));
+  return { plain: { coordinator: [], nodes: [plain!] }, herd: { coordinator: [coordinator!], nodes } };
+}
+
+async function postmasterOf(url: string): Promise<number> {
+  const client = await connectRaw(url);
+  const { rows } = await client.query('SELECT pg_backend_pid() AS pid');
+  const postmaster = parentOf(Number(rows[0].pid));
+  await client.end();
+  return postmaster;
 }
 
 function portOf(url: string): number {
