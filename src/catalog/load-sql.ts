@@ -253,12 +253,19 @@ SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.r
       OR EXISTS (SELECT FROM pg_catalog.pg_rewrite w WHERE w.ev_class = rel.oid AND w.rulename <> '_RETURN')) END AS "viewOptions"
 FROM rel LEFT JOIN col ON col.attrelid = rel.oid`;
 
-/** schema, name, provolatile, prokind, proretset, proisstrict: an array and no object, for there are 3,300 of them. */
-export type FunctionRow = readonly [string, string, string, string, boolean, boolean];
+/** schema, name, provolatile, prokind, proretset, proisstrict, body, is a trigger's: an array and no object, for there are 3,300 of them. */
+export type FunctionRow = readonly [string, string, string, string, boolean, boolean, string | null, boolean];
 
-const functionsSql = (where: string) => `SELECT json_build_array(n.nspname, p.proname, p.provolatile, p.prokind,
-    p.proretset, p.proisstrict) AS f
+const functionsSql = (
+  where: string,
+  source = 'NULL',
+) => `SELECT json_build_array(n.nspname, p.proname, p.provolatile, p.prokind,
+    p.proretset, p.proisstrict, ${source}, p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype) AS f
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${where}`;
+
+/** Of functions of pgherd's own and of compiled ones there is nothing to read. */
+const sourceSql = `CASE WHEN n.nspname <> 'pgherd' AND p.prolang NOT IN (SELECT oid FROM pg_catalog.pg_language WHERE lanname IN ('c', 'internal'))
+    THEN coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END`;
 
 const jsonOf = (sql: string, value = 'to_json(q)') => `(SELECT coalesce(json_agg(${value}), '[]') FROM (${sql}) q)`;
 
@@ -274,7 +281,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   ${jsonOf(tablesSql)} AS tables,
   ${jsonOf(foreignKeysSql)} AS foreign_keys,
   ${jsonOf(relationsSql)} AS relations,
-  ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`), 'q.f')} AS functions,
+  ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`, sourceSql), 'q.f')} AS functions,
   ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,
   pg_catalog.current_setting('${keptSettingsName}') AS kept`;
 }

@@ -17,6 +17,7 @@ import {
   snapshotSql,
   type TableRow,
 } from './load-sql.ts';
+import { joinEffects, sessionEffects } from './session-effects.ts';
 import type {
   CatalogSnapshot,
   ColocationGroup,
@@ -24,6 +25,7 @@ import type {
   DistributedTable,
   Distribution,
   DistributionMethod,
+  FunctionEffects,
   FunctionTraits,
   KeyColumn,
   NodeEntry,
@@ -70,6 +72,7 @@ function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): 
     foreignKeys,
     keptTables: findKeptTables(foreignKeyRows, foreignKeys, relations),
     functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),
+    functionEffects: buildEffects(json<FunctionRow[]>('functions')),
   });
 }
 
@@ -266,6 +269,14 @@ function buildFunctions(
     else functions.set(traits.name, [traits]);
   }
   return functions;
+}
+
+function buildEffects(rows: readonly FunctionRow[]): FunctionEffects {
+  const byName = sessionEffects(
+    rows.flatMap(([, name, , , , , source]) => (source === null ? [] : [{ name, source }])),
+  );
+  const triggers = rows.flatMap(([, name, , , , , , isTrigger]) => (isTrigger ? (byName.get(name) ?? []) : []));
+  return { byName, triggers: joinEffects(triggers) };
 }
 
 function buildFunction([schema, name, provolatile, prokind, returnsSet, strict]: FunctionRow): FunctionTraits {

@@ -1,5 +1,6 @@
 import { isLiveView, serverTrafficName } from './compatibility-sql.ts';
 import type { KeptForeignKey } from './foreign-key.ts';
+import type { SessionEffects } from './session-effects.ts';
 import type { StatementTrigger } from './statement-trigger.ts';
 import { statisticsSchema, statisticsViews } from './statistics-views.ts';
 
@@ -182,6 +183,14 @@ export interface FunctionTraits {
   readonly userDefined: boolean;
 }
 
+/** What users' functions may leave behind in a session. */
+export interface FunctionEffects {
+  /** By name; left out: nothing. */
+  readonly byName: ReadonlyMap<string, SessionEffects>;
+  /** Of all trigger functions together. */
+  readonly triggers: SessionEffects;
+}
+
 export interface CatalogSnapshot {
   readonly version: number;
   readonly clusterId: string;
@@ -200,6 +209,7 @@ export interface CatalogSnapshot {
   readonly keptTables: ReadonlySet<number>;
   /** By unqualified name, every overload of every schema. */
   readonly functions: ReadonlyMap<string, readonly FunctionTraits[]>;
+  readonly functionEffects: FunctionEffects;
 }
 
 /** The schema of the leaf of shard `index` of the tables in `userSchema`: `pgherd_s07_public`. */

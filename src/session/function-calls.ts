@@ -1,4 +1,4 @@
-import { resolveRelation } from '../catalog/snapshot.ts';
+import { type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
 import { PgError } from '../core/errors.ts';
 import { conditions } from '../core/sqlstate.ts';
 import type { SessionState } from './session-state.ts';
@@ -40,19 +40,29 @@ export function writesByFunctions({ catalog, services }: SessionState, { traits 
   );
 }
 
-function mayComeBack({ catalog, temporaryNames }: SessionState, { kind, node, traits }: ParsedStatement): boolean {
+function mayComeBack(session: SessionState, statement: ParsedStatement): boolean {
+  const { kind, traits } = statement;
   if (kind === 'DoStmt' || kind === 'CallStmt') return true;
-  if (traits.calls.some((name) => catalog.functions.get(name)?.some(({ userDefined }) => userDefined))) return true;
-  if (!/^(Insert|Update|Delete|Merge)Stmt$/.test(kind)) return false;
+  const { functions } = session.catalog;
+  if (traits.calls.some((name) => functions.get(name)?.some(({ userDefined }) => userDefined))) return true;
+  return changeTargets(session, statement).some(
+    ({ distributed, hasTriggers }) => distributed === null && hasTriggers === true,
+  );
+}
+
+/** What a statement that changes rows changes: every relation that its name may stand for. */
+export function changeTargets(
+  { catalog, temporaryNames }: SessionState,
+  { kind, node }: ParsedStatement,
+): readonly RelationEntry[] {
+  if (!/^(Insert|Update|Delete|Merge)Stmt$/.test(kind)) return [];
   const [{ relation }] = Object.values(node) as [{ relation?: { schemaname?: string; relname?: string } }];
   const name = relation?.relname;
-  if (name === undefined || temporaryNames.has(name)) return false;
+  if (name === undefined || temporaryNames.has(name)) return [];
   const candidates = relation?.schemaname
     ? [resolveRelation(catalog, relation.schemaname, name, [])]
     : [...catalog.relations.keys()].map((schema) => resolveRelation(catalog, schema, name, []));
-  return candidates.some(
-    (found) => found.kind === 'relation' && found.relation.distributed === null && found.relation.hasTriggers === true,
-  );
+  return candidates.flatMap((found) => (found.kind === 'relation' ? [found.relation] : []));
 }
 
 /**

@@ -2,6 +2,7 @@ import type { ServerConnection } from '../backend/server-connection.ts';
 import { type ColumnEntry, type RelationEntry, temporarySchema } from '../catalog/snapshot.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import { effectsOf, leavesStateOnNodes } from './function-effects.ts';
 import type { SessionState } from './session-state.ts';
 import { localKind, noteStatementTimeout, rememberSettings } from './setting-commands.ts';
 import { requireUtf8 } from './startup-settings.ts';
@@ -11,12 +12,23 @@ import type { StatementTraits } from './statement-traits.ts';
 /** What a statement that ran on the coordinator left behind there, as far as the session has to know. */
 export async function afterLocalStatement(session: SessionState, statement: ParsedStatement): Promise<void> {
   const { traits } = statement;
-  if (traits.createsTemporary) {
+  const effects = effectsOf(session, statement);
+  if (traits.createsTemporary || effects.temporary) {
     session.pinned = true;
     session.hasTemporary = true;
   }
-  if (session.hasTemporary && mayChangeNames(statement)) await readTemporaryNames(session);
-  if (traits.setConfigCalls.length > 0) await noteSetConfig(session, traits.setConfigCalls);
+  if (session.hasTemporary && (effects.temporary || mayChangeNames(statement))) await readTemporaryNames(session);
+  const settings = [...traits.setConfigCalls, ...(effects.settings ?? unknownSettings)];
+  if (settings.length > 0) await noteSetConfig(session, settings);
+}
+
+/** As set_config() with a computed name. */
+const unknownSettings: StatementTraits['setConfigCalls'] = [{ name: '', local: false }];
+
+/** Ties the session to its connection before a statement leaves there what only that has: of what failed, some stays. */
+export function beforeLocalStatement(session: SessionState, statement: ParsedStatement): void {
+  if (statement.traits.pinsConnection || effectsOf(session, statement).ties) session.pinned = true;
+  if (leavesStateOnNodes(session, statement)) session.leavesStateOnNodes = true;
 }
 
 function mayChangeNames({ kind, traits }: ParsedStatement): boolean {
@@ -92,8 +104,10 @@ async function noteSetConfig(session: SessionState, calls: StatementTraits['setC
     }
     if (local) {
       const { rows } = await connection.query(`SELECT current_setting(${quoteLiteral(name)}, true)`);
-      const value = quoteLiteral(rows[0]?.[0] ?? '');
-      await session.transaction.setLocally(localKind(name), `SELECT set_config(${quoteLiteral(name)}, ${value}, true)`);
+      const value = rows[0]?.[0];
+      if (value === null || value === undefined) continue;
+      const sql = `SELECT set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, true)`;
+      await session.transaction.setLocally(localKind(name), sql);
       if (name.toLowerCase() === 'statement_timeout') await noteStatementTimeout(session);
     } else {
       const settings = await rememberSettings(session, session.transaction.settings, [name]);

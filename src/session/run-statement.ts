@@ -26,7 +26,7 @@ import { runExplain } from './explain-command.ts';
 import { openForFilling, openForFunctions, writesByFunctions } from './function-calls.ts';
 import { followIndex } from './index-route.ts';
 import { liveRows } from './live-rows.ts';
-import { afterLocalStatement } from './local-effects.ts';
+import { afterLocalStatement, beforeLocalStatement } from './local-effects.ts';
 import { withOwnNames } from './own-names.ts';
 import { answer, answersFor } from './plan-answers.ts';
 import { runDeallocate, runExecute, runPrepare } from './prepare-commands.ts';
@@ -174,6 +174,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     openForFilling(session);
     return runLocal(session, run, output);
   }
+  beforeLocalStatement(session, run.statement);
   if (usesCoordinator(plan)) {
     await openForFunctions(session, run.statement, plan.rung === 'staged' ? 'several' : 'one');
   }
@@ -358,7 +359,7 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
   const sql = cloaked ? cloakCatalogs(statement) : showPreparedStatements(session, statement);
   if (changesData(statement) && keepsKeysHere(session.catalog)) session.transaction.ensureBlock();
   const connection = await session.coordinator('data');
-  if (statement.traits.pinsConnection) session.pinned = true;
+  beforeLocalStatement(session, statement);
   const fields = output.wantsDescription ? fetchedFields(session, statement) : null;
   const described = fields === null ? output : new DescribedOutput(output, fields);
   if (changesData(statement)) {

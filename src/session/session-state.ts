@@ -68,6 +68,8 @@ export class SessionState {
   pinned = false;
   /** The session has made temporary relations: their names are read again whenever they may have changed. */
   hasTemporary = false;
+  /** Triggers have left there what no other session may find: connections are closed instead of given back. */
+  leavesStateOnNodes = false;
   /** Names of temporary relations, which shadow all others. */
   temporaryNames = new Set<string>();
   temporaryViews: ReadonlyMap<string, RelationEntry> = new Map();
@@ -307,6 +309,7 @@ export class SessionState {
         connection.onNotification = null;
         connection.onKeyReport = null;
         connection.onSignalReport = null;
+        if (site !== 'coordinator' && this.leavesStateOnNodes) connection.tainted = true;
         if (site !== 'coordinator' || !this.sequences.touched) connection.lender?.release(connection);
         else void this.sequences.save(connection).then(() => connection.lender?.release(connection));
       },

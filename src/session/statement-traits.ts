@@ -44,7 +44,8 @@ export function readTraits(node: Node): StatementTraits {
     }
     if (value === null || typeof value !== 'object') return;
     for (const [key, child] of Object.entries(value)) {
-      if (key === 'FuncCall') {
+      // CALL has it under a key of its own.
+      if (key === 'FuncCall' || key === 'funccall') {
         const names = (child as { funcname?: { String?: { sval?: string } }[] }).funcname ?? [];
         const name = names.at(-1)?.String?.sval ?? '';
         calls.push(name);

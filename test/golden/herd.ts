@@ -1,3 +1,4 @@
+import { noEffects } from '../../src/catalog/session-effects.ts';
 import type {
   CatalogSnapshot,
   ColocationGroup,
@@ -235,6 +236,7 @@ export const herd: CatalogSnapshot = {
   distributedSchemas: new Map(),
   groups: new Map([integers, regions].map((each) => [each.id, each])),
   functions: functions(),
+  functionEffects: { byName: new Map(), triggers: noEffects },
 };
 
 export function planContext(changes: Partial<PlanContext> = {}): PlanContext {

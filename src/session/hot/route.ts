@@ -1,3 +1,4 @@
+import { staysBehind } from '../../catalog/session-effects.ts';
 import type { CatalogSnapshot, NodeId } from '../../catalog/snapshot.ts';
 import { asText } from '../../execute/plan-values.ts';
 import type { PlanContext, PlannedParameter } from '../../plan/context.ts';
@@ -69,7 +70,7 @@ export interface RouteQuestion {
 /** Null: the statement is none that has a route. */
 export function buildRoute(question: RouteQuestion, around: RouteCircumstances): Route | null {
   const { statement, parameters, scan } = question;
-  if (!isOrdinary(statement)) return null;
+  if (!isOrdinary(statement) || mayLeaveState(statement, around.snapshot)) return null;
   const context = planContextOf(question, around);
   const plan = planStatement(statement, context);
   const relations = keySources(statement, plan, context);
@@ -120,6 +121,12 @@ function isOrdinary({ kind, traits, text, dialect }: ParsedStatement): boolean {
   if (!isPlanned || dialect !== undefined || /gp_segment_id|pg_(?:cancel|terminate)_backend/i.test(text)) return false;
   const { pinsConnection, movedSequences, readsSequences, setConfigCalls, createsTemporary } = traits;
   return !pinsConnection && !readsSequences && !createsTemporary && movedSequences.length + setConfigCalls.length === 0;
+}
+
+/** Functions may, and triggers on the nodes. */
+function mayLeaveState({ kind, traits }: ParsedStatement, { functionEffects }: CatalogSnapshot): boolean {
+  if (staysBehind(functionEffects.triggers) && kind !== 'SelectStmt') return true;
+  return traits.calls.some((name) => functionEffects.byName.has(name));
 }
 
 function planContextOf(
