@@ -3,6 +3,7 @@ import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import { assert, unreachable } from '../core/assert.ts';
 import { dialectStatementKind } from '../sql/dialect.ts';
 import type { RawStatement } from '../sql/parse.ts';
+import { namesTemporarySchema } from '../sql/temporary-names.ts';
 import { nameParts, unwrap } from '../sql/walk.ts';
 import { isConcurrent, maintainRelation, needsNoTransaction, truncate, vacuum } from './classify-maintenance.ts';
 import { alterRole, byObjectType, createFunction, createRole, createSchema, extension } from './classify-object-ddl.ts';
@@ -43,7 +44,8 @@ export function classifyDdl(
   const { kind, fields } = unwrap(statement.node);
   const context = { statement, snapshot, searchPath, temporaryNames };
   const rule = rules[kind];
-  const ruled = rule ? rule(fields as never, context) : local;
+  const asked = rule ? rule(fields as never, context) : local;
+  const ruled = asked.kind === 'objects' && namesTemporarySchema(statement.node) ? local : asked;
   const found = ruled.kind === 'local' && touchesKeys(kind, fields, context) ? localKeys(context) : ruled;
   const outside =
     found.kind === 'maintenance'

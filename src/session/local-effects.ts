@@ -13,13 +13,18 @@ import type { StatementTraits } from './statement-traits.ts';
 export async function afterLocalStatement(session: SessionState, statement: ParsedStatement): Promise<void> {
   const { traits } = statement;
   const effects = effectsOf(session, statement);
-  if (traits.createsTemporary || effects.temporary) {
+  if (traits.createsTemporary || effects.temporary || createsInTemporarySchema(session, statement)) {
     session.pinned = true;
     session.hasTemporary = true;
   }
   if (session.hasTemporary && (effects.temporary || mayChangeNames(statement))) await readTemporaryNames(session);
   const settings = [...traits.setConfigCalls, ...(effects.settings ?? unknownSettings)];
   if (settings.length > 0) await noteSetConfig(session, settings);
+}
+
+/** Where the search path begins with it. */
+function createsInTemporarySchema({ transaction }: SessionState, { kind }: ParsedStatement): boolean {
+  return /^(Create|View)/.test(kind) && /^\s*"?pg_temp/.test(transaction.settings.values.get('search_path') ?? '');
 }
 
 /** As set_config() with a computed name. */

@@ -1,5 +1,6 @@
 import type { FuncCall, Node } from '@pgsql/types';
 import { constantText } from '../sql/constant.ts';
+import { namesTemporarySchema } from '../sql/temporary-names.ts';
 
 /** What a statement means for the session beyond its own answer: read off the syntax tree once, kept with the cached statement. */
 export interface StatementTraits {
@@ -63,7 +64,13 @@ export function readTraits(node: Node): StatementTraits {
     }
   };
   visit(node);
+  if (mayCreate(node) && namesTemporarySchema(node)) createsTemporary = true;
   return { pinsConnection, movedSequences, readsSequences, setConfigCalls, mayWrite, calls, createsTemporary };
+}
+
+function mayCreate(node: Node): boolean {
+  if ('SelectStmt' in node) return node.SelectStmt.intoClause !== undefined;
+  return /^(Create|View|Define|CompositeType)/.test(Object.keys(node)[0] ?? '');
 }
 
 /** CURSOR_OPT_HOLD of parsenodes.h. */

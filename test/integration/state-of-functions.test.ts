@@ -145,3 +145,37 @@ test('what triggers set is found by their session on the coordinator, and by nob
     await foundByOthers("SELECT max(tenant || coalesce(nullif(current_setting('app.trigger', true), ''), '-')) FROM t"),
   ).toEqual(['odd-']);
 });
+
+test.each([
+  ['CREATE TABLE pg_temp.x AS SELECT 1 AS a', 'SELECT a FROM x', "to_regclass('pg_temp.x')"],
+  [
+    'CREATE TABLE pg_temp.x (a int DEFAULT 1); INSERT INTO x DEFAULT VALUES',
+    'SELECT a FROM x',
+    "to_regclass('pg_temp.x')",
+  ],
+  ['SET search_path = pg_temp, public; CREATE TABLE x AS SELECT 1 AS a', 'SELECT a FROM x', "to_regclass('pg_temp.x')"],
+  [
+    "CREATE FUNCTION pg_temp.one() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    'SELECT pg_temp.one()',
+    "to_regprocedure('pg_temp.one()')",
+  ],
+  ["CREATE TYPE pg_temp.bit AS ENUM ('1')", "SELECT '1'::pg_temp.bit::text::int", "to_regtype('pg_temp.bit')"],
+])('%s makes what only its session has', async (sql, query, found) => {
+  await withSession(async (client) => {
+    await client.query(sql);
+    expect(await foundByOthers(`SELECT ${found}`)).toEqual([null]);
+    expect(await one(client, query)).toBe(1);
+    expect(await one(client, 'SELECT count(*) FROM t')).toBe('20');
+  });
+});
+
+test('what is temporary is dropped without a word to the nodes', async () => {
+  await withSession(async (client) => {
+    await client.query(
+      "CREATE FUNCTION pg_temp.one() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE DOMAIN pg_temp.d AS int",
+    );
+    await client.query("COMMENT ON FUNCTION pg_temp.one() IS 'x'; ALTER FUNCTION pg_temp.one() STABLE");
+    await client.query('DROP FUNCTION pg_temp.one(); DROP DOMAIN pg_temp.d');
+    expect(await one(client, "SELECT to_regprocedure('pg_temp.one()')")).toBeNull();
+  });
+});
