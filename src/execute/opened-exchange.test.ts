@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import type { FrameSink, ServerConnection } from '../backend/server-connection.ts';
-import { bindComplete, decodeDataRow, encodeCommandComplete, encodeDataRow } from '../wire/backend.ts';
+import { bindComplete, closeComplete, decodeDataRow, encodeCommandComplete, encodeDataRow } from '../wire/backend.ts';
 import { encodeErrorResponse } from '../wire/error-messages.ts';
 import { syncMessage } from '../wire/frontend.ts';
 import { backend as message } from '../wire/message-types.ts';
@@ -133,4 +133,18 @@ test('fragments between whose snapshots a transaction has ended are bound again'
   bindAll(['12:13:', '12:13:']);
   await opening;
   expect(written).toHaveLength(2);
+});
+
+test('what comes behind a large answer does not pause a connection that is done', async () => {
+  const { exchange, server, paused } = exchangeWithServer(true);
+  const opening = exchange.open();
+  server().onFrame(message.bindComplete, bindComplete);
+  await opening;
+  server().onFrame(message.dataRow, row('x'.repeat(300_000)));
+  const running = exchange.run(() => {});
+  server().onFrame(message.commandComplete, encodeCommandComplete('SELECT 1'));
+  server().onFrame(message.closeComplete, closeComplete);
+  server().onReady('I');
+  await running;
+  expect(paused).toEqual([true, false]);
 });

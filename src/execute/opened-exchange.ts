@@ -221,6 +221,7 @@ export class OpenedExchange implements FrameSink {
       }
       const early = this.#early;
       this.#early = [];
+      this.#earlyBytes = 0;
       for (const { type, frame } of early) this.onFrame(type, frame);
     });
   }
@@ -276,7 +277,7 @@ export class OpenedExchange implements FrameSink {
 
   onFrame(type: number, frame: Buffer): void {
     const state = this.#state;
-    if (state.kind === 'bound' && this.#runsAtOnce) {
+    if (state.kind === 'bound' && this.#runsAtOnce && this.#next === 0) {
       this.#keep(type, frame);
       return;
     }
