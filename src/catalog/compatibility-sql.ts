@@ -171,6 +171,11 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND ${userTablesSql}`,
     WHERE t.colocation_id = g.colocation_id ORDER BY t.relation LIMIT 1) AS distributioncolumncollation
 FROM pgherd.colocation_group g`,
 
+  pg_dist_object: `SELECT 'pg_catalog.pg_proc'::regclass::oid AS classid, d.function AS objid, 0 AS objsubid, NULL::text AS type,
+  NULL::text[] AS object_names, NULL::text[] AS object_args, d.argument - 1 AS distribution_argument_index,
+  (SELECT t.colocation_id FROM pgherd.dist_table t WHERE t.relation = d.colocated_with) AS colocationid, d.force AS force_delegation
+FROM pgherd.dist_function d JOIN pg_catalog.pg_proc p ON p.oid = d.function`,
+
   citus_tables: `SELECT t.relation::regclass AS table_name, ${tableTypeSql} AS citus_table_type,
   coalesce(${keyNamesSql}, '<none>') AS distribution_column, coalesce(t.colocation_id, 0) AS colocation_id,
   pg_size_pretty(coalesce(z.bytes, 0)) AS table_size,

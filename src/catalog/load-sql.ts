@@ -1,4 +1,5 @@
 import { liveViewNames, serverTrafficName } from './compatibility-sql.ts';
+import { delegationsSql } from './delegate-sql.ts';
 import { insertBackName } from './loop-names.ts';
 import type { ViewOptions } from './snapshot.ts';
 import { statisticsViews } from './statistics-views.ts';
@@ -280,6 +281,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   ${jsonOf(schemasSql)} AS schemas,
   ${jsonOf(tablesSql)} AS tables,
   ${jsonOf(foreignKeysSql)} AS foreign_keys,
+  ${jsonOf(delegationsSql)} AS delegations,
   ${jsonOf(relationsSql)} AS relations,
   ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`, sourceSql), 'q.f')} AS functions,
   ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,

@@ -1,6 +1,8 @@
 import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { classifyDefault } from './column-default.ts';
+import type { DelegationRow } from './delegate-sql.ts';
+import { buildDelegations } from './delegation.ts';
 import { type ForeignKeyAction, isKeptByServers, type KeptForeignKey, sideOf } from './foreign-key.ts';
 import { keyFamily } from './key-family.ts';
 import {
@@ -71,6 +73,7 @@ function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): 
     distributedSchemas: new Map(json<SchemaRow[]>('schemas').map(({ name, colocationId }) => [name, colocationId])),
     foreignKeys,
     keptTables: findKeptTables(foreignKeyRows, foreignKeys, relations),
+    delegations: buildDelegations(json<DelegationRow[]>('delegations')),
     functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),
     functionEffects: buildEffects(json<FunctionRow[]>('functions')),
   });

@@ -3,7 +3,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { type CompatibilitySchema, compatibilitySql } from './compatibility-sql.ts';
 
 /** Raised whenever the SQL of this file or of the views changes: only then is it run on a coordinator that has a catalog. */
-export const catalogSchemaVersion = 5;
+export const catalogSchemaVersion = 6;
 
 /** Routers LISTEN here; the payload is the new version of the catalog. */
 export const catalogChannel = 'pgherd_catalog';
@@ -125,6 +125,17 @@ CREATE TABLE IF NOT EXISTS pgherd.global_index (
   hidden_name text NOT NULL,
   PRIMARY KEY (relation, index_name),
   UNIQUE (hidden_schema, hidden_name));
+
+-- Functions with a distribution argument.
+CREATE TABLE IF NOT EXISTS pgherd.dist_function (
+  function oid PRIMARY KEY,
+  -- Its place among all arguments, from 1.
+  argument smallint NOT NULL,
+  -- NULL: the tables of its body say it.
+  colocated_with oid,
+  force boolean NOT NULL DEFAULT false,
+  -- What it is called on nodes, as they have it.
+  copy text);
 
 CREATE TABLE IF NOT EXISTS pgherd.transaction_decision (
   gid text PRIMARY KEY,

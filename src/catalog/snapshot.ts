@@ -1,4 +1,5 @@
 import { isLiveView, serverTrafficName } from './compatibility-sql.ts';
+import type { Delegation } from './delegation.ts';
 import type { KeptForeignKey } from './foreign-key.ts';
 import type { SessionEffects } from './session-effects.ts';
 import type { StatementTrigger } from './statement-trigger.ts';
@@ -207,6 +208,8 @@ export interface CatalogSnapshot {
   readonly foreignKeys: ReadonlyMap<number, KeptForeignKey>;
   /** OIDs of tables by whose changes a key may be touched that the router keeps: by themselves, or by foreign keys' actions. */
   readonly keptTables: ReadonlySet<number>;
+  /** Functions with a distribution argument, by unqualified name. */
+  readonly delegations: ReadonlyMap<string, readonly Delegation[]>;
   /** By unqualified name, every overload of every schema. */
   readonly functions: ReadonlyMap<string, readonly FunctionTraits[]>;
   readonly functionEffects: FunctionEffects;

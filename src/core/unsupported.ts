@@ -141,6 +141,10 @@ export const unsupportedCodes = {
     title: 'a change by a role that row security keeps rows from, of a table with a foreign key that the router keeps',
     hint: 'Co-locate the tables on the key, or make the referenced table a reference table.',
   },
+  PH058: {
+    title: 'a call that force_delegation sends to a node, of a function that is not proven to need that node alone',
+    hint: 'Each statement of it is to reach co-located tables by equality of the distribution column with the argument itself, and reference tables to read them. Or create_distributed_function() without force_delegation: then it runs on the coordinator.',
+  },
 } as const satisfies Record<string, { title: string; hint: string }>;
 
 export type UnsupportedCode = keyof typeof unsupportedCodes;

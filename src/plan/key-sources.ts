@@ -33,6 +33,7 @@ export interface RelationKeys {
  */
 export function keySources(statement: RawStatement, plan: Plan, context: PlanContext): readonly RelationKeys[] | null {
   if (!isPlainRoute(plan)) return null;
+  if (plan.delegatedBy) return [plan.delegatedBy];
   const trace: KeyTrace = new Map();
   const traced = { ...context, trace };
   const model = analyze(statement.node, statement, traced);
@@ -47,7 +48,12 @@ export function keySources(statement: RawStatement, plan: Plan, context: PlanCon
 /** One fragment on one node, and nothing around it but what the transaction's clock says. */
 function isPlainRoute(plan: Plan): boolean {
   const { rung, final, constants, motions } = plan;
-  if (rung !== 'single shard' || final.kind !== 'pass' || final.site === 'coordinator' || motions.length > 0)
+  if (
+    (rung !== 'single shard' && rung !== 'delegated') ||
+    final.kind !== 'pass' ||
+    final.site === 'coordinator' ||
+    motions.length > 0
+  )
     return false;
   // What a plan may have besides asks for more than sending it, whatever it is.
   if (!Object.keys(plan).every((member) => plainMembers.has(member))) return false;
@@ -66,11 +72,12 @@ const plainMembers: ReadonlySet<string> = new Set<keyof Plan>([
     'returnsRows',
     'valueIndependent',
     'touches',
+    'delegatedBy',
   ] as const),
 ]);
 
 /** The same for as long as the transaction lasts, as long as the session's time zone stays. */
-function isClock({ sql }: PlanConstant): boolean {
+export function isClock({ sql }: PlanConstant): boolean {
   const [text = ''] = sql;
   return sql.length === 1 && typeof text === 'string' && clock.test(text);
 }
@@ -113,7 +120,7 @@ function keyRows(item: RelationItem, facts: FactsByRelation, context: PlanContex
 }
 
 /** Under a cast too: the planner has seen that it changes nothing. */
-function sourceOf(node: Node | undefined, value: KeyValue): KeySource | null {
+export function sourceOf(node: Node | undefined, value: KeyValue): KeySource | null {
   if (node === undefined) return null;
   if ('TypeCast' in node) return sourceOf(node.TypeCast.arg, value);
   if ('ParamRef' in node) return { kind: 'parameter', number: node.ParamRef.number ?? 0 };

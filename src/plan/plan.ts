@@ -2,6 +2,7 @@ import type { Site } from '../catalog/site.ts';
 import type { ColocationGroup, DistributedTable, KeyColumn, NodeId, RelationEntry } from '../catalog/snapshot.ts';
 import type { TriggerFiring } from '../catalog/statement-trigger.ts';
 import type { IndexRoute } from './index-route.ts';
+import type { RelationKeys } from './key-sources.ts';
 
 /**
  * A plan is a short list of SQL steps: motions bring rows to the coordinator (each a fragment of SQL, the servers it runs on,
@@ -273,6 +274,8 @@ export interface RowMove {
 export type Rung =
   | 'local'
   | 'single shard'
+  /** A function that runs on the node of its argument. */
+  | 'delegated'
   | 'scatter'
   | 'two phases'
   | 'staged'
@@ -295,6 +298,10 @@ export interface Plan {
   readonly valueIndependent: boolean;
   /** Whose entry says where the one row is that the statement is about. */
   readonly byIndex?: IndexRoute;
+  /** The argument by which a call goes to a node. */
+  readonly delegatedBy?: RelationKeys;
+  /** Why a function with a distribution argument runs on the coordinator all the same. */
+  readonly undelegated?: string;
   /** It may change keys that the router keeps, which it settles in the same transaction. */
   readonly touchesKeys?: true;
   /** Statement triggers of the tables that it changes. */

@@ -10,6 +10,8 @@ import { changeObstacle } from './change-checks.ts';
 import { splitChanges } from './change-first.ts';
 import { withoutChanges } from './change-pieces.ts';
 import type { PlanContext } from './context.ts';
+import { planDelegated } from './delegate/plan-delegated.ts';
+import { proveDelegation } from './delegate/prove.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
 import { type FactsByRelation, findFacts } from './facts.ts';
 import { spreadObstacle } from './functions.ts';
@@ -33,6 +35,14 @@ import { viewUses } from './view-uses.ts';
 
 export { explainPlan } from './explain.ts';
 
+/** Why calls of a function, by its OID, are not delegated to nodes; null: they are, if their arguments let them. */
+export function delegationObstacle(oid: number, around: Pick<PlanContext, 'snapshot' | 'searchPath'>): string | null {
+  const delegation = [...around.snapshot.delegations.values()].flat().find((each) => each.oid === oid);
+  if (delegation === undefined) return 'it has no distribution argument';
+  const proof = proveDelegation(delegation, around, planStatement);
+  return 'obstacle' in proof ? proof.obstacle : null;
+}
+
 /**
  * The plan of a SELECT, VALUES, INSERT, UPDATE, DELETE or MERGE, or of the query inside DECLARE CURSOR, CREATE TABLE AS and COPY.
  * Rungs are tried in order; each says why it doesn't take the statement, and the last word is the gather, which takes any query.
@@ -42,13 +52,17 @@ export function planStatement(statement: RawStatement, context: PlanContext, out
     return planStatement({ ...statement, node: statement.node.ExplainStmt.query }, context);
   }
   const inner = queryInside(statement.node);
+  if ('CallStmt' in inner) return planOfCall(statement, planLocal(statement, [], null), context);
   if (!isQuery(inner)) return planLocal(statement, [], null);
   const cut = withoutExplain(statement);
   const model = analyze(inner, cut, context);
   const isUtility = inner !== statement.node || createsTable(inner);
   const view = model.relations.find((item) => item.isChangedView);
   if (view) return planThroughView({ model, node: inner, target: view }, { statement: cut, isUtility, outer }, context);
-  if (isLocal(model)) return planLocal(cut, model.blocks, model);
+  if (isLocal(model)) {
+    const local = planLocal(cut, model.blocks, model);
+    return isUtility ? local : planOfCall(cut, local, context);
+  }
   const completed = withMergeDefaults(model, inner);
   if (completed) return planStatement(completed, context, outer);
   const planned = planModel(model, isUtility, context);
@@ -220,6 +234,13 @@ function isLocal(model: Model): boolean {
   return !model.relations.some(
     (item) => item.role === 'distributed' || item.role === 'virtual' || (item.isTarget && item.role === 'reference'),
   );
+}
+
+/** What may be no more than the call of a function that belongs to a node. */
+function planOfCall(statement: RawStatement, local: Plan, context: PlanContext): Plan {
+  const found = planDelegated(statement, context, planStatement);
+  if (found === null) return local;
+  return 'obstacle' in found ? { ...local, undelegated: found.obstacle, valueIndependent: false } : found;
 }
 
 /** As written; only the parameters become holes. */

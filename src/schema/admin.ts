@@ -9,6 +9,7 @@ import { alterDistributedTable } from './alter-distribution.ts';
 import { alterSystem, settingsOfServers } from './alter-system.ts';
 import { updateColocation } from './change-colocation.ts';
 import { createDistributedTable, notice } from './distribute.ts';
+import { createDistributedFunction } from './distributed-functions.ts';
 import { distributeSchema, undistributeSchema } from './distributed-schemas.ts';
 import type { HerdTransaction } from './herd.ts';
 import { activateNode, addNode, disableNode, removeNode, setCoordinatorHost } from './nodes.ts';
@@ -111,8 +112,13 @@ const adminHandlers: Readonly<Record<AdminName, Handler>> = {
     notice(tx, 'there are no local rows: create_distributed_table() has moved them');
     return nothing;
   },
-  create_distributed_function: async (tx) => {
-    notice(tx, 'functions are on every node already; the call changes nothing');
+  create_distributed_function: async (tx, [name, argument, colocateWith, force]) => {
+    await createDistributedFunction(tx, {
+      name: text(name, 'function_name'),
+      argument: argument ?? null,
+      colocateWith: colocateWith ?? 'default',
+      force: boolean(force),
+    });
     return nothing;
   },
   get_shard_id_for_distribution_column: async (tx, [table, value]) => {

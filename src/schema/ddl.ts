@@ -9,6 +9,7 @@ import type { ColumnChanges } from './column-changes.ts';
 import type { DdlAction } from './ddl-action.ts';
 import { notice } from './distribute.ts';
 import { distributeByClause, relationExists } from './distribute-by-clause.ts';
+import { settleDelegates } from './distributed-functions.ts';
 import { withShellAccess } from './guard.ts';
 import type { HerdTransaction } from './herd.ts';
 import { withUncheckedKeys } from './kept-foreign-keys.ts';
@@ -32,6 +33,12 @@ export type { DdlAction } from './ddl-action.ts';
 
 /** Carries out what classifyDdl() found, in the transaction; gives the command tag. */
 export async function runDdl(tx: HerdTransaction, action: DdlAction, statement: RawStatement): Promise<string> {
+  const tag = await runAction(tx, action, statement);
+  await settleDelegates(tx);
+  return tag;
+}
+
+async function runAction(tx: HerdTransaction, action: DdlAction, statement: RawStatement): Promise<string> {
   const { text } = statement;
   const run = () => tx.coordinator.query(text);
   const snapshot = await tx.snapshot();

@@ -1,3 +1,4 @@
+import { delegatePrefix, delegateSchema } from '../catalog/delegate-sql.ts';
 import { unsupportedCodes } from '../core/unsupported.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 
@@ -42,6 +43,14 @@ const referencingFrame = frame(`${askReferencing}|${cascade}`);
 const integrityFrame = frame(`${askReferenced}|${cascade}`);
 /** With log_parameter_max_length_on_error, PostgreSQL shows the parameters of the client's own statement. */
 const portalFrame = String.raw`^(unnamed )?portal [^\n]*$`;
+
+/**
+ * Outermost, the frame of a function that has been proven to touch rows of one node only. What it sets off (triggers, functions that it
+ * calls) has frames of its own, inside.
+ */
+const copyName = `${delegatePrefix}[0-9]+_[0-9a-f]+`;
+const delegateFrame = String.raw`(^|\n)(PL/pgSQL function ${delegateSchema}\.${copyName}\(|SQL function "${copyName}" )[^\n]*(\n(unnamed )?portal [^\n]*)?$`;
+const innerFunctionFrame = String.raw`(^|\n)[^\n]{0,3}(PL/(?!pgSQL (assignment|expression) ")|SQL function )[^\n]*\n(?!(unnamed )?portal [^\n]*$)`;
 
 /** The frames around the guard: its own line taken off. */
 const readContext = `GET DIAGNOSTICS context = PG_CONTEXT;
@@ -176,7 +185,7 @@ END $pgherd$`;
  * each planning on a node, so it is no security definer and sets nothing (which would cost more than the rest of it);
  * therefore all names are qualified, lest a client's search_path put other operators in.
  */
-function frameGuardSql(name: string, returns: string, traits: string, pass: string, raise: string): string {
+function frameGuardSql(name: string, returns: string, traits: string, pass: string, raise: string, also = ''): string {
   return `CREATE OR REPLACE FUNCTION pgherd.${name} RETURNS ${returns} LANGUAGE plpgsql ${traits} AS $pgherd$
 DECLARE context pg_catalog.text;
 BEGIN
@@ -184,7 +193,7 @@ BEGIN
   IF pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.=) 0 THEN RETURN ${pass}; END IF;
   context := pg_catalog.substr(context, pg_catalog.strpos(context, E'\\n') OPERATOR(pg_catalog.+) 1);
   IF context OPERATOR(pg_catalog.~) ${quoteLiteral(`${integrityFrame}|${portalFrame}`)} THEN RETURN ${pass}; END IF;
-  IF NOT pgherd.in_herd() THEN RETURN ${pass}; END IF;
+  ${also}IF NOT pgherd.in_herd() THEN RETURN ${pass}; END IF;
   RAISE EXCEPTION USING errcode = '0A000', ${raise};
 END $pgherd$`;
 }
@@ -207,4 +216,7 @@ export const nodeGuardSql = frameGuardSql(
   '1',
   `hint = ${hint},
     message = pg_catalog.format('a function on a node reads distributed table %s: it would see only this node''s shards (PH001)', relation)`,
+  `IF context OPERATOR(pg_catalog.~) ${quoteLiteral(delegateFrame)}
+    AND context OPERATOR(pg_catalog.!~) ${quoteLiteral(innerFunctionFrame)} THEN RETURN 1; END IF;
+  `,
 );

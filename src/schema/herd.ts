@@ -33,6 +33,8 @@ export interface HerdTransaction {
   shardSizes(): Promise<readonly { readonly shardId: string; readonly bytes: string }[]>;
   /** Raises 23503 if a row of the referencing table references nothing. The router keeps the key, of this OID. */
   checkForeignKey(oid: number): Promise<void>;
+  /** Why calls of a function with a distribution argument, as this transaction has it, stay on the coordinator; null: they don't. */
+  delegationObstacle(oid: number): Promise<string | null>;
   /** Read again inside this transaction. */
   snapshot(): Promise<CatalogSnapshot>;
   /** The catalog changed: its version is bumped and all routers refresh before the statement returns. */

@@ -8,6 +8,7 @@ import { admitNode } from './admit-node.ts';
 import { bootstrapNode } from './bootstrap.ts';
 import { describeTables } from './describe-table.ts';
 import { notice, storedColumns } from './distribute.ts';
+import { renewDelegates } from './distributed-functions.ts';
 import { withServersKeys } from './foreign-key-rules.ts';
 import type { HerdTransaction, NodeAddress } from './herd.ts';
 import { makeKeyWatches } from './key-watches.ts';
@@ -63,6 +64,7 @@ export async function addNodeAt(tx: HerdTransaction, name: string, address: Node
   );
   await fillNode(tx, id);
   await numberSegments(tx);
+  await renewDelegates(tx);
   return id;
 }
 
@@ -155,6 +157,7 @@ export async function activateNode(tx: HerdTransaction, name: string, port: numb
   await dropTables(await tx.node(node.id), snapshot);
   await fillNode(tx, node.id);
   await numberSegments(tx);
+  await renewDelegates(tx);
   return node.id;
 }
 

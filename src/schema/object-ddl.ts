@@ -40,13 +40,14 @@ export async function changeObjects(
 
 /**
  * Runs work on all nodes, or on none: where it needs something that only the coordinator has (a function over the row
- * type of a local table), the object stays there, and no node keeps a part of it. Any other failure is the statement's.
+ * type of a local table), the object stays there, and no node keeps a part of it. Any other failure is the statement's. Gives whether
+ * nodes have it.
  */
 export async function onNodesIfKnown(
   tx: HerdTransaction,
   snapshot: CatalogSnapshot,
   work: (node: SqlRunner, entry: NodeEntry) => Promise<unknown>,
-): Promise<void> {
+): Promise<boolean> {
   const failures = await onNodes(tx, snapshot, async (node, entry) => {
     await node.query('SAVEPOINT pgherd_object');
     try {
@@ -62,6 +63,7 @@ export async function onNodesIfKnown(
     ? 'ROLLBACK TO SAVEPOINT pgherd_object; RELEASE SAVEPOINT pgherd_object'
     : 'RELEASE SAVEPOINT pgherd_object';
   await onNodes(tx, snapshot, (node) => node.query(end));
+  return failed === undefined;
 }
 
 /** undefined_table, _object, _function, _column, _schema: the node lacks what the statement names. */

@@ -47,6 +47,10 @@ export async function runExplain(session: SessionState, run: StatementRun, outpu
   const plan = await planFor(session, asked, { unbound: options.genericPlan });
   const planningMs = performance.now() - startedAtMs;
   if (plan.rung === 'local') {
+    if (plan.undelegated !== undefined) {
+      const message = `the function runs on the coordinator: ${plan.undelegated}`;
+      session.notice({ severity: 'NOTICE', code: '00000', message });
+    }
     return isPrepared(explain)
       ? explainLocally(session, `${prefix} ${asked.statement.text}`, asked, output)
       : runLocal(session, run, output);

@@ -120,6 +120,8 @@ async function carryOut(session: SessionState, asked: StatementRun, output: Clie
     case 'DeleteStmt':
     case 'MergeStmt':
       return runPlanned(session, run, output);
+    case 'CallStmt':
+      return runCall(session, run, output);
     case 'DeclareCursorStmt':
       // Without a block the coordinator refuses it; one that the router opens for the rows would hide that.
       if (!session.transaction.inBlock && !isHoldable(statement.node)) return runLocal(session, run, output);
@@ -156,6 +158,13 @@ async function withSequences(session: SessionState, run: StatementRun): Promise<
   await noteSequences(session, run.statement);
   const statement = traits.readsSequences ? await session.sequences.answer(session, run.statement) : run.statement;
   return statement === run.statement ? run : { ...run, statement };
+}
+
+/** A procedure runs on the coordinator, unless it is one that belongs to the node of its argument. */
+async function runCall(session: SessionState, run: StatementRun, output: ClientOutput): Promise<void> {
+  if (session.catalog.delegations.size === 0) return runSchemaChange(session, run, output);
+  const plan = await planFor(session, run);
+  return plan.rung === 'local' ? runSchemaChange(session, run, output) : runPlanned(session, run, output);
 }
 
 /** SELECT and DML, and statements with a query inside: planned, then run where the plan says. */

@@ -106,6 +106,7 @@ export interface SchemaTransaction {
   beside<T>(site: Site, work: (runner: SqlRunner) => Promise<T>): Promise<T>;
   shardSizes(): Promise<readonly { readonly shardId: string; readonly bytes: string }[]>;
   checkForeignKey(oid: number): Promise<void>;
+  delegationObstacle(oid: number): Promise<string | null>;
   snapshot(): Promise<CatalogSnapshot>;
   changed(): void;
   notice(fields: NoticeFields): void;

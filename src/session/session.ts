@@ -11,7 +11,7 @@ import type { Message } from './inbox.ts';
 import { SimpleOutput } from './outputs.ts';
 import { executionContext, runStatement } from './run-statement.ts';
 import type { SessionState } from './session-state.ts';
-import { type FailedRun, withUserPosition, withUserSchema } from './shown-error.ts';
+import { type FailedRun, withFunctionNames, withUserPosition, withUserSchema } from './shown-error.ts';
 
 /**
  * One client, from ReadyForQuery to its end: takes its messages one after the other. Invariant: between messages outside an
@@ -186,7 +186,7 @@ export class Session {
   async #failed(cause: unknown): Promise<void> {
     const error = this.#state.explain(cause);
     const { client, transaction, services } = this.#state;
-    const fields = withUserSchema(toErrorFields(error));
+    const fields = withFunctionNames(withUserSchema(toErrorFields(error)), this.#state.catalog);
     if (!(error instanceof PgError)) services.log.error({ error, stack: (error as Error).stack }, 'internal error');
     if (transaction.explicit) transaction.fail();
     else {

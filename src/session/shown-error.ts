@@ -1,4 +1,7 @@
+import { delegatePrefix, delegateSchema } from '../catalog/delegate-sql.ts';
+import type { CatalogSnapshot } from '../catalog/snapshot.ts';
 import { type ErrorFields, PgError } from '../core/errors.ts';
+import { conditions } from '../core/sqlstate.ts';
 import { describeOn } from './describe.ts';
 import type { SessionState } from './session-state.ts';
 import type { ParsedStatement } from './statement-cache.ts';
@@ -7,6 +10,27 @@ import type { ParsedStatement } from './statement-cache.ts';
 export function withUserSchema(fields: ErrorFields): ErrorFields {
   const schema = fields.schema === undefined ? null : /^pgherd_s\d+_(.+)$/s.exec(fields.schema);
   return schema === null ? fields : { ...fields, schema: schema[1]! };
+}
+
+const copyName = new RegExp(`(?:${delegateSchema}\\.)?${delegatePrefix}(\\d+)_[0-9a-f]+`, 'g');
+
+/** A function's copy on nodes goes by the function's own name. One that is gone is a change that this router has yet to hear of. */
+export function withFunctionNames(fields: ErrorFields, { delegations }: CatalogSnapshot): ErrorFields {
+  const { message, where, code } = fields;
+  if (!message.includes(delegatePrefix) && where?.includes(delegatePrefix) !== true) return fields;
+  const names = new Map([...delegations.values()].flat().map(({ oid, name }) => [String(oid), name]));
+  const shown = (text: string) => text.replace(copyName, (copy, oid: string) => names.get(oid) ?? copy);
+  if (code === conditions.undefinedFunction) {
+    const [, oid = ''] = new RegExp(copyName).exec(message) ?? [];
+    const gone = `function ${names.get(oid) ?? ''}() has just been changed`;
+    return {
+      severity: fields.severity,
+      code: conditions.serializationFailure,
+      message: gone,
+      hint: 'Repeat the transaction.',
+    };
+  }
+  return { ...fields, message: shown(message), ...(where === undefined ? {} : { where: shown(where) }) };
 }
 
 export interface FailedRun {

@@ -233,6 +233,7 @@ export const herd: CatalogSnapshot = {
   relationsByOid: new Map(relations.map((relation) => [relation.oid, relation])),
   foreignKeys: new Map(),
   keptTables: new Set(),
+  delegations: new Map(),
   distributedSchemas: new Map(),
   groups: new Map([integers, regions].map((each) => [each.id, each])),
   functions: functions(),

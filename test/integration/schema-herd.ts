@@ -4,6 +4,7 @@ import { bumpCatalogSql } from '../../src/catalog/schema-sql.ts';
 import { type CatalogSnapshot, type DistributedTable, leafSchema, type NodeId } from '../../src/catalog/snapshot.ts';
 import { type ErrorFields, PgError, pgError } from '../../src/core/errors.ts';
 import type { QueryResult, SqlRunner } from '../../src/core/runner.ts';
+import { delegationObstacle } from '../../src/plan/planner.ts';
 import { bootstrapCoordinator, bootstrapNode } from '../../src/schema/bootstrap.ts';
 import type { HerdTransaction, Notice } from '../../src/schema/herd.ts';
 import { quoteIdentifier, quoteQualified } from '../../src/sql/quote.ts';
@@ -157,6 +158,10 @@ class TestTransaction implements HerdTransaction {
 
   snapshot(): Promise<CatalogSnapshot> {
     return loadSnapshot(this.coordinator);
+  }
+
+  async delegationObstacle(oid: number): Promise<string | null> {
+    return delegationObstacle(oid, { snapshot: await this.snapshot(), searchPath: ['pg_catalog', 'public'] });
   }
 
   changed(): void {
