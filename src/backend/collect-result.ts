@@ -1,8 +1,8 @@
-import { PgError } from '../core/errors.ts';
+import type { PgError } from '../core/errors.ts';
 import type { QueryResult } from '../core/runner.ts';
 import * as backend from '../wire/backend.ts';
 import { backend as message } from '../wire/message-types.ts';
-import { joinWhere, type ServerConnection } from './server-connection.ts';
+import { answeredError, type ServerConnection } from './server-connection.ts';
 
 /**
  * Runs one exchange and gives its last result as text, of more than `maxRows` rows the first ones. Rejects with the first error, once the
@@ -31,10 +31,7 @@ export function collectResult(
           rows = [];
         } else if (type === message.commandComplete) {
           tag = backend.decodeCommandComplete(frame);
-        } else if (type === message.errorResponse && error === null) {
-          const fields = backend.decodeErrorFields(frame);
-          error = new PgError({ ...fields, where: joinWhere(fields.where, connection.target.label) });
-        }
+        } else if (type === message.errorResponse) error ??= answeredError(frame, connection);
       },
       onReady() {
         if (error) reject(error);

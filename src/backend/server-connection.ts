@@ -387,6 +387,12 @@ export function encodeExtendedQuery(
   ]);
 }
 
+/** A server's ErrorResponse, which tells where it comes from. */
+export function answeredError(frame: Buffer, { target }: ServerConnection): PgError {
+  const fields = backend.decodeErrorFields(frame);
+  return new PgError({ ...fields, where: joinWhere(fields.where, target.label) });
+}
+
 export function joinWhere(where: string | undefined, label: string): string {
   return where === undefined || where === '' ? `on ${label}` : `${where}\non ${label}`;
 }

@@ -18,13 +18,14 @@ export class ControlPlane {
   readonly #pools = new PoolSet(8, () => controlSettings);
   /** Runs each text on a connection of its own, outside any transaction. */
   readonly coordinator: SqlRunner;
+  readonly coordinatorPool: ConnectionPool;
   readonly #tls: ServerTls | null;
 
   constructor(options: RouterOptions) {
     this.#options = options;
     this.#tls = serverTls(options);
-    const pool = this.#pool(this.coordinatorEndpoint);
-    this.coordinator = pooled(pool);
+    this.coordinatorPool = this.#pool(this.coordinatorEndpoint);
+    this.coordinator = pooled(this.coordinatorPool);
   }
 
   get coordinatorEndpoint(): ServerEndpoint {

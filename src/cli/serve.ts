@@ -18,6 +18,7 @@ import { ExportedSnapshots } from '../session/snapshot-commands.ts';
 import { StatementCache } from '../session/statement-cache.ts';
 import { StatementTimes } from '../session/statement-times.ts';
 import { quoteLiteral } from '../sql/quote.ts';
+import { Decider } from '../transaction/decider.ts';
 import { Fence } from '../transaction/fence.ts';
 import { ProtocolLog } from '../transaction/protocol-log.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
@@ -195,6 +196,7 @@ function routerServices(
   const peers = place?.peers ?? noPeers;
   const { protocolLog, times } = telling;
   const meters = new RouterMeters();
+  const decider = new Decider(control.coordinatorPool);
   return {
     clock: systemClock,
     log: options.log,
@@ -236,6 +238,7 @@ function routerServices(
     logStatement: options.logStatement ?? 'none',
     resolveAddress: (name, port) => control.resolveAddress(name, port),
     nextTransactionName: () => recovery.nextTransactionName(),
+    decideApart: (name, nodes, decided) => decider.decide(name, nodes, decided),
     decisionProof: (name) => catalog.decisionProof(name),
     served: (keys) => recovery.book.served(keys),
     told: (key, nodes) => recovery.book.told(key, nodes),

@@ -284,6 +284,7 @@ export class SessionState {
       protocolLog: services.protocolLog,
       nextTransactionName: () => services.nextTransactionName(),
       control: () => services.control(),
+      decideApart: (name, nodes, decided) => services.decideApart(name, nodes, decided),
       decisionProof: (name) => services.decisionProof(name),
       onNode: (node, work) => services.onNode(node, work),
       served: (keys) => services.served(keys),

@@ -1,18 +1,18 @@
 import type { ServerConnection } from '../backend/server-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { NodeId } from '../catalog/snapshot.ts';
-import { unreachable } from '../core/assert.ts';
 import type { Clock } from '../core/clock.ts';
-import { type PgError, pgError } from '../core/errors.ts';
+import { pgError } from '../core/errors.ts';
 import type { Log } from '../core/log.ts';
 import type { SqlRunner } from '../core/runner.ts';
-import { answerTo, failure, finishPrepared } from './answers.ts';
-import { type CommitOutcome, commitProtocol } from './commit-protocol.ts';
-import { askDecision, decideSql } from './decision-sql.ts';
+import { answerTo } from './answers.ts';
+import type { CommitOutcome } from './commit-protocol.ts';
+import { commitOn, endAll } from './ends.ts';
 import type { Fence } from './fence.ts';
-import { decisionKey, type TransactionName } from './gid.ts';
-import { type Answer, type Effect, runProtocol } from './protocol.ts';
+import type { TransactionName } from './gid.ts';
+import type { Answer } from './protocol.ts';
 import type { ProtocolLog } from './protocol-log.ts';
+import { commitInTwoPhases } from './two-phase.ts';
 
 export interface Participant {
   readonly site: Site;
@@ -29,6 +29,8 @@ export interface CommitHost {
   nextTransactionName(): TransactionName;
   /** Shows the coordinator that it is the router who decides. */
   decisionProof(name: TransactionName): string;
+  /** Decides in a transaction of the router's own, while the session has changed nothing on the coordinator. */
+  decideApart(name: TransactionName, nodes: readonly NodeId[], decided: (answer: Answer) => void): void;
   /** The coordinator as the router's own role, outside any transaction: records and asks for decisions. */
   control(): SqlRunner;
   /** One connection to a node, as the router's own role. */
@@ -88,138 +90,9 @@ async function commitPlainly({ connection, written }: Participant): Promise<void
   if (answer.kind === 'lost' || answer.kind === 'refused') throw answer.error;
 }
 
-/** PostgreSQL answers COMMIT of a failed transaction with the tag ROLLBACK. */
-async function commitOn(connection: ServerConnection, first: readonly Statement[] = []): Promise<void> {
-  const { tag } = await connection.pipeline([...first, { sql: 'COMMIT', parameters: [] }]);
-  if (tag === 'ROLLBACK') throw hadFailed(connection);
-}
-
-interface Statement {
-  readonly sql: string;
-  readonly parameters: readonly string[];
-}
-
-function hadFailed({ target }: ServerConnection): PgError {
-  return pgError('inFailedSqlTransaction', `the transaction on ${target.label} had failed and was rolled back`);
-}
-
-async function twoPhase(participants: readonly Participant[], host: CommitHost): Promise<void> {
-  const name = host.nextTransactionName();
-  const performer = new CommitPerformer(participants, name, host);
-  const coordinator = participants.find((participant) => participant.site === 'coordinator');
-  const nodes = participants.flatMap(({ site, written }) => (written && site !== 'coordinator' ? [site] : []));
-  const part = coordinator === undefined ? 'absent' : coordinator.written ? 'writer' : 'reader';
-  let outcome: CommitOutcome | null = null;
-  const key = decisionKey(name);
-  host.protocolLog.note(key, 'begin', `nodes ${nodes.join(', ')}${part === 'writer' ? ' and the coordinator' : ''}`);
-  const perform = async (effect: Effect): Promise<Answer> => {
-    host.protocolLog.noteAsked(key, effect);
-    const answer = await performer.perform(effect);
-    host.protocolLog.noteAnswer(key, effect, answer);
-    return answer;
-  };
-  try {
-    outcome = await runProtocol(commitProtocol({ name, nodes, coordinator: part }), perform);
-    const unsettled =
-      outcome.unsettled.length > 0 ? `, nodes ${outcome.unsettled.join(', ')} are left to recovery` : '';
-    host.protocolLog.note(key, 'outcome', `${outcome.kind}${unsettled}`);
-  } finally {
-    // A fault of our own leaves it to recovery.
-    performer.leaveFence(nodes);
-    const error = pgError('internalError', 'the commit protocol was left');
-    host.ended(name, outcome ?? { kind: 'unknown', error, unsettled: nodes });
-  }
-  host.log.debug(
-    { gid: decisionKey(name), nodes, outcome: outcome.kind, unsettled: outcome.unsettled },
-    'two-phase commit',
-  );
-  if (outcome.kind !== 'committed') throw outcome.error;
-}
-
-/** Does what the commit protocol asks for, on the transaction's own connections. */
-class CommitPerformer {
-  readonly #bySite: ReadonlyMap<Site, Participant>;
-  readonly #name: TransactionName;
-  readonly #host: CommitHost;
-  #inFence = false;
-
-  constructor(participants: readonly Participant[], name: TransactionName, host: CommitHost) {
-    this.#bySite = new Map(participants.map((participant) => [participant.site, participant]));
-    this.#name = name;
-    this.#host = host;
-  }
-
-  async perform(effect: Effect): Promise<Answer> {
-    const host = this.#host;
-    switch (effect.kind) {
-      case 'prepare':
-        return answerTo(prepareOn(this.#connection(effect.node), effect.gid));
-      case 'check constraints':
-        return answerTo(this.#connection('coordinator').query('SET CONSTRAINTS ALL IMMEDIATE'));
-      case 'enter fence':
-        await host.fence.enterCommit();
-        this.#inFence = true;
-        return { kind: 'done' };
-      case 'leave fence':
-        if (effect.served) host.served([effect.key]);
-        host.told(effect.key, effect.told);
-        this.leaveFence(effect.untold);
-        return { kind: 'done' };
-      case 'decide':
-        return this.#decide(effect.nodes, effect.apart);
-      case 'ask':
-        return askDecision(host.control(), effect.key);
-      case 'finish': {
-        const { node, gid, verb } = effect;
-        if (!effect.anew) return finishPrepared(this.#connection(node), gid, verb);
-        return host.onNode(node, (connection) => finishPrepared(connection, gid, verb)).catch(failure);
-      }
-      case 'end coordinator':
-        await endAll([this.#bySite.get('coordinator')!], effect.verb);
-        return { kind: 'done' };
-      case 'end readers':
-        await endAll(this.#readers(), effect.verb);
-        return { kind: 'done' };
-      case 'fence dead epochs':
-      case 'list fenced decisions':
-      case 'list prepared':
-      case 'fence epoch':
-      case 'forget':
-        throw new Error(`${effect.kind} is of recovery`);
-      default:
-        return unreachable(effect);
-    }
-  }
-
-  leaveFence(untold: readonly NodeId[]): void {
-    if (!this.#inFence) return;
-    const { fence } = this.#host;
-    fence.markUnsettled(decisionKey(this.#name), untold);
-    fence.leaveCommit();
-    this.#inFence = false;
-  }
-
-  #decide(nodes: readonly NodeId[], apart: boolean): Promise<Answer> {
-    const decision = decideSql(this.#name, nodes, this.#host.decisionProof(this.#name));
-    if (apart) return answerTo(this.#host.control().query(decision.sql, decision.parameters));
-    return answerTo(commitOn(this.#connection('coordinator'), [decision]));
-  }
-
-  #connection(site: Site): ServerConnection {
-    return this.#bySite.get(site)!.connection;
-  }
-
-  #readers(): Participant[] {
-    return [...this.#bySite.values()].filter(({ site, written }) => !written && site !== 'coordinator');
-  }
-}
-
-async function prepareOn(connection: ServerConnection, gid: string): Promise<void> {
-  const { tag } = await connection.query(`PREPARE TRANSACTION '${gid}'`);
-  if (tag !== 'PREPARE TRANSACTION') throw hadFailed(connection);
-}
-
-/** Ends transactions that changed nothing that matters any more; a server that can't be told has ended them itself. */
-async function endAll(participants: readonly Participant[], verb: 'COMMIT' | 'ROLLBACK'): Promise<void> {
-  await Promise.all(participants.map(({ connection }) => connection.query(verb).catch(() => connection.close())));
+/** Two-phase commit for who waits by a promise. */
+function twoPhase(participants: readonly Participant[], host: CommitHost): Promise<void> {
+  return new Promise((resolve, reject) => {
+    commitInTwoPhases(participants, host, (error) => (error === null ? resolve() : reject(error)));
+  });
 }

@@ -79,6 +79,30 @@ export function decideSql(
   };
 }
 
+/**
+ * Rows for transactions of one router, by its own role: as decide_commit() does, if its epoch is not fenced. The tag tells how many rows there are: all or none.
+ * The text is always the same, so that it stays prepared.
+ */
+export function decideTogetherSql(
+  transactions: readonly { readonly name: TransactionName; readonly nodes: readonly NodeId[] }[],
+): { readonly sql: string; readonly parameters: readonly string[] } {
+  const keys = transactions.map(({ name }) => decisionKey(name));
+  const nodes = transactions.map((each) => `"{${each.nodes.join(',')}}"`);
+  return {
+    sql: decideTogetherText,
+    parameters: [String(transactions[0]?.name.epoch), `{${keys.join(',')}}`, `{${nodes.join(',')}}`],
+  };
+}
+
+const decideTogetherText = `
+WITH alive AS (
+  SELECT pg_catalog.set_config('synchronous_commit', 'on', true) AS durable
+    FROM pgherd.router_epoch e WHERE e.epoch = $1::bigint AND NOT e.fenced FOR SHARE)
+INSERT INTO pgherd.transaction_decision (gid, decision, nodes)
+  SELECT d.gid, 'commit', d.nodes::integer[]
+    FROM alive, ROWS FROM (pg_catalog.unnest($2::text[]), pg_catalog.unnest($3::text[])) d (gid, nodes)
+    WHERE alive.durable = 'on'`;
+
 /** Good for this transaction only. */
 export function decisionProof(name: TransactionName, secret: string): string {
   return createHash('sha256')

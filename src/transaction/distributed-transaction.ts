@@ -3,6 +3,7 @@ import type { Site } from '../catalog/site.ts';
 import { assert } from '../core/assert.ts';
 import { PgError, pgError, unsupported } from '../core/errors.ts';
 import { conditions } from '../core/sqlstate.ts';
+import { type BlockEnd, blockEndOf, type PlainEnd, type TwoPhaseEnd } from './block-end.ts';
 import { prepareForClient } from './client-prepare.ts';
 import { type CommitHost, commitParticipants } from './commit.ts';
 import { defaultIsolation, type IsolationLevel, readIsolation } from './isolation.ts';
@@ -17,7 +18,6 @@ import {
   type LocalCommand,
   type OpenBlock,
 } from './open-block.ts';
-import { type PlainEnd, plainEndOf } from './plain-end.ts';
 import {
   releaseInside,
   releaseSavepoint,
@@ -28,10 +28,11 @@ import {
 } from './savepoints.ts';
 import { needsNoAnswer, sendBegin } from './send-begin.ts';
 import { applySettings, type SettingsSnapshot } from './settings.ts';
+import { commitInTwoPhases } from './two-phase.ts';
 
+export type { BlockEnd, PlainEnd, TwoPhaseEnd } from './block-end.ts';
 export type { IsolationLevel } from './isolation.ts';
 export type { LocalCommand } from './open-block.ts';
-export type { PlainEnd } from './plain-end.ts';
 
 /** Openings of one statement that come between two commits. */
 const maxSnapshotAttempts = 20;
@@ -259,13 +260,13 @@ export class DistributedTransaction {
     return this.#block.begin;
   }
 
-  /** How the open block can end by the COMMIT of one server, the others having only read: null when there is more to it. */
-  plainEnd(): PlainEnd | null {
+  /** How the open block can end without anything that is to be waited for first; null when there is more to it. */
+  blockEnd(): BlockEnd | null {
     const block = this.#block;
     if (block.kind !== 'explicit' || block.phase !== 'open' || !isPlain(block)) return null;
     // There are settings to revert.
     if (block.settingsAtStart !== this.settings) return null;
-    return plainEndOf(this.#members, this.#host.coordinatorPinned());
+    return blockEndOf(this.#members, this.#host.coordinatorPinned());
   }
 
   /** What the clock of this block has said, by the SQL that asks it; null: nothing yet, or the session's time zone has changed since. */
@@ -289,17 +290,27 @@ export class DistributedTransaction {
     for (const { site } of readers) this.#members.remove(site);
   }
 
+  /** Two-phase commit; `ended` hears of it when the transaction is over, with null if it is committed. */
+  commitNow({ participants }: TwoPhaseEnd, ended: (error: unknown) => void): void {
+    if (this.#block.kind !== 'none') this.#block.phase = 'ending';
+    commitInTwoPhases(participants, this.#host, (error) => {
+      if (error === null) this.endedPlainly();
+      else this.endedByError();
+      ended(error);
+    });
+  }
+
   /** A reader has ended, or is gone. */
   left(site: Site, connection: ServerConnection): void {
     this.#host.release(site, connection);
   }
 
-  /** Its server has committed. */
+  /** It is committed. */
   endedPlainly(): void {
     this.#finish();
   }
 
-  /** Its server has not, or nobody knows. */
+  /** It is not, or nobody knows. */
   endedByError(): void {
     if (this.#block.kind !== 'none') this.#revertSettings(this.#block.settingsAtStart);
     this.#finish();

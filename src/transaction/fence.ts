@@ -55,6 +55,11 @@ export class Fence {
     return this.#turns.enter('commit', admit) ? null : admitted;
   }
 
+  /** The same without a promise. True: go on at once; otherwise `admitted` is called later. */
+  startCommit(admitted: () => void): boolean {
+    return this.#turns.enter('commit', admitted);
+  }
+
   leaveCommit(): void {
     this.#turns.leave();
   }

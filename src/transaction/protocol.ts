@@ -72,7 +72,59 @@ export interface RecordedDecision {
 
 export type Protocol<Outcome> = Generator<readonly Effect[], Outcome, readonly Answer[]>;
 
-/** Runs a protocol: each step's effects together. */
+/** Carries out one effect, at once or later; `answered` is called once. */
+export type Performer = (effect: Effect, answered: (answer: Answer) => void) => void;
+
+/** Hears how a protocol ended: its outcome, or a fault of our own, after which nothing more of it is done. */
+export interface ProtocolEnd<Outcome> {
+  ended(outcome: Outcome): void;
+  failed(fault: unknown): void;
+}
+
+/** Runs a protocol without a promise: each step's effects together, the next step when the last of them is answered. */
+export function driveProtocol<Outcome>(
+  protocol: Protocol<Outcome>,
+  perform: Performer,
+  end: ProtocolEnd<Outcome>,
+): void {
+  const advance = (first: readonly Answer[]): void => {
+    let step: IteratorResult<readonly Effect[], Outcome>;
+    try {
+      let answers: readonly Answer[] | null = first;
+      do {
+        step = protocol.next(answers);
+        answers = step.done ? null : performAll(step.value, perform, advance);
+      } while (answers !== null);
+    } catch (fault) {
+      end.failed(fault);
+      return;
+    }
+    if (step.done) end.ended(step.value);
+  };
+  advance([]);
+}
+
+/** The answers, if all came at once; otherwise they go to `later`. */
+function performAll(
+  effects: readonly Effect[],
+  perform: Performer,
+  later: (answers: readonly Answer[]) => void,
+): readonly Answer[] | null {
+  const answers = new Array<Answer>(effects.length);
+  let missing = effects.length;
+  let allAsked = false;
+  for (const [place, effect] of effects.entries()) {
+    perform(effect, (answer) => {
+      answers[place] = answer;
+      missing -= 1;
+      if (missing === 0 && allAsked) later(answers);
+    });
+  }
+  allAsked = true;
+  return missing === 0 ? answers : null;
+}
+
+/** The same for who waits by promises. */
 export async function runProtocol<Outcome>(
   protocol: Protocol<Outcome>,
   perform: (effect: Effect) => Promise<Answer>,

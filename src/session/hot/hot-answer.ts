@@ -1,7 +1,7 @@
-import { type FrameSink, joinWhere, type ServerConnection } from '../../backend/server-connection.ts';
-import { PgError } from '../../core/errors.ts';
+import { answeredError, type FrameSink, type ServerConnection } from '../../backend/server-connection.ts';
+import type { PgError } from '../../core/errors.ts';
 import { serverError } from '../../execute/exchange.ts';
-import { decodeDataRow, decodeErrorFields, fieldCountOf, parseComplete } from '../../wire/backend.ts';
+import { decodeDataRow, fieldCountOf, parseComplete } from '../../wire/backend.ts';
 import { backend as message } from '../../wire/message-types.ts';
 import type { ClientConnection } from '../client-connection.ts';
 import { resultTypeChanged } from '../outputs.ts';
@@ -145,10 +145,7 @@ export class CommitAnswer implements FrameSink {
   onFrame(type: number, frame: Buffer): void {
     if (type === message.commandComplete) this.tag = frame;
     else if (type === message.noticeResponse || type === message.parameterStatus) this.#client.write(frame);
-    else if (type === message.errorResponse && this.error === null) {
-      const fields = decodeErrorFields(frame);
-      this.error = new PgError({ ...fields, where: joinWhere(fields.where, this.#connection!.target.label) });
-    }
+    else if (type === message.errorResponse) this.error ??= answeredError(frame, this.#connection!);
   }
 
   onReady(): void {

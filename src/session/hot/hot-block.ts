@@ -1,15 +1,15 @@
 import type { TransactionStmt } from '@pgsql/types';
 import type { ServerConnection } from '../../backend/server-connection.ts';
 import type { Site } from '../../catalog/site.ts';
-import { type PgError, pgError } from '../../core/errors.ts';
-import type { PlainEnd } from '../../transaction/distributed-transaction.ts';
+import { PgError, pgError } from '../../core/errors.ts';
+import type { BlockEnd, PlainEnd, TwoPhaseEnd } from '../../transaction/distributed-transaction.ts';
 import { decodeCommandComplete, encodeCommandComplete } from '../../wire/backend.ts';
 import { encodeQuery } from '../../wire/frontend.ts';
 import type { SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import { CommitAnswer, LeavingAnswer } from './hot-answer.ts';
 
-/** BEGIN, which no server hears of before the first statement, and the COMMIT of a block that one server decides. */
+/** BEGIN, which no server hears of before the first statement, and COMMIT: of one server, or in two phases. */
 export class HotBlock {
   readonly #session: SessionState;
   readonly #answer: CommitAnswer;
@@ -32,18 +32,31 @@ export class HotBlock {
   }
 
   /** How the block can end here; null: this statement is no COMMIT, or there is more to it. */
-  plainEnd(statement: ParsedStatement): PlainEnd | null {
+  blockEnd(statement: ParsedStatement): BlockEnd | null {
     const { transaction, keys, services, sequences } = this.#session;
     const { kind, chain } = commandOf(statement);
     if (kind !== 'TRANS_STMT_COMMIT' || chain === true || !keys.isIdle) return null;
-    const end = transaction.plainEnd();
+    const end = transaction.blockEnd();
     // What the coordinator's sequences gave is asked of that very connection before the next statement may ask for it.
-    if (sequences.touched && end?.readers.some(({ site }) => site === 'coordinator')) return null;
-    return end?.decider?.written === true && services.fence.opening ? null : end;
+    if (end === null || (sequences.touched && mayForget(end))) return null;
+    return end.kind === 'plain' && end.decider?.written === true && services.fence.opening ? null : end;
   }
 
-  /** Sends COMMIT; `ended` is called when its server has answered, at once when there is none. */
-  commit(end: PlainEnd): void {
+  /** Sends what ends the block; `ended` is called when the servers have answered, at once when there are none. */
+  commit(end: BlockEnd): void {
+    if (end.kind === 'plain') this.#commitPlainly(end);
+    else this.#commitInTwoPhases(end);
+  }
+
+  #commitInTwoPhases(end: TwoPhaseEnd): void {
+    this.#session.transaction.commitNow(end, (error) => {
+      this.#session.keys.endTransaction();
+      if (error === null) this.#ended(commitTag, null);
+      else this.#ended(null, error instanceof PgError ? error : pgError('internalError', String(error)));
+    });
+  }
+
+  #commitPlainly(end: PlainEnd): void {
     const { transaction } = this.#session;
     this.#decider = end.decider;
     transaction.startEnding(end);
@@ -82,6 +95,12 @@ export class HotBlock {
     this.#session.transaction.endedPlainly();
     this.#session.keys.endTransaction();
   }
+}
+
+/** The coordinator's connection leaves the session with the block. */
+function mayForget(end: BlockEnd): boolean {
+  const leaving = end.kind === 'plain' ? end.readers : end.participants;
+  return leaving.some(({ site }) => site === 'coordinator');
 }
 
 const beginTag = encodeCommandComplete('BEGIN');

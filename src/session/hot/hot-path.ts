@@ -1,13 +1,11 @@
 import type { ServerConnection } from '../../backend/server-connection.ts';
 import { type PgError, pgError } from '../../core/errors.ts';
-import type { PlainEnd } from '../../transaction/distributed-transaction.ts';
 import {
   bindComplete,
   fieldCountOf as describedFields,
   encodeReadyForQuery,
   parseComplete,
 } from '../../wire/backend.ts';
-import { encodeQuery } from '../../wire/frontend.ts';
 import { frontend as message } from '../../wire/message-types.ts';
 import type { ExtendedProtocol } from '../extended.ts';
 import type { PreparedStatement, SessionState } from '../session-state.ts';
@@ -225,13 +223,15 @@ export class HotPath {
     this.#start();
     const answer = new ClockAnswer(connection, (values, error) => {
       if (error !== null || values.length !== wanted.length || values.includes(null)) {
+        connection.preparedStatements.forget(sql);
+        if (begin !== null) connection.preparedStatements.forget(begin);
         this.#clockFailed(error);
         return;
       }
       for (const [i, value] of values.entries()) transaction.noteClockValue(wanted[i]!.sql, value!);
       this.#rest();
     });
-    connection.submit(encodeQuery(begin === null ? sql : `${begin};\n${sql}`), answer);
+    connection.submit(this.#messages.alone(connection, begin, sql), answer);
     return true;
   }
 
@@ -315,14 +315,14 @@ export class HotPath {
 
   #takesTransaction(statement: ParsedStatement, before: readonly Buffer[], messages: number): boolean {
     const { client } = this.#session;
-    const end = this.#block.plainEnd(statement);
+    const end = this.#block.blockEnd(statement);
     const tag = end === null ? this.#block.begin(statement) : null;
     if (end === null && tag === null) return false;
     client.inbox.drop(messages);
     this.#start();
     for (const bytes of before) client.write(bytes);
-    if (tag === null) this.#block.commit(end as PlainEnd);
-    else this.#commandDone(tag);
+    if (end !== null) this.#block.commit(end);
+    else this.#commandDone(tag!);
     return true;
   }
 

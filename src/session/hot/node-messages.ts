@@ -42,6 +42,17 @@ export class NodeMessages {
     return this.#finish();
   }
 
+  /** A statement without parameters, which stays prepared on the connection; its rows come as text. */
+  alone(connection: ServerConnection, begin: string | null, sql: string): Buffer {
+    this.#length = 0;
+    for (const each of begin === null ? [sql] : [begin, sql]) {
+      this.#bindNothing(this.#prepared(connection, each, each));
+      this.#execute();
+    }
+    this.#start(frontend.sync, 0);
+    return this.#finish();
+  }
+
   /** The client's Bind with more values, as text, behind its own. */
   #bindMore(statement: string, bind: BindView, more: readonly string[]): void {
     const own = Array.from({ length: bind.parameterCount }, (_, i) => i);
