@@ -9,12 +9,13 @@ import {
   type FromItem,
   isInside,
   type JoinItem,
+  leavesOf,
   type Model,
   type QueryItem,
   type RelationItem,
 } from './model.ts';
 import { type Bound, bind, outputColumns } from './resolve.ts';
-import { isDeterministic } from './sublink.ts';
+import { isDeterministic, isUncorrelated } from './sublink.ts';
 
 /** Where the rows of a FROM item are. */
 export type Locus =
@@ -58,7 +59,13 @@ export function sourceLocus(block: Block, question: LocusQuestion): Hashed | { r
     const aligned = locus.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context));
     if (!aligned) return { reason: `a subquery reads ${item.name}, which is elsewhere` };
   }
-  const copies = subqueries(block).find((each) => isReplicatedOnly(each, question) && !isDeterministic(each, context));
+  // What is answered for one row is answered once, on one node.
+  const once = new Set(
+    model.blocks.flatMap((each) => each.from.flatMap(leavesOf).filter(looksBeside)).map((item) => item.block),
+  );
+  const copies = subqueries(block).find(
+    (each) => isReplicatedOnly(each, question) && !once.has(each) && !isDeterministic(each, context),
+  );
   return copies ? { reason: 'a subquery may differ between the copies of a reference table' } : locus;
 }
 
@@ -91,7 +98,34 @@ function isReplicatedOnly(block: Block, { model }: LocusQuestion): boolean {
 export function listLocus(items: readonly FromItem[], question: LocusQuestion): Locus {
   const [first, ...rest] = items;
   if (!first) return { kind: 'replicated' };
-  return rest.reduce((locus, item) => innerLocus(locus, locusOf(item, question), question), locusOf(first, question));
+  return rest.reduce(
+    (locus, item) => innerLocus(locus, locusBeside(item, locus, question), question),
+    locusOf(first, question),
+  );
+}
+
+/** A LATERAL subquery that looks at what stands to its left. */
+export function looksBeside(item: FromItem): item is QueryItem {
+  return item.kind === 'query' && item.lateral && !isUncorrelated(item.block);
+}
+
+/** Where an item's rows are beside those to its left: a LATERAL subquery is answered for each of these, where it is. */
+function locusBeside(item: FromItem, left: Locus, question: LocusQuestion): Locus {
+  const own = locusOf(item, question);
+  if (own.kind !== 'elsewhere' || left.kind !== 'hashed' || !looksBeside(item)) return own;
+  return isAnsweredBeside(item.block, left, question) ? { kind: 'replicated' } : own;
+}
+
+/** All that it reads is on the nodes of the rows that it is answered for. */
+function isAnsweredBeside(block: Block, left: Hashed, { model, facts, context }: LocusQuestion): boolean {
+  const reads = model.relations.filter((item) => isInside(item.block, block));
+  return reads.every((item) => {
+    if (item.sample || item.lock) return false;
+    return (
+      item.role === 'reference' ||
+      left.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context))
+    );
+  });
 }
 
 export function locusOf(item: FromItem, question: LocusQuestion): Locus {
@@ -151,7 +185,7 @@ function notColocated(left: Hashed, right: Hashed): Locus {
 
 function joinLocus(join: JoinItem, question: LocusQuestion): Locus {
   const left = locusOf(join.left, question);
-  const right = locusOf(join.right, question);
+  const right = locusBeside(join.right, left, question);
   if (join.type === 'inner') return innerLocus(left, right, question);
   if (left.kind === 'elsewhere') return left;
   if (right.kind === 'elsewhere') return right;

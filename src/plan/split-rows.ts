@@ -25,7 +25,6 @@ export function splitRows(question: PhaseQuestion): Split {
   const isOn = (node.distinctClause ?? []).some((each) => Object.keys(each).length > 0);
   const whole = !node.distinctClause || distinctStaysWhole(block, locus);
   if (isOn && !whole) throw new NotSplit('DISTINCT ON over several nodes');
-  if (node.limitOption === 'LIMIT_OPTION_WITH_TIES') throw new NotSplit('WITH TIES');
   const targets = targetsOf(question);
   if (targets.some(({ value }) => returnsSet(value, question)))
     throw new NotSplit('a set-returning function in a sorted list');
@@ -34,7 +33,8 @@ export function splitRows(question: PhaseQuestion): Split {
   if (node.distinctClause && whole && !isOn && columns.motion.some(({ viaText }) => viaText)) {
     throw new NotSplit('DISTINCT of a type that travels as text');
   }
-  const window = rowWindow(node, context);
+  // A row that ties with the last one of all does so on its node, too, or comes before that one's last.
+  const window = rowWindow({ ...node, limitOption: 'LIMIT_OPTION_COUNT' }, context);
   const cut = window?.limit !== null && window !== null && (whole || !node.distinctClause);
   const { limitCount, limitOffset, sortClause: ownSort, targetList: _list, withClause: _with, ...rest } = node;
   const fragment: SelectStmt = {
@@ -42,7 +42,7 @@ export function splitRows(question: PhaseQuestion): Split {
     targetList: columns.targets(),
     ...(ownSort && (cut || isOn) ? { sortClause: ownSort.map((sort) => sortOnNode(sort, targets)) } : {}),
     ...(cut
-      ? { limitCount: integer(window.limit! + window.offset), limitOption: 'LIMIT_OPTION_COUNT' }
+      ? { limitCount: integer(window.limit! + window.offset), limitOption: node.limitOption ?? 'LIMIT_OPTION_COUNT' }
       : { limitOption: 'LIMIT_OPTION_DEFAULT' }),
   };
   const final: SelectStmt = {

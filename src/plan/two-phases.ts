@@ -76,6 +76,8 @@ function phasesPlan(
   };
   const dependsOnParameters =
     shards.dependsOnParameters || (rowWindow(model.root.node as SelectStmt, context)?.dependsOnParameters ?? true);
+  const { limitCount, limitOffset } = split.final;
+  steps.readsCoordinator ||= JSON.stringify([limitCount, limitOffset]).includes('"SubLink"');
   const sql = finalSql(split.final, question, steps.motions.length);
   steps.motions.push(motion);
   return {

@@ -1,4 +1,4 @@
-import type { Node } from '@pgsql/types';
+import type { Node, SelectStmt } from '@pgsql/types';
 import { Deparser } from 'pgsql-deparser';
 import { assert } from '../core/assert.ts';
 import { unsupported } from '../core/errors.ts';
@@ -11,7 +11,9 @@ import { fingerprint } from './walk.ts';
  * again and must be the same tree; otherwise the statement is refused, never changed.
  */
 export function deparseChecked(statement: Node): string {
-  const text = Deparser.deparse(statement as never, { pretty: false }).trim();
+  const counts: Node[] = [];
+  const marked = markTies(statement, counts);
+  const text = withTies(Deparser.deparse(marked as never, { pretty: false }).trim(), counts);
   let again: Node | undefined;
   try {
     again = parseStatements(text)[0]?.node;
@@ -22,6 +24,28 @@ export function deparseChecked(statement: Node): string {
     throw unsupported('PH002', 'a statement that can not be written back as text faithfully');
   }
   return text;
+}
+
+/** The deparser forgets WITH TIES: such a count becomes a mark, which is found again in the text. */
+function markTies<T>(value: T, counts: Node[]): T {
+  if (Array.isArray(value)) return value.map((item) => markTies(item, counts)) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  const select: SelectStmt = value;
+  if (select.limitOption !== 'LIMIT_OPTION_WITH_TIES' || !select.limitCount) {
+    return Object.fromEntries(Object.entries(value).map(([key, child]) => [key, markTies(child, counts)])) as T;
+  }
+  const name = `pgherd ties ${counts.push(select.limitCount) - 1}`;
+  const limitCount: Node = { ColumnRef: { fields: [{ String: { sval: name } }] } };
+  return markTies({ ...value, limitCount, limitOption: 'LIMIT_OPTION_COUNT' }, counts);
+}
+
+function withTies(text: string, counts: readonly Node[]): string {
+  if (counts.length === 0) return text;
+  const count = (place: string) => deparseExpression(counts[Number(place)]!);
+  return text.replace(
+    /LIMIT "pgherd ties (\d+)"/g,
+    (_, place: string) => `FETCH FIRST (${count(place)}) ROWS WITH TIES`,
+  );
 }
 
 /** An expression as text, safe inside parentheses. */

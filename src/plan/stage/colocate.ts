@@ -2,11 +2,22 @@ import { isKnownKeyType } from '../../catalog/route.ts';
 import type { ColocationGroup } from '../../catalog/snapshot.ts';
 import type { PlanContext } from '../context.ts';
 import { conjuncts, type Fact, usingFacts } from '../facts.ts';
-import { innerLocus, type Locus, listLocus, locusOf } from '../locus.ts';
-import { type Block, type FromItem, type JoinItem, joinsOf, leavesOf, type SelectBlock } from '../model.ts';
+import { innerLocus, type Locus, listLocus, locusOf, looksBeside } from '../locus.ts';
+import {
+  type Block,
+  type FromItem,
+  type JoinItem,
+  joinsOf,
+  type LeafItem,
+  leavesOf,
+  type QueryItem,
+  type SelectBlock,
+} from '../model.ts';
 import type { Bound } from '../resolve.ts';
 import { companionsOf } from './companions.ts';
+import { moveInnerRows } from './inner-rows.ts';
 import { boundType, equalPairs, keyPartners } from './pairs.ts';
+import { isRoutable, placesOf } from './places.ts';
 import { type PreAggregated, preAggregated } from './pre-aggregate.ts';
 import { activeNodes, type Destination, type StagedQuery, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
@@ -33,6 +44,7 @@ export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot
   const side = (item: FromItem): Side => ({ item, node: nodes.get(item)! });
   for (const join of joinsOf(block.from).reverse()) {
     if (!isApart(locusOf(join, question), [join])) continue;
+    if (looksBeside(join.right)) return answerBeside(join.right, locusOf(join.left, question), question);
     const sides = [side(join.left), side(join.right)] as const;
     const [left, right] = sides.map(({ item }) => locusOf(item, question));
     if (left?.kind === 'replicated' && right?.kind === 'hashed')
@@ -43,11 +55,12 @@ export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot
     const clusters = sides.map((each, i) => clusterOf(each, question, preserved[i]!));
     return moveTogether(clusters, block, { isList: false, join, atRoot: false, references: [] }, question);
   }
-  const locus = listLocus(block.from, question);
-  if (!isApart(locus, block.from)) return null;
+  if (!isApart(listLocus(block.from, question), block.from)) return null;
+  const items = block.from.filter((item) => !isAnsweredLate(item, question));
+  if (!isApart(listLocus(items, question), items)) return answerNext(block.from, question);
   const clusters: Cluster[] = [];
   const references: Side[] = [];
-  for (const item of block.from) {
+  for (const item of items) {
     const own = locusOf(item, question);
     if (own.kind === 'replicated' && !hasLocal(item)) {
       references.push(side(item));
@@ -63,6 +76,30 @@ export function colocateFrom(block: SelectBlock, question: StageQuestion, atRoot
     }
   }
   return moveTogether(clusters, block, { isList: true, join: null, atRoot, references }, question);
+}
+
+/** A LATERAL subquery that can't be joined by what it reads: it is answered when what stands beside it has come together. */
+function isAnsweredLate(item: FromItem, question: StageQuestion): item is QueryItem {
+  return looksBeside(item) && (hasLocal(item) || locusOf(item, question).kind === 'elsewhere');
+}
+
+/** The first of them that is not where the rows to its left are. */
+function answerNext(items: readonly FromItem[], question: StageQuestion): Stepped {
+  for (const [i, item] of items.entries()) {
+    const left = listLocus(items.slice(0, i), question);
+    const isOpen = isApart(listLocus(items.slice(0, i + 1), question), [item]);
+    if (isOpen && isAnsweredLate(item, question)) return answerBeside(item, left, question);
+  }
+  return { reason: 'a LATERAL subquery' };
+}
+
+/** What a LATERAL subquery reads is brought to the rows to its left. */
+function answerBeside({ block }: QueryItem, left: Locus, question: StageQuestion): Stepped {
+  if (left.kind !== 'hashed') return { reason: 'a LATERAL subquery beside rows that are not on nodes' };
+  if (block.kind !== 'select') return { reason: 'a LATERAL set operation' };
+  const isThere = (leaf: LeafItem) => leaf.kind === 'relation' && leaf.role === 'reference';
+  if (block.from.flatMap(leavesOf).every(isThere)) return { reason: 'a subquery inside a LATERAL one' };
+  return moveInnerRows(block, left, false, question);
 }
 
 /** A subquery over the coordinator's own tables looks replicated to the algebra, and is not on the nodes. */
@@ -211,21 +248,6 @@ function keyDestination(
     if (keys) return { kind: 'redistribute', group: distribution.group, keys };
   }
   return null;
-}
-
-/** Rows of the group's key types can be routed without asking a server. */
-export function isRoutable({ method }: ColocationGroup, keys: readonly { readonly typeOid: number }[]): boolean {
-  const integers = new Set([20, 21, 23, 1082]);
-  if (keys.length === 0) return false;
-  return keys.every(({ typeOid }) => isKnownKeyType(typeOid) && (method === 'hash' || integers.has(typeOid)));
-}
-
-export function placesOf(partners: readonly Bound[], unit: Unit): number[] | null {
-  const places = partners.map(({ item, column }) => {
-    const output = unit.outputs.find(({ bound }) => bound.item === item && bound.column === column);
-    return output ? unit.names.indexOf(output.name) : -1;
-  });
-  return places.includes(-1) ? null : places;
 }
 
 /** Neither side is distributed by what they are joined on: one goes to nodes by that, and the other will follow. */

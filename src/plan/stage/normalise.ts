@@ -1,10 +1,10 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { figureColumnName } from '../../sql/column-name.ts';
 import { columnRef, mapNodes, nameParts } from '../../sql/walk.ts';
-import { type Block, leavesOf, type Model, type SelectBlock } from '../model.ts';
-import { expandStar } from '../resolve.ts';
+import { type Block, joinsOf, leavesOf, type Model, type SelectBlock } from '../model.ts';
+import { expandStar, mergedColumns } from '../resolve.ts';
 import { isUncorrelated } from '../sublink.ts';
-import { changeTree, conditionsOf, conjunction } from './tree.ts';
+import { changeTree, conditionsOf, conjunction, fromNodes } from './tree.ts';
 
 /** Inner joins with ON as members of the FROM list, their conditions in WHERE: the same rows, and one form for what follows. */
 export function flattenJoins(tree: Node): Node {
@@ -38,6 +38,24 @@ function flattenItem(node: Node, conditions: Node[]): Node[] {
   const items = [...flattenItem(larg, conditions), ...flattenItem(rarg, conditions)];
   conditions.push(...conditionsOf(quals));
   return items;
+}
+
+/** A NATURAL JOIN as one with USING, or with nothing to compare; one at a time. null: there is none whose columns are known. */
+export function nameJoinColumns(model: Model, tree: Node): Node | null {
+  for (const block of model.blocks) {
+    if (block.kind !== 'select') continue;
+    const nodes = fromNodes(block);
+    for (const join of joinsOf(block.from)) {
+      const node = nodes.get(join);
+      const columns = mergedColumns(join);
+      if (!join.natural || columns === null || !node || !('JoinExpr' in node)) continue;
+      const { isNatural: _, ...plain } = node.JoinExpr;
+      const usingClause = columns.map((sval): Node => ({ String: { sval } }));
+      const condition = columns.length > 0 ? { usingClause } : { quals: { A_Const: { boolval: { boolval: true } } } };
+      return changeTree(tree, { nodes: new Map([[node.JoinExpr, { JoinExpr: { ...plain, ...condition } }]]) });
+    }
+  }
+  return null;
 }
 
 /** `*` as the columns it stands for, and names for items whose name comes from their expression. null: nothing to do. */

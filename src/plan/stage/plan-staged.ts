@@ -16,7 +16,7 @@ import { stagedParts } from '../staged-rows.ts';
 import { stepsOf } from '../steps.ts';
 import { planTwoPhases } from '../two-phases.ts';
 import { colocateFrom } from './colocate.ts';
-import { expandViews, flattenJoins, nameOutputs, nextCte } from './normalise.ts';
+import { expandViews, flattenJoins, nameJoinColumns, nameOutputs, nextCte } from './normalise.ts';
 import { outputsOf, type PlanQuery, selectStaged, stagedRange, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
 import { sizeOf } from './size.ts';
@@ -153,6 +153,8 @@ function nextStep(question: StageQuestion): Stepped {
   if (cte) return cte;
   const viewless = expandViews(model, tree);
   if (viewless) return { tree: flattenJoins(viewless) };
+  const joined = nameJoinColumns(model, tree);
+  if (joined) return { tree: flattenJoins(joined) };
   const named = nameOutputs(model, tree);
   if (named) return { tree: named };
   const { root } = model;
