@@ -85,6 +85,8 @@ async function finalSteps(plan: Plan, standIns: StandIns, context: ExecutionCont
       return [{ name: 'final', sites: [final.site], rendered: standIns.render(final.sql) }];
     case 'combine':
       return [{ name: 'final', sites: here, rendered: standIns.render(final.sql) }];
+    case 'fill table':
+      return [{ name: 'final', sites: here, rendered: standIns.render(final.rows) }];
     case 'scatter':
     case 'change shards':
       return [{ name: 'final', sites: final.sites, rendered: standIns.render(final.sql) }];

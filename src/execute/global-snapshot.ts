@@ -129,7 +129,7 @@ function fragmentsBySite(
 ): Map<Site, Fragment[]> | null {
   const kept = prepared && !plan.opened ? { preparedFor: snapshot.version, keepsPlan: keepsPlans(transaction) } : {};
   const { final, motions } = plan;
-  if (plan.writes || (final.kind !== 'combine' && final.kind !== 'scatter')) return null;
+  if (plan.writes || !['combine', 'scatter', 'fill table'].includes(final.kind)) return null;
   const bySite = new Map<Site, Fragment[]>();
   const add = (sites: readonly Site[], fragment: Fragment) => {
     for (const site of sites) {

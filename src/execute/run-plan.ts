@@ -10,6 +10,7 @@ import { changeRows } from './change-rows.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { exchangeSource, passToClient } from './exchange.ts';
+import { fillTable } from './fill-table.ts';
 import { type OpenedFragments, openSnapshots } from './global-snapshot.ts';
 import { insertFromNodes } from './insert-from-nodes.ts';
 import { insertRows } from './insert-rows.ts';
@@ -144,6 +145,8 @@ async function runFinal(
       }
       return output.complete(await passStatement(connection, rendered, context, output));
     }
+    case 'fill table':
+      return fillTable(final, values, context, output);
     case 'scatter':
       return scatterToClient(final, values, context, output);
     case 'insert rows':

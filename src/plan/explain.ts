@@ -93,6 +93,8 @@ function finalSteps(final: FinalStep): ExplainedStep[] {
       const { sites, sql } = final;
       return [step('final', `Scatter, concatenate${window}${offset}`, { sites, sql, motion: gatherFrom(sites) })];
     }
+    case 'fill table':
+      return [step('final', `Fill the new table ${final.name}`, { sites: ['coordinator'], sql: final.rows })];
     case 'insert rows':
       return [
         step('rows', 'Compute rows', { sites: final.sites, sql: final.rows }),

@@ -131,6 +131,15 @@ export type FinalStep =
       readonly limitRows: number | null;
       readonly offsetRows: number;
     }
+  /** CREATE TABLE AS: the coordinator makes the empty table, and puts in it what `rows`, run there, yields. */
+  | {
+      readonly kind: 'fill table';
+      readonly create: string;
+      /** Null: the first one of the search path. */
+      readonly schema: string | null;
+      readonly name: string;
+      readonly rows: SqlTemplate;
+    }
   | ChangeStep;
 
 /*

@@ -10,6 +10,7 @@ import { changeObstacle } from './change-checks.ts';
 import { splitChanges } from './change-first.ts';
 import { withoutChanges } from './change-pieces.ts';
 import type { PlanContext } from './context.ts';
+import { createdTable, planCreateTableAs } from './create-table-as.ts';
 import { planDelegated } from './delegate/plan-delegated.ts';
 import { proveDelegation } from './delegate/prove.ts';
 import { type PlanEdit, parameterExtent } from './edits.ts';
@@ -63,9 +64,12 @@ export function planStatement(statement: RawStatement, context: PlanContext, out
     const local = planLocal(cut, model.blocks, model);
     return isUtility ? local : planOfCall(cut, local, context);
   }
+  const created = createdTable(statement.node);
+  // PostgreSQL makes the table without planning the query.
+  if (created?.into.skipData) return planLocal(cut, model.blocks, model);
   const completed = withMergeDefaults(model, inner);
   if (completed) return planStatement(completed, context, outer);
-  const planned = planModel(model, isUtility, context);
+  const planned = (created && planCreateTableAs(created, model, context)) ?? planModel(model, isUtility, context);
   const cursor = 'DeclareCursorStmt' in statement.node ? forCursor(planned) : planned;
   const firings = triggerFirings(model);
   const fired = firings === null ? cursor : { ...cursor, firings };

@@ -55,6 +55,11 @@ export class BesideTransaction extends DistributedTransaction {
     return this.#isOuters(site) ? this.#outer.join(site, signal, purpose) : super.join(site, signal, purpose);
   }
 
+  override markWritten(site: Site): void {
+    if (this.#isOuters(site)) this.#outer.markWritten(site);
+    else super.markWritten(site);
+  }
+
   #isOuters(site: Site): boolean {
     return site === 'coordinator' && !this.#readsCoordinator;
   }

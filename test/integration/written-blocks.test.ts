@@ -221,3 +221,21 @@ test('what is transferred between tables meanwhile is counted once', async () =>
   ended = true;
   await transfers;
 });
+
+test('CREATE TABLE AS and SELECT INTO are computed on the nodes, in such a block too', async () => {
+  const query = 'SELECT a.id, b.v FROM a JOIN b ON a.k = b.k';
+  for (const first of ['SELECT 1', 'UPDATE b SET v = v WHERE id = 7']) {
+    await client.query('BEGIN');
+    await client.query(first);
+    expect(await rung(`CREATE TABLE made AS ${query}`)).toBe('staged');
+    expect(await client.query(`CREATE TABLE made AS ${query}`)).toMatchObject({ command: 'SELECT', rowCount: 160 });
+    expect((await client.query('SELECT count(*) AS n FROM made')).rows).toEqual([{ n: '160' }]);
+    await client.query('ROLLBACK');
+  }
+  const { rows } = await client.query(`EXPLAIN (ANALYZE, COSTS OFF) CREATE TABLE made AS ${query}`);
+  expect(rows.map((row) => row['QUERY PLAN']).join('\n')).toMatch(/^Rung: staged[\s\S]*Fill the new table made/);
+  expect((await client.query('SELECT count(*) AS n FROM made')).rows).toEqual([{ n: '160' }]);
+  await client.query(`DROP TABLE made; SELECT id, v AS made INTO made FROM (${query}) q WHERE id < 5`);
+  expect((await client.query('SELECT count(*) AS n FROM made')).rows).toEqual([{ n: '16' }]);
+  await client.query('DROP TABLE made');
+});
