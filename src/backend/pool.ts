@@ -7,6 +7,7 @@ import {
   type ServerTls,
   type Traffic,
 } from './server-connection.ts';
+import { SharedConnections } from './shared-connections.ts';
 
 /** Where the servers of the herd are; the role and its secret come with the client. */
 export interface ServerEndpoint {
@@ -35,8 +36,16 @@ export class ConnectionPool {
   #opening = 0;
   #waiters: Waiter[] = [];
   #closed = false;
+  /** For what only reads; null: nothing is shared. */
+  readonly shared: SharedConnections | null;
 
-  constructor(target: ServerTarget, maxConnections: number, startupSettings: ReadonlyMap<string, string>) {
+  constructor(
+    target: ServerTarget,
+    maxConnections: number,
+    startupSettings: ReadonlyMap<string, string>,
+    sharesReads = false,
+  ) {
+    this.shared = sharesReads ? new SharedConnections(this) : null;
     this.#target = target;
     this.#maxConnections = maxConnections;
     this.#startupSettings = startupSettings;
@@ -202,12 +211,18 @@ function addTraffic(a: Traffic, b: Traffic): Traffic {
 export class PoolSet {
   readonly #maxConnectionsPerPool: number;
   readonly #startupSettings: (server: string) => ReadonlyMap<string, string>;
+  readonly #sharesReads: boolean;
   #pools = new Map<string, ConnectionPool>();
   /** What each role proved last. A session that logged in before a change of password knows an old one. */
   #secrets = new Map<string, ServerSecret>();
 
   /** `startupSettings`: what connections to a server start with; a session's own settings are applied on top. */
-  constructor(maxConnectionsPerPool: number, startupSettings: (server: string) => ReadonlyMap<string, string>) {
+  constructor(
+    maxConnectionsPerPool: number,
+    startupSettings: (server: string) => ReadonlyMap<string, string>,
+    sharesReads = false,
+  ) {
+    this.#sharesReads = sharesReads;
     this.#maxConnectionsPerPool = maxConnectionsPerPool;
     this.#startupSettings = startupSettings;
   }
@@ -227,6 +242,7 @@ export class PoolSet {
         { ...endpoint, user, secret: this.#secrets.get(user) ?? secret },
         this.#maxConnectionsPerPool,
         this.#startupSettings(endpoint.label),
+        this.#sharesReads,
       );
       this.#pools.set(key, pool);
     }

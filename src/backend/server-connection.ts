@@ -141,6 +141,16 @@ export class ServerConnection implements SqlRunner {
     this.#socket.write(bytes);
   }
 
+  /** Several exchanges in one packet, whose answers go to one sink one after the other. */
+  submitEach(bytes: Buffer, sink: FrameSink, count: number): void {
+    if (this.#state.kind === 'closed') {
+      sink.onLost(this.#state.error);
+      return;
+    }
+    for (let i = 0; i < count; i++) this.#sinks.push(sink);
+    this.#socket.write(bytes);
+  }
+
   /** More bytes of the exchange submitted last (COPY data, an extended exchange still without its Sync). False: wait for `onDrain`. */
   write(bytes: Buffer): boolean {
     if (this.#state.kind === 'closed') return true;

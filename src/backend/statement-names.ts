@@ -22,6 +22,10 @@ export class StatementNames {
     return name;
   }
 
+  has(text: string): boolean {
+    return this.#names.has(text);
+  }
+
   /** A name for a statement about to be prepared, and the names to close before: PostgreSQL minds no unknown ones. */
   add(text: string): { readonly name: string; readonly unused: readonly string[] } {
     this.#lastNumber += 1;

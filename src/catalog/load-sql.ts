@@ -268,6 +268,22 @@ const functionsSql = (
 const sourceSql = `CASE WHEN n.nspname <> 'pgherd' AND p.prolang NOT IN (SELECT oid FROM pg_catalog.pg_language WHERE lanname IN ('c', 'internal'))
     THEN coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END`;
 
+export interface UserCodeRow {
+  readonly operators: readonly string[];
+  readonly hasCasts: boolean;
+}
+
+const isWritten = (
+  func: string,
+) => `EXISTS (SELECT FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_language l ON l.oid = p.prolang
+  WHERE p.oid = ${func} AND (l.lanname NOT IN ('internal', 'c') OR p.provolatile = 'v'))`;
+
+/** From FirstNormalObjectId on. */
+const userCodeSql = `SELECT
+  (SELECT coalesce(json_agg(DISTINCT o.oprname), '[]') FROM pg_catalog.pg_operator o
+    WHERE o.oid >= 16384 AND ${isWritten('o.oprcode')}) AS operators,
+  EXISTS (SELECT FROM pg_catalog.pg_cast c WHERE c.oid >= 16384 AND ${isWritten('c.castfunc')}) AS "hasCasts"`;
+
 const jsonOf = (sql: string, value = 'to_json(q)') => `(SELECT coalesce(json_agg(${value}), '[]') FROM (${sql}) q)`;
 
 /** Everything but the functions of pg_catalog, which never change: a later load takes them from the snapshot before. */
@@ -284,6 +300,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   ${jsonOf(delegationsSql)} AS delegations,
   ${jsonOf(relationsSql)} AS relations,
   ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`, sourceSql), 'q.f')} AS functions,
+  ${jsonOf(userCodeSql)} AS user_code,
   ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,
   pg_catalog.current_setting('${keptSettingsName}') AS kept`;
 }

@@ -18,6 +18,7 @@ import {
   type SchemaRow,
   snapshotSql,
   type TableRow,
+  type UserCodeRow,
 } from './load-sql.ts';
 import { joinEffects, sessionEffects } from './session-effects.ts';
 import type {
@@ -34,6 +35,7 @@ import type {
   RelationEntry,
   RelationKind,
   ShardBounds,
+  UserCode,
 } from './snapshot.ts';
 import { readTriggerType } from './statement-trigger.ts';
 
@@ -76,6 +78,7 @@ function buildSnapshot(row: CatalogRow, previous: CatalogSnapshot | undefined): 
     delegations: buildDelegations(json<DelegationRow[]>('delegations')),
     functions: buildFunctions(json<FunctionRow[]>('functions'), systemFunctions(row, previous)),
     functionEffects: buildEffects(json<FunctionRow[]>('functions')),
+    userCode: buildUserCode(json<UserCodeRow[]>('user_code')),
   });
 }
 
@@ -280,6 +283,10 @@ function buildEffects(rows: readonly FunctionRow[]): FunctionEffects {
   );
   const triggers = rows.flatMap(([, name, , , , , , isTrigger]) => (isTrigger ? (byName.get(name) ?? []) : []));
   return { byName, triggers: joinEffects(triggers) };
+}
+
+function buildUserCode([row]: readonly UserCodeRow[]): UserCode {
+  return Object.freeze({ operators: new Set(row?.operators), hasCasts: row?.hasCasts ?? true });
 }
 
 function buildFunction([schema, name, provolatile, prokind, returnsSet, strict]: FunctionRow): FunctionTraits {

@@ -213,6 +213,15 @@ export interface CatalogSnapshot {
   /** By unqualified name, every overload of every schema. */
   readonly functions: ReadonlyMap<string, readonly FunctionTraits[]>;
   readonly functionEffects: FunctionEffects;
+  /** Left out: not known. */
+  readonly userCode?: UserCode;
+}
+
+/** Code of users' that statements call without naming a function. What is written in C and says that it is not volatile does not count. */
+export interface UserCode {
+  /** Names of operators. */
+  readonly operators: ReadonlySet<string>;
+  readonly hasCasts: boolean;
 }
 
 /** The schema of the leaf of shard `index` of the tables in `userSchema`: `pgherd_s07_public`. */

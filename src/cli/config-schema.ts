@@ -48,7 +48,11 @@ function mustBeOn(why: string) {
 const listen = z.strictObject({ host: hostName.default('127.0.0.1'), port: port.default(5432) });
 /** Processes of the router; each hands cancel requests on by a number of 7 bits. */
 const workers = z.int().min(1).max(128).optional();
-const pools = z.strictObject({ maxConnectionsPerPool: z.int().min(1).max(10_000).optional() });
+const pools = z.strictObject({
+  maxConnectionsPerPool: z.int().min(1).max(10_000).optional(),
+  /** Short reads of several sessions follow one another on one connection. */
+  shareReads: z.boolean().optional(),
+});
 
 const token = z.string().min(16, 'a token has 16 characters or more');
 

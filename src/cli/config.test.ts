@@ -33,7 +33,7 @@ nodes:
   - { name: worker1, host: db1 }
   - { name: worker2, host: db2, port: 5434, user: other, password: x }
 tls: { cert: cert.pem, key: key.pem }
-pools: { maxConnectionsPerPool: 7 }
+pools: { maxConnectionsPerPool: 7, shareReads: false }
 addresses:
   worker1:5432: { host: db1, port: 5432 }
 citus:
@@ -61,6 +61,7 @@ test('a whole configuration becomes the options of the router', async () => {
     addresses: { 'worker1:5432': { host: 'db1', port: 5432 } },
     defaultShardCount: 48,
     maxConnectionsPerPool: 7,
+    sharesReads: false,
     repartitionJoins: true,
     sharesHerd: true,
     measuresStatements: true,
@@ -129,6 +130,7 @@ test("the source document's block has an effect, but for what it says of copies 
   expect(behaviour).toEqual({
     defaultShardCount: 32,
     maxConnectionsPerPool: 100,
+    sharesReads: true,
     repartitionJoins: false,
     measuresStatements: false,
     logStatement: 'all',

@@ -126,6 +126,7 @@ function behaviour({ citus, shardCount, pools }: Pick<Config, 'citus' | 'shardCo
   return {
     defaultShardCount: citus?.shard_count ?? shardCount,
     maxConnectionsPerPool: pools.maxConnectionsPerPool ?? citus?.max_connections ?? limits.maxConnectionsPerPool,
+    sharesReads: pools.shareReads ?? true,
     repartitionJoins: citus?.enable_repartition_joins ?? true,
     measuresStatements: citus?.enable_statistics_collection ?? true,
     logStatement: citus?.log_statement ?? 'none',

@@ -48,6 +48,8 @@ export interface ServerAddress {
 export interface RouterBehaviour {
   readonly defaultShardCount: number;
   readonly maxConnectionsPerPool: number;
+  /** false: each statement has a connection of its own. */
+  readonly sharesReads?: boolean;
   /** false: joins that need rows to be moved are refused, unless a session sets citus.enable_repartition_joins. */
   readonly repartitionJoins?: boolean;
   /** false: nothing is counted for citus_shard_statistics and citus_stat_statements. */
@@ -132,7 +134,7 @@ async function openRouter(
   catalog.onBack = () => fence.resume();
   closers.push(() => recovery.close());
   await recovery.open();
-  const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings);
+  const pools = new PoolSet(options.maxConnectionsPerPool, sessionSettings, options.sharesReads ?? true);
   closers.push(() => pools.close());
   let loop: LoopServices | null = null;
   const protocolLog = new ProtocolLog(systemClock, place === null ? undefined : eventNumbers(place.slot, Date.now));

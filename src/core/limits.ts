@@ -38,6 +38,18 @@ export const limits = {
   /** Bytes that a COPY into the herd may have in flight to one node. */
   copyHighWaterBytes: 4_194_304,
   maxConnectionsPerPool: 40,
+  /** Statements of different sessions in line on one connection. */
+  maxSharedStatements: 16,
+  /** Of these, in one packet. */
+  maxSharedPacketStatements: 8,
+  /** Statements that a shared connection carries before it is given to whoever waits for one. */
+  maxSharedWhileWaiting: 64,
+  /** A longer statement goes by itself. */
+  maxSharedStatementBytes: 8_192,
+  /** A longer answer is one that others do not wait behind. */
+  maxSharedAnswerBytes: 16_384,
+  /** How often it is looked whether a statement keeps others waiting: they wait once to twice that. */
+  sharedLookMs: 5,
   poolWaitMs: 30_000,
   connectTimeoutMs: 10_000,
   authenticationTimeoutMs: 60_000,

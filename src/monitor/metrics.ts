@@ -121,6 +121,20 @@ function routerMetrics(registry: Registry, { readings }: MetricSources): void {
         ],
       ),
   );
+  counter(
+    registry,
+    {
+      ...{ name: 'pgherd_shared_statements_total', labelNames: ['server', 'outcome'] },
+      help: 'Statements in line with others on one connection: answered there, or moved to another.',
+    },
+    () =>
+      readings().sharing.flatMap(
+        ({ server, answered, moved }): Values => [
+          [{ server, outcome: 'answered' }, answered],
+          [{ server, outcome: 'moved' }, moved],
+        ],
+      ),
+  );
   gauge(registry, { name: 'pgherd_clients', help: 'Client sessions of this router.' }, () => [
     [{}, readings().clients],
   ]);

@@ -13,5 +13,7 @@ export interface RouterReadings {
   /** By class of SQLSTATE. */
   readonly errors: ReadonlyMap<string, number>;
   readonly pools: readonly PoolState[];
+  /** Statements that were in line with others on one connection: `moved` are those that were sent again on another. */
+  readonly sharing: readonly { readonly server: string; readonly answered: number; readonly moved: number }[];
   readonly traffic: readonly { readonly server: string; readonly sentBytes: number; readonly receivedBytes: number }[];
 }

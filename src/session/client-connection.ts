@@ -135,6 +135,11 @@ export class ClientConnection {
     if (this.#sources.delete(source) && this.#sourcesPaused) source.resume();
   }
 
+  /** The client does not read what it is told. */
+  get isBehind(): boolean {
+    return this.#sourcesPaused || this.#socket.writableLength > maxHeldBytes;
+  }
+
   /** Says FATAL and hangs up. */
   fail(fields: ErrorFields): void {
     if (this.#closed) return;

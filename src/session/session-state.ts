@@ -1,5 +1,6 @@
 import type { ConnectionPool } from '../backend/pool.ts';
 import type { ServerConnection } from '../backend/server-connection.ts';
+import type { SharedConnection } from '../backend/shared-connection.ts';
 import type { Site } from '../catalog/site.ts';
 import type { CatalogSnapshot, RelationEntry } from '../catalog/snapshot.ts';
 import { PgError, pgError } from '../core/errors.ts';
@@ -39,6 +40,14 @@ export interface PreparedStatement {
   readonly preparedAtMs: number;
   /** By PREPARE, not by Parse. */
   readonly fromSql: boolean;
+}
+
+/** The statement at work is in line with others', on a connection that is no one session's. */
+export interface Ride {
+  /** The server's process, while it works on this statement. */
+  readonly backend: { readonly site: Site; readonly processId: number } | null;
+  /** The statement ends soon, and nobody else's does. */
+  cancel(): void;
 }
 
 interface KnownSearchPath {
@@ -100,6 +109,7 @@ export class SessionState {
   #cancelReason: PgError | null = null;
   /** When the statement at work began; null between statements. Milliseconds. */
   runningSinceMs: number | null = null;
+  ride: Ride | null = null;
   /** What the client was last told of each reported parameter. */
   #reported = new Map<string, string>();
   #searchPath: KnownSearchPath | null = null;
@@ -164,6 +174,7 @@ export class SessionState {
     for (const connection of this.transaction.connections) {
       if (!connection.idle) void connection.cancel().catch(() => {});
     }
+    this.ride?.cancel();
     this.services.clock.after(cancelAgainMs, () => {
       if (this.#statement === statement && this.runningSinceMs !== null) this.#cancelServers(statement);
     });
@@ -209,6 +220,17 @@ export class SessionState {
   get isOrdinary(): boolean {
     if (this.loop !== null || this.transactionCatalog !== null || this.hasTemporary || this.schemaChanged) return false;
     return this.localTimeouts.isEmpty && this.cursorFields.size === 0 && !this.committingProcedure;
+  }
+
+  /** One that sessions of this role and with these settings share; null: there is none at the moment. */
+  sharedConnection(site: Site): SharedConnection | null {
+    return this.#poolOf(site).shared?.get(this.transaction.settings.key) ?? null;
+  }
+
+  /** The servers' processes that work for this session. */
+  get backends(): readonly { readonly site: Site; readonly processId: number }[] {
+    const riding = this.ride?.backend ?? null;
+    return riding === null ? this.transaction.backends : [...this.transaction.backends, riding];
   }
 
   /** Looked up once for each catalog. */

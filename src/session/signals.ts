@@ -53,8 +53,8 @@ export function signalSession(target: SessionState, name: string): void {
 /** The session of this worker that a backend works for. A process of another router's is signalled by itself alone. */
 export function sessionWith(sessions: Iterable<SessionState>, site: Site, processId: number): SessionState | undefined {
   return [...sessions].find(
-    ({ loop, transaction }) =>
-      loop === null && transaction.backends.some((backend) => backend.site === site && backend.processId === processId),
+    ({ loop, backends }) =>
+      loop === null && backends.some((backend) => backend.site === site && backend.processId === processId),
   );
 }
 

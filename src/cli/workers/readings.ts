@@ -38,6 +38,7 @@ export function sumReadings(readings: readonly RouterReadings[]): RouterReadings
         }),
       ).values(),
     ],
+    sharing: sharingByServer(all((each) => each.sharing)),
     traffic: [
       ...sumBy(
         all((each) => each.traffic).map((each) => [each.server, each]),
@@ -49,6 +50,15 @@ export function sumReadings(readings: readonly RouterReadings[]): RouterReadings
       ).values(),
     ],
   };
+}
+
+/** A server has a pool for each role. */
+export function sharingByServer(sharing: RouterReadings['sharing']): RouterReadings['sharing'] {
+  const sums = sumBy(
+    sharing.map((each) => [each.server, each]),
+    (a, b) => ({ server: a.server, answered: a.answered + b.answered, moved: a.moved + b.moved }),
+  );
+  return [...sums.values()];
 }
 
 function sumBy<T>(entries: readonly (readonly [string, T])[], sum: (a: T, b: T) => T): Map<string, T> {

@@ -1,5 +1,6 @@
 import { answeredError, type FrameSink, type ServerConnection } from '../../backend/server-connection.ts';
-import type { PgError } from '../../core/errors.ts';
+import type { Rider } from '../../backend/shared-connection.ts';
+import { type PgError, pgError } from '../../core/errors.ts';
 import { serverError } from '../../execute/exchange.ts';
 import { decodeDataRow, fieldCountOf, parseComplete } from '../../wire/backend.ts';
 import { backend as message } from '../../wire/message-types.ts';
@@ -10,9 +11,10 @@ import { resultTypeChanged } from '../outputs.ts';
  * Takes one server's answer for a client: rows go on as bytes, what comes before them is said with the first, and the tag is kept until the
  * statement's effects stand. One for each session, used again and again.
  */
-export class HotAnswer implements FrameSink {
+export class HotAnswer implements Rider {
   readonly #client: ClientConnection;
   readonly #ended: () => void;
+  readonly #moved: () => void;
   #connection: ServerConnection | null = null;
   /** CommandCompletes to come that answer the router's own BEGIN. */
   #ownCommands = 0;
@@ -24,18 +26,19 @@ export class HotAnswer implements FrameSink {
   tag: Buffer | null = null;
   error: PgError | null = null;
   isLost = false;
+  /** Of the answer so far. */
+  bytes = 0;
+  /** Others could not wait behind it. */
+  isHeavy = false;
 
-  /** `ended` is called when the server is ready again, or gone. */
-  constructor(client: ClientConnection, ended: () => void) {
+  /** `ended` is called when the server is ready again, or gone; `moved` when the statement is to be sent again. */
+  constructor(client: ClientConnection, ended: () => void, moved: () => void) {
     this.#client = client;
     this.#ended = ended;
+    this.#moved = moved;
   }
 
-  start(
-    connection: ServerConnection,
-    before: Buffer[],
-    { ownCommands, fieldCount }: { readonly ownCommands: number; readonly fieldCount: number | null },
-  ): void {
+  start(connection: ServerConnection, before: Buffer[], { ownCommands, fieldCount, isShared }: AnswerShape): void {
     this.#connection = connection;
     this.#before = before;
     this.#fieldCount = fieldCount;
@@ -43,10 +46,14 @@ export class HotAnswer implements FrameSink {
     this.tag = null;
     this.error = null;
     this.isLost = false;
-    this.#client.attach(connection);
+    this.bytes = 0;
+    this.isHeavy = false;
+    // A client that reads slowly pauses its own connection alone.
+    if (!isShared) this.#client.attach(connection);
   }
 
   onFrame(type: number, frame: Buffer): void {
+    this.bytes += frame.length;
     switch (type) {
       case message.dataRow:
         if (this.#fieldCount !== null) this.#checkFields(frame, this.#fieldCount);
@@ -91,6 +98,22 @@ export class HotAnswer implements FrameSink {
     this.#ended();
   }
 
+  onMoved(): void {
+    this.#moved();
+  }
+
+  onAlone(isHeavy: boolean): void {
+    this.isHeavy ||= isHeavy;
+    this.#client.attach(this.#connection!);
+  }
+
+  /** Nothing has come, and nothing will. */
+  cancelled(): void {
+    this.error = pgError('queryCanceled', 'canceling statement due to user request');
+    this.#sayParsed();
+    this.#ended();
+  }
+
   /** The table may have changed while the statement waited for a lock of it: then the server knows better what its rows are. */
   #describe(frame: Buffer): void {
     if (this.#fieldCount !== null && fieldCountOf(frame) !== this.#fieldCount) {
@@ -120,6 +143,13 @@ export class HotAnswer implements FrameSink {
 }
 
 const nothing: Buffer[] = [];
+
+export interface AnswerShape {
+  readonly ownCommands: number;
+  readonly fieldCount: number | null;
+  /** The connection answers others before and behind. */
+  readonly isShared: boolean;
+}
 
 /** Takes the answer to COMMIT. */
 export class CommitAnswer implements FrameSink {

@@ -1,14 +1,9 @@
 import type { ServerConnection } from '../../backend/server-connection.ts';
 import { type PgError, pgError } from '../../core/errors.ts';
-import {
-  bindComplete,
-  fieldCountOf as describedFields,
-  encodeReadyForQuery,
-  parseComplete,
-} from '../../wire/backend.ts';
+import { bindComplete, encodeReadyForQuery, parseComplete } from '../../wire/backend.ts';
 import { frontend as message } from '../../wire/message-types.ts';
 import type { ExtendedProtocol } from '../extended.ts';
-import type { PreparedStatement, SessionState } from '../session-state.ts';
+import type { SessionState } from '../session-state.ts';
 import type { FailedRun } from '../shown-error.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import { ClockAnswer, HotAnswer } from './hot-answer.ts';
@@ -17,22 +12,10 @@ import { hotSettings } from './hot-settings.ts';
 import { KnownStatements, textOf } from './known-statements.ts';
 import { NodeMessages } from './node-messages.ts';
 import { emptyPipeline, readPipeline, rowDescription } from './pipeline.ts';
-import type { ClockConstant, Leaf, Route } from './route.ts';
+import { HotRide, judge, mayRide, workMs } from './ride.ts';
+import type { ClockConstant, Leaf } from './route.ts';
 import { type RouteScope, routeScope } from './route-book.ts';
-
-/** A statement that is to run. */
-interface Run {
-  readonly route: Route;
-  readonly leaf: Leaf;
-  /** In the extended protocol; null: in the simple one. */
-  readonly prepared: PreparedStatement | null;
-  /** Query or Bind. */
-  readonly frame: Buffer;
-  /** Messages that go to the client before any row. */
-  readonly before: Buffer[];
-  /** How many of the client's messages it is. */
-  readonly messages: number;
-}
+import { fieldCountOf, type Run } from './run.ts';
 
 /** Who carries on with what went wrong, and with what is seldom. */
 export interface HotHost {
@@ -64,6 +47,10 @@ export class HotPath {
   /** The BEGIN that went before the statement. */
   #begin: string | null = null;
   #startMs = 0;
+  /** The statement is in line with others'; its messages are still in the inbox. */
+  #ride: HotRide | null = null;
+  /** The Query or Bind that was moved out of such a line: it goes by itself. */
+  #moved: { readonly frame: Buffer; readonly startMs: number } | null = null;
   #scope: RouteScope | null = null;
   /** Settings as they were last judged. */
   #settings: unknown = null;
@@ -73,7 +60,11 @@ export class HotPath {
     this.#session = session;
     this.#host = host;
     this.#known = new KnownStatements(session);
-    this.#answer = new HotAnswer(session.client, () => this.#answered());
+    this.#answer = new HotAnswer(
+      session.client,
+      () => this.#answered(),
+      () => this.#takeAgain(),
+    );
     this.#block = new HotBlock(session, (tag, error) => this.#committed(tag, error));
   }
 
@@ -165,24 +156,59 @@ export class HotPath {
     if (transaction.explicit && !isPlainBegin(transaction.beginText)) return false;
     const constants = leaf.constants.length === 0 ? noConstants : this.#constants(leaf.constants);
     if (constants === null) return this.#asksClock(leaf.constants);
+    if (run.frame !== this.#moved?.frame && mayRide(run, this.#session) && this.#rides(run)) return true;
     const connection = this.#connectionTo(leaf.site);
     if (connection === null) return false;
     const begin = transaction.beginNow(leaf.site);
     const bytes = this.#encode(run, connection, begin, constants);
     client.inbox.drop(run.messages);
-    this.#start();
+    this.#start(this.#moved?.frame === run.frame ? this.#moved.startMs : undefined);
     if (route.writes) transaction.markWritten(leaf.site);
     this.#run = run;
     this.#connection = connection;
     this.#begin = begin;
-    this.#answer.start(connection, run.before, { ownCommands: begin === null ? 0 : 1, fieldCount: fieldCountOf(run) });
+    const ownCommands = begin === null ? 0 : 1;
+    this.#answer.start(connection, run.before, { ownCommands, fieldCount: fieldCountOf(run), isShared: false });
     connection.submit(bytes, this.#answer);
     return true;
   }
 
-  #start(): void {
+  /** Joins the line of other sessions' statements on one connection; false: there is none. */
+  #rides(run: Run): boolean {
+    const { leaf } = run;
+    const shared = this.#session.sharedConnection(leaf.site);
+    if (shared === null) return false;
+    const { connection } = shared;
+    const prepares = leaf.pieces === null && !connection.preparedStatements.has(leaf.preparedAs);
+    const bytes = this.#encode(run, connection, null, noConstants);
+    this.#start();
+    this.#run = run;
+    this.#connection = connection;
+    this.#begin = null;
+    this.#ride = new HotRide(this.#answer, leaf.site, shared);
+    this.#session.ride = this.#ride;
+    this.#answer.start(connection, run.before, { ownCommands: 0, fieldCount: fieldCountOf(run), isShared: true });
+    shared.join(bytes, this.#answer, prepares);
+    return true;
+  }
+
+  /** Nothing of it has been answered, or will be. */
+  #takeAgain(): void {
+    this.#moved = { frame: this.#run!.frame, startMs: this.#startMs };
+    this.#endRide();
+    this.#run = null;
+    this.#busy = false;
+    if (!this.#taking) this.#session.client.inbox.arrived();
+  }
+
+  #endRide(): void {
+    this.#ride = null;
+    this.#session.ride = null;
+  }
+
+  #start(startMs = performance.now()): void {
     this.#busy = true;
-    this.#startMs = performance.now();
+    this.#startMs = startMs;
     this.#session.startStatement();
   }
 
@@ -247,13 +273,19 @@ export class HotPath {
   #answered(): void {
     const run = this.#run!;
     const { tag, error } = this.#answer;
-    const { transaction, services } = this.#session;
+    const { transaction, services, client } = this.#session;
+    const nowMs = performance.now();
+    judge(run, this.#answer, workMs(this.#ride, this.#startMs, nowMs));
+    if (this.#ride !== null) {
+      client.inbox.drop(run.messages);
+      this.#endRide();
+    }
     if (error !== null || tag === null) {
       this.#fail(error, run);
       return;
     }
     this.#answer.sayBefore();
-    const ms = performance.now() - this.#startMs;
+    const ms = nowMs - this.#startMs;
     services.times.add(run.leaf.counter, ms);
     services.meters.routed(run.route.statement.kind, ms);
     if (transaction.keyReportCount > 0) {
@@ -343,12 +375,6 @@ export class HotPath {
 
 const noMessages: Buffer[] = [];
 const noConstants: readonly string[] = [];
-
-/** As the client is told. */
-function fieldCountOf({ prepared, before: [description] }: Run): number | null {
-  if (prepared !== null) return prepared.fields?.length ?? null;
-  return description === undefined ? null : describedFields(description);
-}
 
 /** It can stand before another statement in one text. */
 function isPlainBegin(text: string): boolean {

@@ -5,10 +5,12 @@ import type { PlanContext, PlannedParameter } from '../../plan/context.ts';
 import { keySources } from '../../plan/key-sources.ts';
 import type { PlanConstant, SqlTemplate } from '../../plan/plan.ts';
 import { planStatement } from '../../plan/planner.ts';
+import { isPureRead } from '../../plan/pure-read.ts';
 import { noAnswers } from '../../plan/questions.ts';
 import { LiteralScan } from '../../sql/literal-scan.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import type { StatementTimes, TimeCounter } from '../statement-times.ts';
+import { Pace } from './pace.ts';
 import { compileShardOf, type PlacedSource, type ShardOf } from './route-shard.ts';
 
 /**
@@ -19,6 +21,8 @@ export interface Route {
   readonly statement: ParsedStatement;
   readonly shardOf: ShardOf;
   readonly writes: boolean;
+  /** Null: it does not only read, so it never runs in line with others'. */
+  readonly pace: Pace | null;
   readonly parameterCount: number;
   /** By shard: outside of transaction blocks, and inside. */
   readonly leaves: readonly [(Leaf | undefined)[], (Leaf | undefined)[]];
@@ -87,6 +91,7 @@ export function buildRoute(question: RouteQuestion, around: RouteCircumstances):
     statement,
     shardOf: compileShardOf(complete),
     writes: plan.writes,
+    pace: !plan.writes && isPureRead(statement, context) ? new Pace() : null,
     parameterCount: parameters.length,
     leaves: [[], []],
   };
