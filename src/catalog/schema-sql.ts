@@ -3,7 +3,7 @@ import type { SqlRunner } from '../core/runner.ts';
 import { type CompatibilitySchema, compatibilitySql } from './compatibility-sql.ts';
 
 /** Raised whenever the SQL of this file or of the views changes: only then is it run on a coordinator that has a catalog. */
-export const catalogSchemaVersion = 6;
+export const catalogSchemaVersion = 7;
 
 /** Routers LISTEN here; the payload is the new version of the catalog. */
 export const catalogChannel = 'pgherd_catalog';
@@ -146,6 +146,13 @@ CREATE TABLE IF NOT EXISTS pgherd.router_epoch (
   epoch bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   started_at timestamptz NOT NULL DEFAULT now(),
   fenced boolean NOT NULL DEFAULT false);
+
+-- Where functions on the coordinator reach the routers that live.
+CREATE TABLE IF NOT EXISTS pgherd.router_door (
+  epoch bigint NOT NULL,
+  host text NOT NULL,
+  port integer NOT NULL,
+  PRIMARY KEY (host, port));
 
 CREATE TABLE IF NOT EXISTS pgherd.job (
   job_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -41,7 +41,7 @@ export async function openDoor(
   };
   if (place !== null) {
     place.accept(letIn);
-    return { port: place.loop.port, close: async () => leave() };
+    return { port: place.port, close: async () => leave() };
   }
   const server = net.createServer({ pauseOnConnect: true }, letIn);
   const port = await listen(server, options.listen);

@@ -27,7 +27,7 @@ import { DeadlockKeeper } from './deadlock-keeper.ts';
 import { openDoor } from './door.ts';
 import { SharedHerdLock } from './herd-lock.ts';
 import { type HttpSettings, openHttp, ownConnection } from './http.ts';
-import { openLoopTo, ownLoopDoor } from './loop-keeper.ts';
+import { openLoopTo } from './loop-keeper.ts';
 import { RecoveryKeeper } from './recovery-keeper.ts';
 import { routerReadings } from './router-readings.ts';
 import { schemaServices } from './schema-services.ts';
@@ -158,10 +158,11 @@ async function openRouter(
   closers.push(() => door.close());
   const { port } = door;
   const pool = { maxConnections: options.maxConnectionsPerPool, settings: sessionSettings };
-  const wayBack = await openLoopTo(place?.loop ?? ownLoopDoor(port), control, pool, log);
+  const loopPlace = { port: place?.port ?? port, epoch: catalog.epoch, tells: place?.tells ?? true };
+  const wayBack = await openLoopTo(loopPlace, control, pool, log);
   closers.push(() => wayBack.close());
   loop = wayBack.services;
-  if (place === null || place.loop.tells) await addNewcomers(options, port, catalog.newcomers);
+  if (loopPlace.tells) await addNewcomers(options, port, catalog.newcomers);
   log.info({ port, nodes: catalog.snapshot.nodes.length }, 'router accepts clients');
   return { port, readings: () => routerReadings(services, pools) };
 }

@@ -1,30 +1,73 @@
+import { randomBytes } from 'node:crypto';
 import { loopApplicationName, loopName, loopTable } from '../catalog/loop-names.ts';
+import { assert } from '../core/assert.ts';
 import type { SqlRunner } from '../core/runner.ts';
 import { quoteLiteral } from '../sql/quote.ts';
 import { dropInsertBack, makeInsertBack } from './loop-insert-sql.ts';
 import { byOwner } from './owner.ts';
 
-/** Where the coordinator finds the router, and how it proves to be the coordinator. */
-export interface LoopAddress {
+/** Where the coordinator finds a router. Its door is forgotten once its epoch is fenced. */
+export interface LoopDoor {
   readonly host: string;
   readonly port: number;
-  readonly database: string;
-  readonly password: string;
+  readonly epoch: number;
 }
 
 /**
- * Makes the foreign server anew for this router, and the foreign tables that are missing. Rejects where postgres_fdw can't be had;
- * then no shell gets a child, and the guards raise as before.
+ * Makes the foreign server if it is missing, and returns the password by which the coordinator proves to routers who it is: one for all of them.
+ * Rejects where postgres_fdw can't be had; then no shell gets a child, and the guards raise as before.
  */
-export async function openLoop(coordinator: SqlRunner, address: LoopAddress): Promise<void> {
-  await coordinator.query(loopServerSql(address).join(';\n'));
+export async function makeLoopServer(coordinator: SqlRunner, database: string): Promise<string> {
+  await coordinator.query(serverSql(database).join(';\n'));
+  const { rows } = await coordinator.query(passwordSql);
+  const password = rows[0]?.[0];
+  assert(password, 'the user mapping has a password');
+  return password;
+}
+
+/** Tells the coordinator of one more router, and makes the foreign tables that are missing. */
+export async function openLoopDoor(coordinator: SqlRunner, { host, port, epoch }: LoopDoor): Promise<void> {
+  const place = `${quoteLiteral(host)}, ${port}`;
+  const tell = `DELETE FROM pgherd.router_door WHERE (host, port) = (${place});
+INSERT INTO pgherd.router_door (epoch, host, port) VALUES (${epoch}, ${place})`;
+  await coordinator.query([lockDoors, tell, listDoors].join(';\n'));
   await coordinator.query(missingLoopTablesSql);
 }
 
-function loopServerSql({ host, port, database, password }: LoopAddress): string[] {
+/** Of a router that ends. */
+export async function closeLoopDoor(coordinator: SqlRunner, epoch: number): Promise<void> {
+  const forget = `DELETE FROM pgherd.router_door WHERE epoch = ${epoch}`;
+  await coordinator.query([lockDoors, forget, listDoors].join(';\n'));
+}
+
+/** Of routers that have died. */
+export async function forgetDeadDoors(coordinator: SqlRunner): Promise<void> {
+  const { rows } = await coordinator.query(`SELECT FROM ${deadDoors}`);
+  if (rows.length > 0) await coordinator.query([lockDoors, listDoors].join(';\n'));
+}
+
+const deadDoors = `pgherd.router_door d WHERE NOT EXISTS (SELECT FROM pgherd.router_epoch e WHERE e.epoch = d.epoch AND NOT e.fenced)`;
+
+/** Routers that start at the same time take turns. */
+const lockDoors = 'LOCK TABLE pgherd.router_door IN SHARE ROW EXCLUSIVE MODE';
+
+/**
+ * libpq tries the hosts of a list one after the other, as long as they can't be reached or answer 57P03: that is how a router sends
+ * away what belongs to another one's session. The server is left alone where the list stays the same, since a change of it closes connections.
+ */
+const listDoors = `DELETE FROM ${deadDoors};
+DO $pgherd$ DECLARE hosts text; ports text; given text[]; BEGIN
+  SELECT string_agg(host, ',' ORDER BY epoch DESC), string_agg(port::text, ',' ORDER BY epoch DESC) INTO hosts, ports FROM pgherd.router_door;
+  SELECT srvoptions INTO given FROM pg_catalog.pg_foreign_server WHERE srvname = '${loopName}';
+  IF hosts IS NOT NULL AND NOT given @> ARRAY['host=' || hosts, 'port=' || ports] THEN
+    EXECUTE format('ALTER SERVER ${loopName} OPTIONS (SET host %L, SET port %L)', hosts, ports);
+  END IF;
+END $pgherd$`;
+
+function serverSql(database: string): string[] {
   const server = [
-    ['host', host],
-    ['port', String(port)],
+    ['host', '127.0.0.1'],
+    ['port', '0'],
     ['dbname', database],
     ['application_name', loopApplicationName],
     // Rows come in batches; the router holds none of them back.
@@ -34,30 +77,19 @@ function loopServerSql({ host, port, database, password }: LoopAddress): string[
     ['use_remote_estimate', 'false'],
     ['connect_timeout', '10'],
   ] as const;
-  const user = [
-    ['user', loopName],
-    ['password', password],
-    ['password_required', 'false'],
-  ] as const;
-  const list = (options: readonly (readonly [string, string])[]) =>
-    options.map(([name, value]) => `${name} ${quoteLiteral(value)}`).join(', ');
+  const options = server.map(([name, value]) => `${name} ${quoteLiteral(value)}`).join(', ');
   return [
+    lockDoors,
     'CREATE EXTENSION IF NOT EXISTS postgres_fdw WITH SCHEMA pgherd',
     `CREATE SCHEMA IF NOT EXISTS ${loopName}`,
-    `CREATE SERVER IF NOT EXISTS ${loopName} FOREIGN DATA WRAPPER postgres_fdw`,
-    `CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${loopName}`,
-    `DO $pgherd$ DECLARE old text; BEGIN
-  SELECT string_agg('DROP ' || quote_ident(split_part(o, '=', 1)), ', ') INTO old
-    FROM pg_catalog.pg_foreign_server s, unnest(s.srvoptions) o WHERE s.srvname = '${loopName}';
-  IF old IS NOT NULL THEN EXECUTE 'ALTER SERVER ${loopName} OPTIONS (' || old || ')'; END IF;
-  SELECT string_agg('DROP ' || quote_ident(split_part(o, '=', 1)), ', ') INTO old
-    FROM pg_catalog.pg_user_mappings m, unnest(m.umoptions) o WHERE m.srvname = '${loopName}' AND m.umuser = 0;
-  IF old IS NOT NULL THEN EXECUTE 'ALTER USER MAPPING FOR PUBLIC SERVER ${loopName} OPTIONS (' || old || ')'; END IF;
-END $pgherd$`,
-    `ALTER SERVER ${loopName} OPTIONS (${list(server)})`,
-    `ALTER USER MAPPING FOR PUBLIC SERVER ${loopName} OPTIONS (${list(user)})`,
+    `CREATE SERVER IF NOT EXISTS ${loopName} FOREIGN DATA WRAPPER postgres_fdw OPTIONS (${options})`,
+    `CREATE USER MAPPING IF NOT EXISTS FOR PUBLIC SERVER ${loopName}
+  OPTIONS (user '${loopName}', password ${quoteLiteral(randomBytes(24).toString('hex'))}, password_required 'false')`,
   ];
 }
+
+const passwordSql = `SELECT substr(o, length('password=') + 1) FROM pg_catalog.pg_user_mappings m, unnest(m.umoptions) o
+  WHERE m.srvname = '${loopName}' AND m.umuser = 0 AND o LIKE 'password=%'`;
 
 /** Of a shell: the foreign table, where there is a server for it and it is missing. It belongs to the shell's owner, as DDL comes down to it. */
 const makeLoopTable = (

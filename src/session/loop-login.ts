@@ -55,7 +55,7 @@ export function sessionOfBackend(backend: number, services: Pick<RouterServices,
   return null;
 }
 
-/** Where a connection of the loop belongs that came to the wrong worker; null: it is right here, or nobody's. */
+/** Where a connection of the loop belongs that came to the wrong worker; null: it is right here. Throws if it is nobody's of this router. */
 export async function loopPortElsewhere(
   parameters: ReadonlyMap<string, string>,
   services: RouterServices,
@@ -63,13 +63,16 @@ export async function loopPortElsewhere(
   if (parameters.get('user') !== loopName) return null;
   const backend = backendOfLoop(parameters.get('application_name'));
   if (backend === null || sessionOfBackend(backend, services) !== null) return null;
-  return (await services.peers.ask({ kind: 'loopPort', backend })).find((port) => port !== null) ?? null;
+  const port = (await services.peers.ask({ kind: 'loopPort', backend })).find((found) => found !== null) ?? null;
+  // Before it has logged in, this answer makes libpq ask the next router.
+  if (port === null) throw pgError('cannotConnectNow', nobodys, { severity: 'FATAL' });
+  return port;
 }
+
+const nobodys = 'a distributed table was read on the coordinator, outside a session of this router';
 
 function sessionOf(backend: number | null, services: RouterServices): SessionState {
   const found = backend === null ? null : sessionOfBackend(backend, services);
   if (found !== null) return found;
-  throw unsupported('PH001', 'a distributed table was read on the coordinator, outside a session of this router', {
-    severity: 'FATAL',
-  });
+  throw unsupported('PH001', nobodys, { severity: 'FATAL' });
 }

@@ -12,6 +12,7 @@ export interface TestHerd extends HerdServers {
   readonly url: string;
   /** Of all routers. */
   readonly urls: readonly string[];
+  readonly routers: readonly RunningRouter[];
   readonly port: number;
   /** Of the HTTP listener, if one was asked for. */
   readonly httpPort: number | null;
@@ -81,7 +82,7 @@ export async function startHerd(options: TestHerdOptions = {}): Promise<TestHerd
       await Promise.all(routers.map((router) => router.stop()));
       await servers.stop();
     };
-    return { ...servers, port: routers[0]!.port, httpPort: routers[0]!.httpPort, url: urls[0]!, urls, stop };
+    return { ...servers, port: routers[0]!.port, httpPort: routers[0]!.httpPort, url: urls[0]!, urls, routers, stop };
   } catch (error) {
     await servers.stop();
     throw error;

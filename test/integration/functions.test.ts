@@ -399,17 +399,23 @@ test('who connects to the coordinator itself gets no rows, and no empty table', 
   expect(await outcome('SELECT * FROM orders', direct)).toMatch(/^08001/);
   expect(await outcome('SELECT total_of(3)', direct)).toMatch(/^08001/);
   await direct.end();
-  const posing = new pg.Client({
-    ...{ host: '127.0.0.1', port: herd.port, user: 'pgherd_loop', password: 'x', database: 'postgres' },
-    application_name: 'pgherd_loop 1',
-  });
-  posing.on('error', () => {});
-  expect(
-    await posing.connect().then(
+  const posing = async (backend: number) => {
+    const client = new pg.Client({
+      ...{ host: '127.0.0.1', port: herd.port, user: 'pgherd_loop', password: 'x', database: 'postgres' },
+      application_name: `pgherd_loop ${backend}`,
+    });
+    client.on('error', () => {});
+    return client.connect().then(
       () => 'in',
       (error: pg.DatabaseError) => error.code,
-    ),
-  ).toBe('28P01');
+    );
+  };
+  // Whose session it is not, sends it on to the next router.
+  expect(await posing(1)).toBe('57P03');
+  await db.query('BEGIN');
+  const { rows } = await db.query('SELECT pg_backend_pid() AS pid');
+  expect(await posing(rows[0].pid)).toBe('28P01');
+  await db.query('ROLLBACK');
 });
 
 test('an ordinary role uses its functions with its own privileges', async () => {

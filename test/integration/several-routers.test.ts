@@ -26,6 +26,8 @@ afterAll(async () => {
 
 async function connect(router: number): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: herd.urls[router]! });
+  // A router that ends takes its sessions along.
+  client.on('error', () => undefined);
   await client.connect();
   clients.push(client);
   return client;
@@ -138,4 +140,26 @@ test('a router that does not share the herd is not started beside others', async
     [0x70676866],
   );
   expect(rows).toEqual([{ mode: 'ShareLock', count: 3 }]);
+});
+
+test('functions find their way back to the router of their session, whichever that is, and whichever have gone', async () => {
+  const first = await connect(0);
+  await first.query(`CREATE FUNCTION money() RETURNS numeric LANGUAGE plpgsql AS
+    $$ BEGIN UPDATE account SET balance = balance + 1 WHERE id = 1; RETURN (SELECT sum(balance) FROM account); END $$`);
+  const moneyBy = async (client: pg.Client) => {
+    await client.query('BEGIN');
+    const { rows } = await client.query('SELECT money() AS money');
+    await client.query('ROLLBACK');
+    return Number(rows[0].money);
+  };
+  const money = 1 + Number((await first.query('SELECT sum(balance) AS sum FROM account')).rows[0].sum);
+  const sessions = await Promise.all([0, 1, 2, 0, 1, 2].map(connect));
+  for (let round = 0; round < 2; round++)
+    expect(await Promise.all(sessions.map(moneyBy))).toEqual(sessions.map(() => money));
+  const doors = async () => (await first.query('SELECT count(*)::int AS count FROM pgherd.router_door')).rows[0].count;
+  expect(await doors()).toBe(3);
+  await herd.routers[2]!.stop();
+  expect(await doors()).toBe(2);
+  const later = await Promise.all([0, 1].map(connect));
+  expect(await Promise.all(later.map(moneyBy))).toEqual([money, money]);
 });

@@ -7,7 +7,6 @@ export interface WorkerStart {
   readonly slot: number;
   readonly options: Omit<RouterOptions, 'log' | 'http'>;
   readonly port: number;
-  readonly loopPassword: string;
   /** The first one tells the coordinator where functions come back, and adds new nodes. */
   readonly isFirst: boolean;
 }

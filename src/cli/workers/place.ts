@@ -1,6 +1,5 @@
 import type net from 'node:net';
 import type { PeerAnswers, PeerQuestion, Peers } from '../../session/peers.ts';
-import type { LoopDoor } from '../loop-keeper.ts';
 
 /** Answers what another worker asks. */
 export type Answerer = <Q extends PeerQuestion>(question: Q) => Promise<PeerAnswers[Q['kind']]>;
@@ -10,8 +9,10 @@ export interface WorkerPlace {
   /** From 0; a worker that takes a dead one's place has its slot. */
   readonly slot: number;
   readonly peers: Peers;
-  /** How functions come back, through the port that all share. */
-  readonly loop: LoopDoor;
+  /** That all share. */
+  readonly port: number;
+  /** This one tells the coordinator where functions come back, and adds new nodes. */
+  readonly tells: boolean;
   /** Where the other workers reach this one. */
   readonly relayPort: number;
   /** From here on this worker answers the others, and takes their cancel requests. */

@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -40,7 +39,6 @@ export class WorkerSupervisor {
   readonly #options: RouterOptions;
   readonly #count: number;
   readonly #log: Log;
-  readonly #loopPassword = randomBytes(24).toString('hex');
   readonly #server = net.createServer({ pauseOnConnect: true }, (socket) => this.#give(socket));
   /** By slot. */
   readonly #workers: (Worker | undefined)[] = [];
@@ -95,7 +93,7 @@ export class WorkerSupervisor {
     const { log: _, http: __, ...options } = this.#options;
     const share = Math.ceil(options.maxConnectionsPerPool / this.#count);
     tell(worker, {
-      ...{ kind: 'start', slot, isFirst, port: this.#port, loopPassword: this.#loopPassword },
+      ...{ kind: 'start', slot, isFirst, port: this.#port },
       options: { ...options, sharesHerd: true, maxConnectionsPerPool: share },
     });
     return new Promise((resolve, reject) => {

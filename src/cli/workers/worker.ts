@@ -74,12 +74,13 @@ class WorkerProcess implements Peers {
     }
   }
 
-  async #start({ slot, options, port, loopPassword, isFirst }: WorkerStart): Promise<void> {
+  async #start({ slot, options, port, isFirst }: WorkerStart): Promise<void> {
     const relayPort = await openRelay((socket) => this.#onSocket(socket));
     const place: WorkerPlace = {
       slot,
       peers: this,
-      loop: { port, password: loopPassword, tells: isFirst },
+      port,
+      tells: isFirst,
       relayPort,
       answersWith: (answerer, cancel) => {
         this.#answerer = answerer;
