@@ -34,6 +34,7 @@ export class Session {
     this.#hot = new HotPath(state, {
       extended: this.#extended,
       failed: (error, run) => this.#hotFailed(error, run),
+      commit: () => endTransaction(state, 'COMMIT'),
       settleKeys: () => state.keys.settle(executionContext(state, [])),
     });
   }

@@ -38,6 +38,13 @@ export interface FailedRun {
   readonly parameters: readonly { readonly typeOid: number }[];
 }
 
+export function failedRunOf(
+  statement: FailedRun['statement'],
+  { parameterOids }: { readonly parameterOids: readonly number[] } = { parameterOids: [] },
+): FailedRun {
+  return { statement, parameters: parameterOids.map((typeOid) => ({ typeOid })) };
+}
+
 /**
  * An error's position counts in the text that a server was given, which for a planned statement isn't the client's. What is wrong
  * with a statement as such the coordinator finds in the client's own text; of all else PostgreSQL gives no position.

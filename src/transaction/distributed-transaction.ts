@@ -263,7 +263,7 @@ export class DistributedTransaction {
   /** How the open block can end without anything that is to be waited for first; null when there is more to it. */
   blockEnd(): BlockEnd | null {
     const block = this.#block;
-    if (block.kind !== 'explicit' || block.phase !== 'open' || !isPlain(block)) return null;
+    if (block.kind === 'none' || block.phase !== 'open' || !isPlain(block)) return null;
     // There are settings to revert.
     if (block.settingsAtStart !== this.settings) return null;
     return blockEndOf(this.#members, this.#host.coordinatorPinned());

@@ -105,6 +105,10 @@ test('a router that was declared dead decides nothing more', async () => {
   const client = await openTransaction(0, 8);
   await recovery.query('UPDATE pgherd.router_epoch SET fenced = true');
   expect(await commit(client)).toBe('40001');
+  for (const id of [0, -1]) {
+    const change = clients[0]!.query('UPDATE t SET v = $1 WHERE id > $2', [9, id]);
+    await expect(change).rejects.toMatchObject({ code: '40001' });
+  }
   expect(await valuesOf(0)).toEqual([7, 7]);
   await recovery.query('UPDATE pgherd.router_epoch SET fenced = false');
 });

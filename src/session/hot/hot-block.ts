@@ -33,10 +33,16 @@ export class HotBlock {
 
   /** How the block can end here; null: this statement is no COMMIT, or there is more to it. */
   blockEnd(statement: ParsedStatement): BlockEnd | null {
-    const { transaction, keys, services, sequences } = this.#session;
+    const { transaction } = this.#session;
     const { kind, chain } = commandOf(statement);
-    if (kind !== 'TRANS_STMT_COMMIT' || chain === true || !keys.isIdle) return null;
-    const end = transaction.blockEnd();
+    if (kind !== 'TRANS_STMT_COMMIT' || chain === true || !transaction.explicit) return null;
+    return this.implicitEnd();
+  }
+
+  /** The same of whatever block is open. */
+  implicitEnd(): BlockEnd | null {
+    const { transaction, keys, services, sequences } = this.#session;
+    const end = keys.isIdle ? transaction.blockEnd() : null;
     // What the coordinator's sequences gave is asked of that very connection before the next statement may ask for it.
     if (end === null || (sequences.touched && mayForget(end))) return null;
     return end.kind === 'plain' && end.decider?.written === true && services.fence.opening ? null : end;

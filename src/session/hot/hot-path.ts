@@ -4,11 +4,12 @@ import { bindComplete, encodeReadyForQuery, parseComplete } from '../../wire/bac
 import { frontend as message } from '../../wire/message-types.ts';
 import type { ExtendedProtocol } from '../extended.ts';
 import type { SessionState } from '../session-state.ts';
-import type { FailedRun } from '../shown-error.ts';
+import { type FailedRun, failedRunOf } from '../shown-error.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import { ClockAnswer, HotAnswer } from './hot-answer.ts';
 import { HotBlock } from './hot-block.ts';
 import { hotSettings } from './hot-settings.ts';
+import { HotSpread } from './hot-spread.ts';
 import { KnownStatements, textOf } from './known-statements.ts';
 import { NodeMessages } from './node-messages.ts';
 import { emptyPipeline, readPipeline, rowDescription } from './pipeline.ts';
@@ -22,6 +23,8 @@ export interface HotHost {
   readonly extended: ExtendedProtocol;
   /** Tells the client of an error; resolves when the session is ready for the next message. `run` null: COMMIT failed. */
   failed(error: PgError, run: FailedRun | null): Promise<void>;
+  /** Ends the block that the router has opened around a statement. */
+  commit(): Promise<void>;
   /** Settles what triggers have reported of keys. */
   settleKeys(): Promise<void>;
 }
@@ -36,6 +39,7 @@ export class HotPath {
   readonly #host: HotHost;
   readonly #known: KnownStatements;
   readonly #block: HotBlock;
+  readonly #spread: HotSpread;
   readonly #answer: HotAnswer;
   readonly #messages = new NodeMessages();
   readonly #pipeline = emptyPipeline();
@@ -66,6 +70,15 @@ export class HotPath {
       () => this.#takeAgain(),
     );
     this.#block = new HotBlock(session, (tag, error) => this.#committed(tag, error));
+    this.#spread = new HotSpread(session, {
+      packet: (connection, spread, begin) =>
+        this.#messages.bound(connection, spread, { bind: this.#known.bind, begin, constants: noConstants }),
+      connectionTo: (site) => this.#connectionTo(site),
+      start: () => this.#start(),
+      commit: () => this.#commitSpread(),
+      settleKeys: () => host.settleKeys(),
+      failed: (error, run) => this.#failed(error, run),
+    });
   }
 
   get busy(): boolean {
@@ -141,10 +154,13 @@ export class HotPath {
       taken = this.#takesTransaction(prepared.statement, before, messages);
     } else {
       const found = this.#known.bound(prepared, scope);
-      taken = found !== null && this.#takesStatement({ ...found, prepared, frame: bind.frame, before, messages });
+      taken =
+        found === null
+          ? this.#spread.takes(this.#known.spread(prepared, scope), { prepared, before, messages })
+          : this.#takesStatement({ ...found, prepared, frame: bind.frame, before, messages });
     }
     // Of a statement that waits for the clock, Parse is still to come.
-    const leaves = this.#run !== null || prepared.statement.kind === 'TransactionStmt';
+    const leaves = this.#run !== null || this.#spread.busy || prepared.statement.kind === 'TransactionStmt';
     if (taken && leaves && parse !== null) this.#session.prepared.set(prepared.name, prepared);
     return taken;
   }
@@ -206,6 +222,19 @@ export class HotPath {
     this.#session.ride = null;
   }
 
+  /** Ends the block that was opened around a change over several nodes. */
+  #commitSpread(): void {
+    this.#startMs = performance.now();
+    const end = this.#block.implicitEnd();
+    if (end !== null) this.#block.commit(end);
+    else {
+      this.#host.commit().then(
+        () => this.#committed(null, null),
+        (error: PgError) => this.#committed(null, error),
+      );
+    }
+  }
+
   #start(startMs = performance.now()): void {
     this.#busy = true;
     this.#startMs = startMs;
@@ -221,7 +250,9 @@ export class HotPath {
   #encode(run: Run, connection: ServerConnection, begin: string | null, constants: readonly string[]): Buffer {
     const { leaf } = run;
     const { bind, literals } = this.#known;
-    if (leaf.pieces === null) return this.#messages.bound(connection, leaf, { bind, begin, constants });
+    if (leaf.pieces === null) {
+      return this.#messages.bound(connection, leaf, { bind, begin: begin === null ? noBegin : [begin], constants });
+    }
     const values = leaf.pieces.holes.map((hole) =>
       hole >= 0 ? literals.written(hole) : `'${constants[-1 - hole]}'::${leaf.constants[-1 - hole]!.typeName}`,
     );
@@ -311,8 +342,12 @@ export class HotPath {
   }
 
   #say(tag: Buffer): void {
+    this.#session.client.write(tag);
+    this.#ready();
+  }
+
+  #ready(): void {
     const { client, transaction } = this.#session;
-    client.write(tag);
     client.write(encodeReadyForQuery(transaction.status));
     this.#rest();
   }
@@ -327,22 +362,25 @@ export class HotPath {
     if (!this.#taking) client.inbox.arrived();
   }
 
+  /** `run`: what has failed; null: COMMIT. */
   #fail(error: PgError | null, run: Run | null): void {
     const names = run === null ? undefined : this.#connection?.preparedStatements;
     names?.forget(run!.leaf.preparedAs);
     if (this.#begin !== null) names?.forget(this.#begin);
     const reason = error ?? pgError('protocolViolation', 'a server ended a statement without a word');
+    this.#failed(reason, run && this.#failedRun(run));
+  }
+
+  #failed(reason: PgError, run: FailedRun | null): void {
     this.#session.services.meters.statementFailed(reason);
     const told = () => this.#rest();
-    this.#host.failed(reason, run && this.#failedRun(run)).then(told, told);
+    this.#host.failed(reason, run).then(told, told);
   }
 
   #failedRun({ prepared, frame }: Run): FailedRun | null {
     const { statements } = this.#session.services;
     const statement = prepared === null ? statements.parse(textOf(frame))[0] : prepared.statement;
-    return statement
-      ? { statement, parameters: (prepared?.parameterOids ?? []).map((typeOid) => ({ typeOid })) }
-      : null;
+    return statement ? failedRunOf(statement, prepared ?? undefined) : null;
   }
 
   #takesTransaction(statement: ParsedStatement, before: readonly Buffer[], messages: number): boolean {
@@ -359,12 +397,15 @@ export class HotPath {
   }
 
   #committed(tag: Buffer | null, error: PgError | null): void {
-    if (tag === null) {
+    const isImplicit = this.#spread.busy;
+    if (isImplicit) this.#spread.sayAnswer();
+    if (error !== null || (tag === null && !isImplicit)) {
       this.#fail(error, null);
       return;
     }
     this.#session.services.meters.stages.commit.observe(performance.now() - this.#startMs);
-    this.#commandDone(tag);
+    if (isImplicit) this.#ready();
+    else this.#commandDone(tag!);
   }
 
   #commandDone(tag: Buffer): void {
@@ -375,6 +416,7 @@ export class HotPath {
 
 const noMessages: Buffer[] = [];
 const noConstants: readonly string[] = [];
+const noBegin: readonly string[] = [];
 
 /** It can stand before another statement in one text. */
 function isPlainBegin(text: string): boolean {

@@ -10,6 +10,7 @@ import { BoundValues, LiteralValues } from './hot-values.ts';
 import type { Pipeline } from './pipeline.ts';
 import { buildLeaf, buildRoute, type Leaf, type Route, type RouteQuestion } from './route.ts';
 import { maxHotBytes, type RouteScope, type SimpleText } from './route-book.ts';
+import { buildSpread, type Spread } from './spread.ts';
 
 /** What a message asks for: a leaf of a route, or null. */
 export interface Found {
@@ -129,6 +130,27 @@ export class KnownStatements {
     // With NULL as a key nothing is said about other values.
     if (route !== null || !question.parameters.some(({ value }) => value === null)) scope.routes.set(key, route);
     return route;
+  }
+
+  /** The change over several nodes that a Bind outside of a block is for. */
+  spread({ statement, parameterOids, fields }: PreparedStatement, scope: RouteScope): Spread | null {
+    if (statement === null || fields !== null || this.#inBlock) return null;
+    const key = `${parameterOids.join(',')} ${statement.text}`;
+    const known = scope.spreads.get(key);
+    if (known !== undefined) return known;
+    const question = this.#boundQuestion(statement, parameterOids);
+    if (question === null) return null;
+    const spread = this.#buildSpread(question, scope);
+    scope.spreads.set(key, spread);
+    return spread;
+  }
+
+  #buildSpread(question: RouteQuestion, scope: RouteScope): Spread | null {
+    try {
+      return buildSpread(question, { ...scope, times: this.#session.services.times });
+    } catch {
+      return null;
+    }
   }
 
   #boundQuestion(statement: ParsedStatement, parameterOids: readonly number[]): RouteQuestion | null {

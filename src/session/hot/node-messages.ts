@@ -7,8 +7,8 @@ import type { Leaf } from './route.ts';
 export interface BoundRun {
   /** The client's. */
   readonly bind: BindView;
-  /** Opens a block before. */
-  readonly begin: string | null;
+  /** Open a block before. */
+  readonly begin: readonly string[];
   /** Values of the placeholders behind the client's. */
   readonly constants: readonly string[];
 }
@@ -22,10 +22,14 @@ export class NodeMessages {
   #length = 0;
 
   /** Statements by name: a client's Bind for the leaf's statement, which stays prepared on the connection. `begin`: a block is opened before. */
-  bound(connection: ServerConnection, leaf: Leaf, { bind, begin, constants }: BoundRun): Buffer {
+  bound(
+    connection: ServerConnection,
+    leaf: Pick<Leaf, 'preparedAs' | 'sql'>,
+    { bind, begin, constants }: BoundRun,
+  ): Buffer {
     this.#length = 0;
-    if (begin !== null) {
-      this.#bindNothing(this.#prepared(connection, begin, begin));
+    for (const each of begin) {
+      this.#bindNothing(this.#prepared(connection, each, each));
       this.#execute();
     }
     const name = this.#prepared(connection, leaf.preparedAs, leaf.sql);

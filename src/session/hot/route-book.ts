@@ -4,6 +4,7 @@ import type { StatementDescription } from '../describe.ts';
 import type { SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import type { Route } from './route.ts';
+import type { Spread } from './spread.ts';
 
 /** A statement by its text and declared parameter types, as Parse has found it. */
 export interface ParsedText extends StatementDescription {
@@ -34,6 +35,8 @@ export class RouteScope {
   readonly parsed = new BoundedMap<ParsedText>();
   /** By statement text and parameter types; null: it has no route. */
   readonly routes = new BoundedMap<Route | null>();
+  /** The same of changes over several nodes. */
+  readonly spreads = new BoundedMap<Spread | null>();
 
   constructor(snapshot: CatalogSnapshot, searchPath: readonly string[], role: string) {
     this.snapshot = snapshot;

@@ -121,7 +121,7 @@ export function buildLeaf(question: RouteQuestion, shard: number, around: RouteC
 }
 
 /** Nothing of it is remembered by the session, or looked at by anybody but the planner. */
-function isOrdinary({ kind, traits, text, dialect }: ParsedStatement): boolean {
+export function isOrdinary({ kind, traits, text, dialect }: ParsedStatement): boolean {
   const isPlanned = kind === 'SelectStmt' || kind === 'InsertStmt' || kind === 'UpdateStmt' || kind === 'DeleteStmt';
   if (!isPlanned || dialect !== undefined || /gp_segment_id|pg_(?:cancel|terminate)_backend/i.test(text)) return false;
   const { pinsConnection, movedSequences, readsSequences, setConfigCalls, createsTemporary } = traits;
@@ -129,12 +129,12 @@ function isOrdinary({ kind, traits, text, dialect }: ParsedStatement): boolean {
 }
 
 /** Functions may, and triggers on the nodes. */
-function mayLeaveState({ kind, traits }: ParsedStatement, { functionEffects }: CatalogSnapshot): boolean {
+export function mayLeaveState({ kind, traits }: ParsedStatement, { functionEffects }: CatalogSnapshot): boolean {
   if (staysBehind(functionEffects.triggers) && kind !== 'SelectStmt') return true;
   return traits.calls.some((name) => functionEffects.byName.has(name));
 }
 
-function planContextOf(
+export function planContextOf(
   { parameters, inBlock }: RouteQuestion,
   { snapshot, searchPath }: RouteCircumstances,
 ): PlanContext {
@@ -167,7 +167,11 @@ function place(
 }
 
 /** Null: some parameter is not in it, so a server would not take a value for it. */
-function withOwnNumbers(template: SqlTemplate, constants: readonly PlanConstant[], count: number): string | null {
+export function withOwnNumbers(
+  template: SqlTemplate,
+  constants: readonly PlanConstant[],
+  count: number,
+): string | null {
   const used = new Set<number>();
   let sql = '';
   for (const part of template) {

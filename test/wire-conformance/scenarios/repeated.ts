@@ -319,6 +319,37 @@ export const repeatedStatements: readonly Scenario[] = [
       await c.ready(bind({ statement: 'nope', values: [] }), describe('P'), execute(), sync());
     }
   }),
+  talk('again: changes over several nodes', async (c) => {
+    await c.ready(query('ALTER TABLE w ADD CHECK (n > -1000) NOT VALID; UPDATE w SET n = 1 WHERE id < 50'));
+    await c.ready(parse('UPDATE w SET n = n + $1 WHERE id BETWEEN $2 AND $3', { name: 'u' }), sync());
+    await c.ready(parse('DELETE FROM w WHERE t = $1 AND id > $2', { name: 'd' }), sync());
+    await c.ready(parse('UPDATE w SET n = n / $1', { name: 'by' }), sync());
+    const run = (statement: string, values: (string | null)[]) =>
+      c.ready(bind({ statement, values }), describe('P'), execute(), sync());
+    for (let i = 0; i < 3; i++) {
+      await run('u', ['1', '2', '9']);
+      await run('u', ['1', '1000', '1009']);
+      await run('u', ['x', '2', '9']);
+      await run('u', ['1', null, '9']);
+      await run('u', ['-5000', '2', '2']);
+      await run('by', ['0']);
+      await run('by', ['1']);
+      await run('d', ['none', '1']);
+      await c.ready(bind({ statement: 'u', values: ['1', '2', '9'] }), execute(), sync());
+      await c.ready(bind({ statement: 'u', values: ['1', '2'] }), execute(), sync());
+      await c.ready(...extendedRun('UPDATE w SET t = $1 WHERE id < $2', [`v${i}`, '8']));
+      await c.ready(...extendedRun('UPDATE w SET t = $1 WHERE id < $2 AND n / 0 > 1', ['v', '8']));
+      await c.ready(query('BEGIN'));
+      await run('u', ['1', '2', '9']);
+      await c.ready(query('ROLLBACK'));
+      await c.ready(query('SET plan_cache_mode = force_custom_plan'));
+      await run('u', ['1', '2', '9']);
+      await c.ready(query('SHOW plan_cache_mode'));
+      await c.ready(query('RESET plan_cache_mode'));
+      await run('u', ['1', '2', '9']);
+      await c.ready(query('SELECT id, t, n FROM w WHERE id < 12 ORDER BY id'));
+    }
+  }),
   talk('again: what sequences gave is known as soon as the block has ended', async (c) => {
     for (let i = 0; i < 40; i++)
       await c.readyTimes(
