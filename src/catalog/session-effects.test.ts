@@ -31,9 +31,13 @@ test.each([
   expect(effectsOfSource(source).settings).toBeNull();
 });
 
-test.each(['CREATE TEMP TABLE x (a int)', 'create temporary view x as select 1', 'INSERT INTO pg_temp.x VALUES (1)'])(
-  '%s is about temporary relations',
-  (source) => expect(effectsOfSource(source)).toEqual({ temporary: true, ties: false, settings: [] }),
+test.each([
+  'CREATE TEMP TABLE x (a int)',
+  'create or replace temporary view x as select 1',
+  'SELECT 1 AS a INTO LOCAL TEMP x',
+  'INSERT INTO pg_temp.x VALUES (1)',
+])('%s is about temporary relations', (source) =>
+  expect(effectsOfSource(source)).toEqual({ temporary: true, ties: false, settings: [] }),
 );
 
 test.each([
@@ -46,7 +50,10 @@ test.each([
 );
 
 test('what ends with the transaction ties nobody', () => {
-  expect(effectsOfSource('PERFORM pg_advisory_xact_lock(1); RETURN template_of(attempt)')).toBe(noEffects);
+  expect(
+    effectsOfSource(`DECLARE temp int; BEGIN -- prepare to listen
+    PERFORM pg_advisory_xact_lock(1); RETURN template_of(attempt)`),
+  ).toBe(noEffects);
 });
 
 test('a function has the effects of those that it calls, also in a circle', () => {

@@ -78,9 +78,9 @@ export function wordsOf(source: string): ReadonlySet<string> {
   return new Set(source.toLowerCase().match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []);
 }
 
-const temporaryWord = /\b(temp|temporary|pg_temp)\b/i;
+const temporaryWord = /\b(?:create|into)\s+(?:or\s+replace\s+)?(?:(?:local|global)\s+)?temp(?:orary)?\b|\bpg_temp\b/i;
 const tyingWord =
-  /\b(pg_(try_)?advisory_lock(_shared)?|setseed|lo_open|dblink_connect\w*|listen|prepare|with\s+hold)\b/i;
+  /\b(?:pg_(?:try_)?advisory_lock(?:_shared)?|setseed|lo_open|dblink_connect\w*|with\s+hold)\b|(?:^|[;'"]|\b(?:begin|then|else|loop))\s*(?:listen|prepare)\s/i;
 const mayHaveEffects = new RegExp(
   `${temporaryWord.source}|${tyingWord.source}|\\b(set|reset|set_config|discard)\\b`,
   'i',

@@ -13,10 +13,8 @@ import type { StatementTraits } from './statement-traits.ts';
 export async function afterLocalStatement(session: SessionState, statement: ParsedStatement): Promise<void> {
   const { traits } = statement;
   const effects = effectsOf(session, statement);
-  if (traits.createsTemporary || effects.temporary || createsInTemporarySchema(session, statement)) {
-    session.pinned = true;
+  if (traits.createsTemporary || effects.temporary || createsInTemporarySchema(session, statement))
     session.hasTemporary = true;
-  }
   if (session.hasTemporary && (effects.temporary || mayChangeNames(statement))) await readTemporaryNames(session);
   const settings = [...traits.setConfigCalls, ...(effects.settings ?? unknownSettings)];
   if (settings.length > 0) await noteSetConfig(session, settings);
@@ -40,16 +38,21 @@ function mayChangeNames({ kind, traits }: ParsedStatement): boolean {
   return traits.createsTemporary || !/^(Select|Insert|Update|Delete|Merge|Fetch|VariableShow|Explain)Stmt$/.test(kind);
 }
 
-/** The names that shadow others in this session. */
+/** What the session has in its temporary schema: relations by name and kind, and with no name all else. */
+const temporaryObjects = `SELECT relname, relkind FROM pg_catalog.pg_class
+  WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p', 'f', 'c')
+UNION ALL SELECT '', 'other' WHERE EXISTS (SELECT FROM pg_catalog.pg_proc WHERE pronamespace = pg_catalog.pg_my_temp_schema())
+  OR EXISTS (SELECT FROM pg_catalog.pg_type WHERE typnamespace = pg_catalog.pg_my_temp_schema() AND typtype IN ('d', 'e', 'r'))`;
+
+/** The names that shadow others in this session. Once nothing temporary is left, and can't come back by ROLLBACK, its connection may be any again. */
 export async function readTemporaryNames(session: SessionState): Promise<void> {
   const connection = await session.coordinator();
-  const { rows } = await connection.query(
-    "SELECT relname, relkind FROM pg_catalog.pg_class WHERE relnamespace = pg_catalog.pg_my_temp_schema() AND relkind IN ('r', 'v', 'S', 'p', 'f')",
-  );
-  session.temporaryNames = new Set(rows.map((row) => row[0]!));
+  const { rows } = await connection.query(temporaryObjects);
+  session.temporaryNames = new Set(rows.flatMap(([name, kind]) => (kind === 'c' || kind === 'other' ? [] : [name!])));
   session.temporaryViews = rows.some((row) => row[1] === 'v')
     ? await readTemporaryViews(session, connection)
     : new Map();
+  if (!session.transaction.inBlock) session.hasTemporary = rows.length > 0;
 }
 
 /** Temporary views as the planner takes views: by name, so that those over distributed tables are expanded like any other. */

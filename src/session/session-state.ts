@@ -75,7 +75,7 @@ export class SessionState {
   startupSettings: SettingsSnapshot = noSettings;
   /** The coordinator connection carries state of this session: it stays until DISCARD ALL or the end. */
   pinned = false;
-  /** The session has made temporary relations: their names are read again whenever they may have changed. */
+  /** The session has made temporary objects: their names are read again whenever they may have changed, and its connection stays. */
   hasTemporary = false;
   /** Triggers have left there what no other session may find: connections are closed instead of given back. */
   leavesStateOnNodes = false;
@@ -336,7 +336,7 @@ export class SessionState {
         if (site !== 'coordinator' || !this.sequences.touched) connection.lender?.release(connection);
         else void this.sequences.save(connection).then(() => connection.lender?.release(connection));
       },
-      coordinatorPinned: () => this.pinned,
+      coordinatorPinned: () => this.pinned || this.hasTemporary,
       attached: (site, connection) => {
         if (site !== 'coordinator') return;
         connection.onNotification = (processId, channel, payload) =>

@@ -10,6 +10,7 @@ import { shownApplicationName } from './application-name.ts';
 import { checkCitusSetting, citusDefault } from './citus-settings.ts';
 import { readGreenplumSet, shownGreenplumSetting } from './greenplum-settings.ts';
 import { shownTimeout } from './idle-timeouts.ts';
+import { readTemporaryNames } from './local-effects.ts';
 import { runLocal, type StatementRun } from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
@@ -224,9 +225,8 @@ export async function runDiscard(
     connection.appliedSettings = '';
     session.pinned = false;
     session.sequences.forget();
-    session.temporaryNames.clear();
-    session.hasTemporary = false;
-  } else if (command.target === 'DISCARD_TEMP') session.temporaryNames.clear();
+  }
+  if (session.hasTemporary) await readTemporaryNames(session);
   session.reportParameters(connection);
   output.complete(tag);
 }

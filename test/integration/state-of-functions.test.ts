@@ -179,3 +179,24 @@ test('what is temporary is dropped without a word to the nodes', async () => {
     expect(await one(client, "SELECT to_regprocedure('pg_temp.one()')")).toBeNull();
   });
 });
+
+test('who has nothing temporary any more shares connections again', async () => {
+  await withSession(async (client) => {
+    const pids = async () => {
+      const found = new Set<unknown>();
+      for (let i = 0; i < 10; i++)
+        found.add(
+          (await Promise.all([ours, client, ...others].map((each) => one(each, 'SELECT pg_backend_pid()'))))[1],
+        );
+      return found.size;
+    };
+    await client.query('DO $$ BEGIN CREATE TEMP TABLE brief (a int) ON COMMIT DROP; END $$');
+    await client.query(
+      'BEGIN; CREATE TEMP VIEW v AS SELECT 1 AS id; CREATE TEMP TABLE x (a int) ON COMMIT DROP; COMMIT',
+    );
+    expect(await pids()).toBe(1);
+    await client.query('DISCARD TEMP');
+    await expect(client.query('SELECT * FROM v')).rejects.toMatchObject({ code: '42P01' });
+    await expect.poll(pids).toBeGreaterThan(1);
+  });
+});
