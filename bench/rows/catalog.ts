@@ -48,6 +48,11 @@ const tpcb = (facts: DataFacts): Script => ({
   ],
 });
 
+const asFunction = (name: string) => (facts: DataFacts) => ({
+  draws: tpcb(facts).draws,
+  statements: [`SELECT ${name}(:bid, :aid, :tid, :delta)`],
+});
+
 const insert = (): Script => ({
   draws: [draw('id', 1, 2_000_000_000), draw('amount', 1, 1000)],
   statements: [`INSERT INTO event (id, amount, note) VALUES (:id, :amount, 'a note of some length')`],
@@ -76,6 +81,7 @@ const scatterUpdate = (facts: DataFacts): Script => ({
 const point = { tables: ['accounts'], script: pointSelect } as const;
 const connections = { kind: 'traffic', protocol: 'simple', ...point } as const;
 const statements = { kind: 'traffic', protocol: 'prepared', tables: ['accounts'] } as const;
+const bankFunction = { kind: 'traffic', protocol: 'prepared', tables: ['bank', 'bank functions'] } as const;
 const visits = { kind: 'bulk', tables: ['visit'] } as const;
 
 /** Every row, in the order of the table. */
@@ -101,6 +107,14 @@ export const rows: readonly Row[] = [
     ...{ kind: 'traffic', name: 'tpcb', protocol: 'prepared', tables: ['bank'], goal: 0.7 },
     what: 'TPC-B, all four tables by bid, bid in every WHERE',
     script: tpcb,
+  },
+  {
+    ...{ ...bankFunction, name: 'function-delegated', script: asFunction('bank_move') },
+    what: 'TPC-B as one function, which runs on the node of the branch',
+  },
+  {
+    ...{ ...bankFunction, name: 'function-coordinator', script: asFunction('bank_move_here') },
+    what: 'the same, which runs on the coordinator',
   },
   {
     ...{ kind: 'traffic', name: 'insert', protocol: 'prepared', tables: ['event'], goal: 0.65 },

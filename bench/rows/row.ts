@@ -17,7 +17,8 @@ export type SideName = (typeof sideNames)[number];
 
 export type Protocol = 'simple' | 'extended' | 'prepared';
 
-export type TableName = 'accounts' | 'history' | 'bank' | 'event' | 'pair' | 'visit';
+/** `bank functions`: over the tables of `bank`, which stand before it. */
+export type TableName = 'accounts' | 'history' | 'bank' | 'bank functions' | 'event' | 'pair' | 'visit';
 
 /** Many clients repeat one small script for a while. */
 export interface TrafficRow extends RowBase {

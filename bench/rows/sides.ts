@@ -9,7 +9,7 @@ import type { Options } from './options.ts';
 import { type Pooler, poolerDatabases, startPooler } from './pgbouncer.ts';
 import { family, parentOf } from './processes.ts';
 import type { DataFacts, Protocol, SideName, TableName } from './row.ts';
-import { createTable, pairPlacesOf, tablesOf, visitRowsSql } from './tables.ts';
+import { createFunctions, createTable, pairPlacesOf, tablesOf, visitRowsSql } from './tables.ts';
 
 /** One way to the data. */
 export interface Side {
@@ -126,6 +126,9 @@ async function loadTable(
     await createTable(plain, table, false);
     await createTable(herd, table, true);
   }
+  if (name !== 'bank functions') return;
+  await createFunctions(plain, false);
+  await createFunctions(herd, true);
 }
 
 function oneLine(sql: string): string {

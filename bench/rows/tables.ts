@@ -25,6 +25,8 @@ export function tablesOf(name: TableName, { scale, bulkRows }: { scale: number; 
       return [{ name: 'history', by: 'aid', columns: historyColumns, rows: '' }];
     case 'bank':
       return bank(scale);
+    case 'bank functions':
+      return [];
     case 'event':
       return [{ name: 'event', by: 'id', columns: 'id bigint, amount integer, note text', rows: '' }];
     case 'pair':
@@ -89,6 +91,22 @@ export async function createTable(client: pg.Client, table: Definition, distribu
   if (distribute) await client.query(`SELECT create_distributed_table('${name}', '${by}')`);
   if (rows !== '') await client.query(`INSERT INTO ${name} ${rows}`);
   await client.query(`VACUUM ANALYZE ${name}`);
+}
+
+/** What TPC-B's transaction is as a function, once as it is and once delegated to the node of the branch. */
+export async function createFunctions(client: pg.Client, distribute: boolean): Promise<void> {
+  for (const name of ['bank_move_here', 'bank_move']) {
+    await client.query(`CREATE OR REPLACE FUNCTION ${name}(p_bid integer, p_aid integer, p_tid integer, p_delta integer)
+      RETURNS integer LANGUAGE plpgsql AS $$DECLARE left_over integer; BEGIN
+        UPDATE bank_account SET abalance = abalance + p_delta WHERE bid = p_bid AND aid = p_aid RETURNING abalance INTO left_over;
+        UPDATE bank_teller SET tbalance = tbalance + p_delta WHERE bid = p_bid AND bank_teller.tid = p_tid;
+        UPDATE bank_branch SET bbalance = bbalance + p_delta WHERE bid = p_bid;
+        INSERT INTO bank_history (tid, bid, aid, delta, mtime) VALUES (p_tid, p_bid, p_aid, p_delta, CURRENT_TIMESTAMP);
+        RETURN left_over; END$$`);
+  }
+  if (!distribute) return;
+  const name = 'bank_move(integer, integer, integer, integer)';
+  await client.query(`SELECT create_distributed_function('${name}', 'p_bid', 'bank_account', true)`);
 }
 
 /** Two values of `pair.place` whose rows are on different nodes; on one node any two. */

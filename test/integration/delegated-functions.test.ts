@@ -492,7 +492,11 @@ test('functions that a trigger on the node calls do not pass its guard', async (
     $$BEGIN NEW.note := (SELECT count(*) FROM lines); RETURN NEW; END$$`);
   await db.query('CREATE TRIGGER peek BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION peek()');
   expect(await outcome('SELECT raise_totals(3, 1)')).toMatch(/^0A000 .*PH001/);
-  await db.query('DROP TRIGGER peek ON orders');
+  await db.query(`CREATE OR REPLACE FUNCTION peek() RETURNS trigger LANGUAGE plpgsql AS
+    $$BEGIN PERFORM set_config('work_mem', '1MB', false); RETURN NEW; END$$`);
+  expect(await explained('SELECT total_of(3)')).toMatch(/^Rung: delegated/);
+  expect(await outcome('EXPLAIN SELECT raise_totals(3, 1)')).toMatch(/^0A000 .*triggers of orders may leave something/);
+  await db.query('DROP TRIGGER peek ON orders; DROP FUNCTION peek');
   expect(await outcome('SELECT raise_totals(3, 1)')).toBe('10');
 });
 

@@ -1,4 +1,6 @@
+import { staysBehind } from '../../catalog/session-effects.ts';
 import type { ColocationGroup, KeyColumn, RelationEntry } from '../../catalog/snapshot.ts';
+import { nameParts } from '../../sql/walk.ts';
 import { analyze } from '../analyze.ts';
 import type { PlanContext, PlannedParameter } from '../context.ts';
 import { nodeObstacle, systemColumnsOf } from '../functions.ts';
@@ -119,7 +121,19 @@ function modelObstacle(model: Model, context: PlanContext): string | null {
   if (copy) return `it changes or locks the reference table ${copy.name}`;
   const table = model.relations.find((item) => item.isTarget && (item.table?.statementTriggers.length ?? 0) > 0);
   if (table) return `${table.name} has triggers FOR EACH STATEMENT`;
+  const effects = effectObstacle(model, context);
+  if (effects !== null) return effects;
   return nodeObstacle(model.blocks, context);
+}
+
+/** What triggers and functions may leave behind in the node's session (settings, locks), which nobody would look for there. */
+function effectObstacle({ relations, blocks }: Model, { snapshot }: PlanContext): string | null {
+  const { triggers, byName } = snapshot.functionEffects;
+  const table = relations.find((item) => item.isTarget && item.table?.hasRowTriggers === true);
+  if (table && staysBehind(triggers)) return `triggers of ${table.name} may leave something behind in the session`;
+  const names = blocks.flatMap(({ functions }) => functions.map(({ funcname }) => nameParts(funcname).at(-1) ?? ''));
+  const found = names.find((name) => byName.has(name));
+  return found === undefined ? null : `${found}() may leave something behind in the session`;
 }
 
 /** Constants, variables, reference tables. */
