@@ -132,24 +132,28 @@ SELECT create_distributed_function('put(int, int, numeric)', 'p_customer', force
 SELECT create_distributed_function('stamp(int)', 'p_customer', force_delegation := true);
 `;
 
-test.each([
-  'SELECT total_of(3)',
-  'SELECT total_of(-3)',
-  "SELECT total_of('7') AS sum",
-  'SELECT total_sql(3)',
-  'SELECT public.total_sql(p_customer => 4)',
-  'SELECT * FROM rows_of(3, 40)',
-  'SELECT id, total + 1 AS more FROM rows_of(3, 40) r WHERE r.total < 150 ORDER BY id DESC LIMIT 2',
-  'SELECT rows_of.id FROM rows_of(from_id => 100, p_customer => 5)',
-  "SELECT * FROM priced(3, 'EUR')",
-  "SELECT priced(4, 'USD')",
-  "SELECT priced(4, 'XXX')",
-])('%s gives on the node what it gives on the coordinator', async (sql) => {
-  expect(await explained(sql)).toMatch(/^Rung: delegated/);
-  const expected = await onCoordinator(sql);
-  for (let run = 0; run < 8; run++) expect(await outcome(sql)).toBe(expected);
-  await db.query('BEGIN');
-  expect(await outcome(sql)).toBe(expected);
+test('a call gives on the node what it gives on the coordinator', async () => {
+  for (const sql of [
+    'SELECT total_of(3)',
+    'SELECT total_of(-3)',
+    "SELECT total_of('7') AS sum",
+    'SELECT total_sql(3)',
+    'SELECT public.total_sql(p_customer => 4)',
+    'SELECT * FROM rows_of(3, 40)',
+    'SELECT id, total + 1 AS more FROM rows_of(3, 40) r WHERE r.total < 150 ORDER BY id DESC LIMIT 2',
+    'SELECT rows_of.id FROM rows_of(from_id => 100, p_customer => 5)',
+    "SELECT * FROM priced(3, 'EUR')",
+    "SELECT priced(4, 'USD')",
+    "SELECT priced(4, 'XXX')",
+  ]) {
+    expect(await explained(sql)).toMatch(/^Rung: delegated/);
+    const expected = await onCoordinator(sql);
+    // More often than PostgreSQL makes plans for the values of one call.
+    for (let run = 0; run < 8; run++) expect(await outcome(sql), sql).toBe(expected);
+    await db.query('BEGIN');
+    expect(await outcome(sql), sql).toBe(expected);
+    await db.query('ROLLBACK');
+  }
 });
 
 test('a parameter sends the call to its node, whatever way it is prepared', async () => {
@@ -244,112 +248,26 @@ test("a transaction's time is the coordinator's", async () => {
   expect(await outcome('SELECT stamp(1) = now()')).toBe('true');
 });
 
-test.each([
-  ['SELECT total_of(customer) FROM orders WHERE id = 3', 'a column'],
-  ['SELECT total_of(1 + 2)', 'an expression'],
-  ['SELECT total_of(3) + 0', 'in an expression'],
-  ['SELECT total_of(3), 1', 'beside another'],
-  ['SELECT total_of(k) FROM (VALUES (3), (4)) v(k)', 'several rows'],
-  ['SELECT total_of(NULL)', 'NULL'],
-])('%s: %s, stays on the coordinator', async (sql) => {
-  expect(await explained(sql)).not.toMatch(/^Rung: delegated/);
-  expect(await outcome(sql)).toBe(await onCoordinator(sql));
+test('other calls stay on the coordinator', async () => {
+  for (const sql of [
+    'SELECT total_of(customer) FROM orders WHERE id = 3',
+    'SELECT total_of(1 + 2)',
+    'SELECT total_of(3) + 0',
+    'SELECT total_of(3), 1',
+    'SELECT total_of(k) FROM (VALUES (3), (4)) v(k)',
+    'SELECT total_of(NULL)',
+  ]) {
+    expect(await explained(sql), sql).not.toMatch(/^Rung: delegated/);
+    expect(await outcome(sql), sql).toBe(await onCoordinator(sql));
+  }
 });
 
-/** Bodies after `p int`, and what is said of them. */
+/** Bodies after `p int`, and what is said of them; test/golden/delegation.test.ts has all there is. */
 const refused: [string, RegExp][] = [
   ["LANGUAGE sql AS 'SELECT count(*) FROM orders'", /not restricted to the argument/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders WHERE customer = p OR id = 1'", /not restricted/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders WHERE customer = 3'", /not restricted/],
-  [
-    "LANGUAGE sql AS 'SELECT count(*) FROM orders o LEFT JOIN lines l ON l.customer = p WHERE o.id = 1'",
-    /not restricted/,
-  ],
-  [
-    "LANGUAGE sql AS 'SELECT count(*) FROM orders WHERE customer = p AND EXISTS (SELECT FROM lines WHERE lines.id = 1)'",
-    /not restricted/,
-  ],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM ONLY orders WHERE customer = p'", /ONLY orders/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders, apart WHERE customer = p'", /apart is not co-located/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders, here WHERE customer = p'", /here, which is on the coordinator only/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders WHERE customer = p AND note = current_user'", /not restricted/],
-  ["LANGUAGE sql AS 'SELECT total_of(p)::bigint'", /total_of\(\) runs on the coordinator/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders TABLESAMPLE system (100) WHERE customer = p'", /sample/],
-  ["LANGUAGE sql AS 'SELECT count(*) FROM orders WHERE customer = p AND tableoid > 0'", /tableoid/],
-  ["LANGUAGE sql IMMUTABLE AS 'SELECT count(*) FROM orders WHERE customer = p'", /IMMUTABLE/],
   ['LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM orders WHERE customer = p; END', /BEGIN ATOMIC/],
-  ["LANGUAGE sql SET search_path = '$user' AS 'SELECT count(*) FROM public.orders WHERE customer = p'", /user/],
   ['LANGUAGE plpgsql AS $$BEGIN p := 4; RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$', /assigns p/],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN SELECT 4 INTO p; RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$',
-    /assigns p/,
-  ],
-  ['LANGUAGE plpgsql AS $$BEGIN $1 := 4; RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$', /assigns p/],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN GET DIAGNOSTICS p = ROW_COUNT; RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$',
-    /assigns p/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN FOR p IN SELECT 4 LOOP RETURN (SELECT count(*) FROM orders WHERE customer = p); END LOOP; END$$',
-    /assigns p/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN FOR p IN 1..3 LOOP RETURN (SELECT count(*) FROM orders WHERE customer = p); END LOOP; END$$',
-    /another p/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN DECLARE p int := 4; BEGIN RETURN (SELECT count(*) FROM orders WHERE customer = p); END; END$$',
-    /another p/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$DECLARE v int := 4; BEGIN DECLARE p ALIAS FOR v; BEGIN RETURN (SELECT count(*) FROM orders WHERE customer = p); END; END$$',
-    /ALIAS/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$DECLARE v int := p; BEGIN RETURN (SELECT count(*) FROM orders WHERE customer = v); END$$',
-    /not restricted/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$DECLARE customer int := 4; BEGIN RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$',
-    /rename/,
-  ],
-  ["LANGUAGE plpgsql AS $$BEGIN EXECUTE 'SELECT 1'; RETURN 1; END$$", /EXECUTE/],
-  [
-    "LANGUAGE plpgsql AS $$DECLARE r record; BEGIN FOR r IN EXECUTE 'SELECT 1' LOOP END LOOP; RETURN 1; END$$",
-    /EXECUTE/,
-  ],
-  ['LANGUAGE plpgsql AS $$DECLARE c CURSOR FOR SELECT * FROM orders; BEGIN OPEN c; RETURN 1; END$$', /cursor/],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN FOREACH p IN ARRAY ARRAY[4] LOOP RETURN (SELECT count(*) FROM orders WHERE customer = p); END LOOP; END$$',
-    /assigns p/,
-  ],
-  ['LANGUAGE plpgsql AS $$BEGIN CALL put(p, 1, 1); RETURN 1; END$$', /calls another/],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN UPDATE orders SET customer = 4 WHERE customer = p; RETURN 1; END$$',
-    /distribution column/,
-  ],
-  [
-    "LANGUAGE plpgsql AS $$BEGIN INSERT INTO here VALUES ('x'); RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$",
-    /here/,
-  ],
-  [
-    'LANGUAGE plpgsql AS $$BEGIN UPDATE rates SET rate = 1; RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$',
-    /rates/,
-  ],
   ['LANGUAGE plpgsql AS $$BEGIN INSERT INTO stamped (customer) VALUES (p); RETURN 1; END$$', /default of at/],
-  [
-    'LANGUAGE plpgsql AS $$DECLARE h here; BEGIN RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$',
-    /here/,
-  ],
-  [
-    "LANGUAGE plpgsql AS $$BEGIN RETURN nextval('stamped_n_seq') + (SELECT count(*) FROM orders WHERE customer = p); END$$",
-    /not restricted|nextval/,
-  ],
-  ['LANGUAGE plpgsql AS $$BEGIN TRUNCATE orders; RETURN 1; END$$', /TruncateStmt/],
-  [
-    "LANGUAGE plpgsql AS $$BEGIN PERFORM set_config('search_path', 'x', true); RETURN (SELECT count(*) FROM orders WHERE customer = p); END$$",
-    /set_config/,
-  ],
 ];
 
 test('what is not proven is not delegated', async () => {

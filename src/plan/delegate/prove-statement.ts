@@ -2,6 +2,7 @@ import { staysBehind } from '../../catalog/session-effects.ts';
 import type { ColocationGroup, KeyColumn, RelationEntry } from '../../catalog/snapshot.ts';
 import { nameParts } from '../../sql/walk.ts';
 import { analyze } from '../analyze.ts';
+import { globalIndexes } from '../change-checks.ts';
 import type { PlanContext, PlannedParameter } from '../context.ts';
 import { nodeObstacle, systemColumnsOf } from '../functions.ts';
 import { isClock, keySources } from '../key-sources.ts';
@@ -121,6 +122,8 @@ function modelObstacle(model: Model, context: PlanContext): string | null {
   if (copy) return `it changes or locks the reference table ${copy.name}`;
   const table = model.relations.find((item) => item.isTarget && (item.table?.statementTriggers.length ?? 0) > 0);
   if (table) return `${table.name} has triggers FOR EACH STATEMENT`;
+  const unique = model.relations.find((item) => item.isTarget && item.table && globalIndexes(item.table).length > 0);
+  if (unique) return `the router keeps keys of ${unique.name}, which the change may touch`;
   const effects = effectObstacle(model, context);
   if (effects !== null) return effects;
   return nodeObstacle(model.blocks, context);
