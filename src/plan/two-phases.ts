@@ -2,6 +2,7 @@ import type { Node, SelectStmt } from '@pgsql/types';
 import { PgError } from '../core/errors.ts';
 import { deparseChecked, fillHoles, holeNode } from '../sql/deparse.ts';
 import { mapNodes } from '../sql/walk.ts';
+import { mayCollate } from './collations.ts';
 import type { PlanContext } from './context.ts';
 import type { FactsByRelation } from './facts.ts';
 import { withHoles } from './fragment.ts';
@@ -33,6 +34,7 @@ export function planTwoPhases(
   if ('reason' in locus) return locus;
   if (root.kind !== 'select') return { reason: 'no SELECT' };
   if (model.relations.some((item) => item.lock !== null)) return { reason: 'row locks' };
+  if (mayCollate(root.node, model)) return { reason: 'collations of its own' };
   const whole = groupsStayWhole(root, locus, context);
   const ways = [
     whole

@@ -1,4 +1,4 @@
-import type { Node } from '@pgsql/types';
+import type { Node, SelectStmt } from '@pgsql/types';
 import type { ColocationGroup, Distribution, KeyColumn } from '../../catalog/snapshot.ts';
 import { quoteIdentifier } from '../../sql/quote.ts';
 import { restate } from '../../sql/restate.ts';
@@ -6,6 +6,7 @@ import { joinParts } from '../../sql/source.ts';
 import { columnRef } from '../../sql/walk.ts';
 import { analyze } from '../analyze.ts';
 import { askedTypes } from '../asked-types.ts';
+import { mayCollate } from '../collations.ts';
 import type { PlanContext } from '../context.ts';
 import { findFacts } from '../facts.ts';
 import { NotSplit } from '../phase-split.ts';
@@ -222,9 +223,9 @@ export function outputsOf(query: Node, context: PlanContext): MotionColumn[] | {
   const statement = restate(query);
   const model = analyze(statement.node, statement, context);
   const { root } = model;
-  if (model.relations.some((item) => item.relation?.columns.some(({ collation }) => collation !== null))) {
+  const isCollated = model.relations.some((item) => item.relation?.columns.some(({ collation }) => collation !== null));
+  if (isCollated || !('node' in root) || mayCollate(root.node as SelectStmt, model))
     return { reason: 'collations of its own' };
-  }
   const outputs = blockOutputs(root);
   const inferred =
     root.kind === 'select' && outputs?.length === root.node.targetList?.length
