@@ -88,6 +88,10 @@ test('queries in several steps give in the block what they give after it', async
     'WITH w AS (SELECT k, sum(v) AS v FROM b GROUP BY k) SELECT a.id, w.v FROM a JOIN w ON w.k = a.v ORDER BY 1',
     'SELECT a.k, count(*) AS n FROM a JOIN b ON a.k = b.v JOIN r ON r.k = b.k GROUP BY 1 ORDER BY 1',
     'SELECT x.id FROM a x JOIN a y ON x.v = y.k JOIN b ON b.k = y.v ORDER BY 1',
+    'SELECT a.id, x.v FROM a LEFT JOIN LATERAL (SELECT v FROM b WHERE b.k = a.v ORDER BY v DESC LIMIT 1) x ON true ORDER BY 1',
+    'SELECT * FROM a NATURAL JOIN (SELECT k, v AS w FROM b) q ORDER BY id, w FETCH FIRST 9 ROWS WITH TIES',
+    `WITH RECURSIVE d AS (SELECT k FROM b WHERE id = 1 UNION SELECT d.k + 1 FROM d JOIN b ON b.k = d.k)
+      SELECT a.id, d.k, b.id AS other FROM a JOIN d ON d.k = a.v JOIN b ON b.k = d.k ORDER BY 1, 2, 3`,
     'SELECT v FROM a UNION SELECT v.k FROM (SELECT b.k FROM b JOIN a ON a.k = b.v) v ORDER BY 1',
   ];
   await client.query('BEGIN');

@@ -1,9 +1,9 @@
 import type { Node, SelectStmt } from '@pgsql/types';
 import { figureColumnName } from '../../sql/column-name.ts';
 import { columnRef, mapNodes, nameParts } from '../../sql/walk.ts';
-import { type Block, joinsOf, leavesOf, type Model, type SelectBlock } from '../model.ts';
+import { type Block, isInside, joinsOf, leavesOf, type Model, type SelectBlock } from '../model.ts';
 import { expandStar, mergedColumns } from '../resolve.ts';
-import { isUncorrelated } from '../sublink.ts';
+import { allBlocks, isUncorrelated } from '../sublink.ts';
 import { changeTree, conditionsOf, conjunction, fromNodes } from './tree.ts';
 
 /** Inner joins with ON as members of the FROM list, their conditions in WHERE: the same rows, and one form for what follows. */
@@ -116,6 +116,11 @@ export interface NextCte {
   readonly owner: Block;
   readonly block: Block;
   readonly name: string;
+  /** As it stands in WITH. */
+  readonly node: Node;
+  /** It reads itself. */
+  readonly isRecursive: boolean;
+  /** Besides in itself. */
   readonly uses: number;
   /** The tree without it; `standIn` takes the place of each use, under the alias that the use has. */
   without(standIn: (alias: { aliasname: string; colnames?: Node[] }) => Node): Node;
@@ -131,20 +136,25 @@ export function nextCte(model: Model, tree: Node): NextCte | { readonly reason: 
   const [first] = clause?.ctes ?? [];
   const cte = first && 'CommonTableExpr' in first ? first.CommonTableExpr : undefined;
   const child = owner.children.find((each) => each.via === 'cte' && each.name === cte?.ctename);
-  if (!clause || clause.recursive || !cte || !child) return { reason: 'a recursive query' };
+  if (!clause || !first || !cte || !child) return { reason: 'a recursive query' };
+  const isRecursive = clause.recursive === true && readsCte(child.block, [cte.ctename ?? '']);
+  const later = names.filter((name) => name !== cte.ctename);
+  // With RECURSIVE it may read one that comes after it.
+  if (clause.recursive && readsCte(child.block, later)) return { reason: 'a recursive query' };
   const clash = model.relations.some(({ node }) => node.schemaname === undefined && names.includes(node.relname ?? ''));
   if (clash || new Set(names).size < names.length)
     return { reason: 'a CTE that shares its name with another relation' };
-  if (cte.search_clause || cte.cycle_clause || !isUncorrelated(child.block))
+  if (cte.search_clause || cte.cycle_clause || (!isRecursive && !isUncorrelated(child.block)))
     return { reason: 'a CTE of a form of its own' };
-  const uses = model.blocks.flatMap((block) =>
+  const around = isRecursive ? model.blocks.filter((block) => !isInside(block, child.block)) : model.blocks;
+  const uses = around.flatMap((block) =>
     block.from.flatMap(leavesOf).flatMap((leaf) => {
       if (leaf.kind !== 'other' || leaf.what !== 'cte' || !('RangeVar' in leaf.node)) return [];
       return leaf.node.RangeVar.relname === cte.ctename ? [leaf.node.RangeVar] : [];
     }),
   );
   return {
-    ...{ owner, block: child.block, name: cte.ctename ?? '', uses: uses.length },
+    ...{ owner, block: child.block, name: cte.ctename ?? '', node: first, isRecursive, uses: uses.length },
     without(standIn) {
       const replacements = new Map<object, Node>();
       for (const use of uses) {
@@ -157,4 +167,12 @@ export function nextCte(model: Model, tree: Node): NextCte | { readonly reason: 
       return changeTree(tree, { nodes: replacements, queries: new Map([[owner.node, select]]) });
     },
   };
+}
+
+function readsCte(block: Block, names: readonly string[]): boolean {
+  const leaves = allBlocks(block).flatMap((each) => each.from.flatMap(leavesOf));
+  return leaves.some((leaf) => {
+    if (leaf.kind !== 'other' || leaf.what !== 'cte' || !('RangeVar' in leaf.node)) return false;
+    return names.includes(leaf.node.RangeVar.relname ?? '');
+  });
 }

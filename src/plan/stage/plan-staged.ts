@@ -1,12 +1,22 @@
-import type { Node, SelectStmt } from '@pgsql/types';
+import type { ColumnRef, Node, SelectStmt } from '@pgsql/types';
 import { PgError } from '../../core/errors.ts';
 import { restate } from '../../sql/restate.ts';
+import { nameParts } from '../../sql/walk.ts';
 import { analyze } from '../analyze.ts';
 import { planBeside } from '../beside.ts';
 import type { PlanContext } from '../context.ts';
 import { type FactsByRelation, findFacts } from '../facts.ts';
 import { spreadObstacle, systemColumnsOf } from '../functions.ts';
-import { type Block, isChange, isInside, joinsOf, leavesOf, type Model, type RelationItem } from '../model.ts';
+import {
+  type Block,
+  isChange,
+  isInside,
+  joinsOf,
+  type LeafItem,
+  leavesOf,
+  type Model,
+  type RelationItem,
+} from '../model.ts';
 import { NotSplit } from '../phase-split.ts';
 import type { Plan } from '../plan.ts';
 import { bind, blockOutputs } from '../resolve.ts';
@@ -19,6 +29,7 @@ import { colocateFrom } from './colocate.ts';
 import { expandViews, flattenJoins, nameJoinColumns, nameOutputs, nextCte } from './normalise.ts';
 import { outputsOf, type PlanQuery, selectStaged, stagedRange, stageQuery } from './query.ts';
 import type { StageQuestion, Stepped } from './question.ts';
+import { stageRecursive } from './recursive.ts';
 import { sizeOf } from './size.ts';
 import { createStaging, type Staging } from './staging.ts';
 import { stageSublink } from './sublinks.ts';
@@ -77,12 +88,18 @@ function joinSeesLess(block: Block, blocks: readonly Block[]): boolean {
     const refs = refsIn([join.on]);
     return blocks.some((each) =>
       each.columnRefs.some((ref) => {
-        if (!refs.has(ref)) return false;
+        if (!refs.has(ref) || isNamed(ref, own)) return false;
         const bound = bind(ref, each);
         return bound === null || (beside.has(bound.item) && !own.has(bound.item));
       }),
     );
   });
+}
+
+/** It says which of these it is a column of; names in one FROM are different. */
+function isNamed({ fields }: ColumnRef, leaves: ReadonlySet<LeafItem>): boolean {
+  const parts = nameParts(fields);
+  return parts.length === 2 && [...leaves].some(({ name }) => name !== null && name === parts[0]);
 }
 
 /** Rows that have been moved go by their table's bare name: it must tell which. */
@@ -172,6 +189,7 @@ function stepCte(question: StageQuestion): Stepped {
   const { model, tree, staging } = question;
   const cte = nextCte(model, tree);
   if (!cte || 'reason' in cte) return cte;
+  if (cte.isRecursive) return stageRecursive(cte, question);
   const query: Node = { SelectStmt: cte.block.node as SelectStmt };
   if (cte.uses <= 1) {
     return { tree: flattenJoins(cte.without((alias) => ({ RangeSubselect: { subquery: query, alias } }))) };
