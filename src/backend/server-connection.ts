@@ -151,11 +151,17 @@ export class ServerConnection implements SqlRunner {
     this.#socket.write(bytes);
   }
 
-  /** More bytes of the exchange submitted last (COPY data, an extended exchange still without its Sync). False: wait for `onDrain`. */
-  write(bytes: Buffer): boolean {
+  /**
+   * More bytes of the exchange submitted last (COPY data, an extended exchange still without its Sync). False: wait for `drained`.
+   * `written`: the system has the bytes, and the buffer is the caller's again; not told once the connection is gone.
+   */
+  write(bytes: Buffer, written?: () => void): boolean {
     if (this.#state.kind === 'closed') return true;
     assert(this.#sinks.length > 0, 'bytes outside an exchange');
-    return this.#socket.write(bytes);
+    if (written === undefined) return this.#socket.write(bytes);
+    return this.#socket.write(bytes, (error) => {
+      if (!error) written();
+    });
   }
 
   /** Resolves when the bytes written so far have left, or the connection is gone. */

@@ -2,14 +2,13 @@ import { compileRouter, type KeyValue, type Router } from '../catalog/route.ts';
 import type { ColumnEntry } from '../catalog/snapshot.ts';
 import { carriageReturn, newline } from '../wire/copy-lines.ts';
 import type { CopyTarget } from './copy-target.ts';
+import { KeySlot } from './key-slot.ts';
 
 /** Takes the row `chunk[start, end)`, its newline included, for a shard. */
 export type PlainRowHandler = (shard: number, chunk: Buffer, start: number, end: number) => void;
 
 const backslash = 0x5c;
 const period = 0x2e;
-/** Keys up to this length are looked at without making an object for each. */
-const maxViewBytes = 64;
 
 /**
  * Rows of the common kind, routed where they stand in the client's bytes, without an object for each: of COPY's text formats, without quotes,
@@ -24,9 +23,7 @@ export class PlainRows {
   /** Bytes of which the first ends the rows of the common kind, wherever it stands. */
   readonly #stops: readonly number[];
   readonly #route: Router;
-  /** By length. */
-  readonly #views: Buffer[] = Array.from({ length: maxViewBytes + 1 }, (_, length) => Buffer.alloc(length));
-  readonly #slot: { format: 0; bytes: Buffer } = { format: 0, bytes: this.#views[0]! };
+  readonly #slot = new KeySlot(0);
   readonly #values: KeyValue[];
 
   private constructor(target: CopyTarget, place: number, route: Router) {
@@ -37,7 +34,7 @@ export class PlainRows {
     this.#hasEscapes = format === 'text';
     this.#stops = format === 'text' ? [carriageReturn] : [...new Set([carriageReturn, bytes.quote, bytes.escape])];
     this.#route = route;
-    this.#values = place < 0 ? [] : [this.#slot];
+    this.#values = place < 0 ? [] : [this.#slot.value];
   }
 
   /** null: rows of this COPY all need the general way. `shared`: the general way's own, so that rows spread at random take turns on both. */
@@ -116,15 +113,8 @@ export class PlainRows {
   #valueOf(chunk: Buffer, start: number, end: number): KeyValue {
     const length = end - start;
     if (length === this.#null.length && this.#null.compare(chunk, start, end) === 0) return null;
-    const slot = this.#slot;
-    if (length > maxViewBytes) {
-      slot.bytes = chunk.subarray(start, end);
-      return slot;
-    }
-    const view = this.#views[length]!;
-    for (let i = 0; i < length; i++) view[i] = chunk[start + i]!;
-    slot.bytes = view;
-    return slot;
+    this.#slot.set(chunk, start, end);
+    return this.#slot.value;
   }
 }
 

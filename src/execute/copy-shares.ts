@@ -4,6 +4,7 @@ import { limits } from '../core/limits.ts';
 import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
 import type { ExecutionContext } from './context.ts';
 import { joinTuples } from './copy-fields.ts';
+import { FramePool } from './copy-frames.ts';
 import { type LineError, LineMap, mapLines } from './copy-line-map.ts';
 import type { CopyFormat } from './copy-options.ts';
 import { CopyStream } from './copy-stream.ts';
@@ -75,6 +76,7 @@ export class Share {
 export class CopyShares {
   readonly #context: ExecutionContext;
   readonly #options: SharesOptions;
+  readonly #pool = new FramePool();
   #open = new Map<Site, Share>();
   /** Rows that ended COPYs have put in, by server. */
   #rowCounts = new Map<Site, number>();
@@ -154,6 +156,7 @@ export class CopyShares {
       new CopyStream({
         site,
         sql: options.sql,
+        pool: this.#pool,
         highWaterBytes: Math.min(limits.copyHighWaterBytes, maxBacklogBytes / options.siteCount),
         prologue: binary ? copyBinaryHeader : nothing,
         epilogue: binary ? copyBinaryTrailer : nothing,

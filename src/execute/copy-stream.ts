@@ -4,19 +4,17 @@ import { type PgError, pgError } from '../core/errors.ts';
 import { conditions } from '../core/sqlstate.ts';
 import { decodeCommandComplete } from '../wire/backend.ts';
 import { copyDoneMessage, encodeCopyFail, encodeQuery } from '../wire/frontend.ts';
-import { backend, frontend } from '../wire/message-types.ts';
+import { backend } from '../wire/message-types.ts';
+import { CopyFrames, type Frame, type FramePool } from './copy-frames.ts';
 import { serverError } from './exchange.ts';
-
-const headerBytes = 5;
-/** Rows are joined into CopyData messages of this size. */
-const messageBytes = 65_536;
 
 export interface CopyStreamOptions {
   readonly site: Site;
   /** `COPY … FROM STDIN …` */
   readonly sql: string;
-  /** Bytes that may wait here before `full` asks the writer to stop. */
+  /** Bytes that may wait here before `full` asks the writer to stop. It goes on when half of them are left, lest the server run out of work. */
   readonly highWaterBytes: number;
+  readonly pool: FramePool;
   /** Begins and ends the data: header and trailer of the binary format. */
   readonly prologue: Buffer;
   readonly epilogue: Buffer;
@@ -41,10 +39,11 @@ export class CopyStream {
   readonly #ended: Promise<void>;
   #state: State = 'joining';
   #connection: ServerConnection | null = null;
-  #queue: Buffer[] = [];
-  #frame: Buffer = startFrame(messageBytes);
-  #used = headerBytes;
-  #backlogBytes = 0;
+  #queue: { readonly message: Buffer; readonly frame: Frame | null }[] = [];
+  readonly #frames: CopyFrames;
+  /** Of messages that the system has not taken yet. */
+  #waitingBytes = 0;
+  #onDrained: (() => void)[] = [];
   #tagRows = 0;
   #abandoned = false;
   #resolveOpened: () => void = () => {};
@@ -54,6 +53,7 @@ export class CopyStream {
   constructor(options: CopyStreamOptions) {
     this.#options = options;
     this.site = options.site;
+    this.#frames = new CopyFrames(options.pool, (message, frame) => this.#send(message, frame));
     this.opened = new Promise((resolve, reject) => {
       this.#resolveOpened = resolve;
       this.#rejectOpened = reject;
@@ -67,59 +67,48 @@ export class CopyStream {
   }
 
   get full(): boolean {
-    return this.#backlogBytes > this.#options.highWaterBytes;
+    return this.#waitingBytes > this.#options.highWaterBytes;
   }
 
   append(bytes: Buffer): void {
-    const at = this.#reserve(bytes.length);
-    this.#frame.set(bytes, at);
+    this.#frames.append(bytes);
   }
 
   /** `bytes[start, end)`. */
   appendSlice(bytes: Buffer, start: number, end: number): void {
-    const at = this.#reserve(end - start);
-    // A plain array costs half of what a Buffer of the same bytes does.
-    this.#frame.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start), at);
+    this.#frames.appendSlice(bytes, start, end);
   }
 
   /** A row of the text formats: `prefix`, `row` and a newline. */
   appendLine(prefix: Buffer | null, row: Buffer): void {
-    const prefixBytes = prefix === null ? 0 : prefix.length;
-    const at = this.#reserve(prefixBytes + row.length + 1);
-    if (prefix !== null) this.#frame.set(prefix, at);
-    this.#frame.set(row, at + prefixBytes);
-    this.#frame[at + prefixBytes + row.length] = 0x0a;
+    this.#frames.appendLine(prefix, row);
+  }
+
+  /** CopyData messages that are whole already. */
+  appendMessage(message: Buffer): void {
+    this.flush();
+    this.#send(message, null);
   }
 
   /** Sends what has been appended. */
   flush(): void {
-    if (this.#used === headerBytes) return;
-    const frame = this.#frame.subarray(0, this.#used);
-    frame.writeInt32BE(this.#used - 1, 1);
-    // The frame belongs to the socket from here on. A small one is copied, so that it doesn't hold on to all its space.
-    if (this.#used < messageBytes / 4) {
-      this.#send(Buffer.from(frame));
-    } else {
-      this.#send(frame);
-      this.#frame = startFrame(messageBytes);
-    }
-    this.#used = headerBytes;
+    this.#frames.flush();
   }
 
-  /** Resolves when the server has taken what waited, or nothing is to wait for any more. */
+  /** Resolves when the server has taken half of what may wait, or nothing is to wait for any more. */
   async drained(): Promise<void> {
     if (this.#state === 'joining') await Promise.race([this.opened.catch(() => {}), this.#ended]);
-    const connection = this.#connection;
-    if (this.#state === 'ended' || connection === null) return;
-    await connection.drained();
-    this.#backlogBytes = 0;
+    if (this.#state === 'ended' || !this.full) return;
+    await new Promise<void>((resolve) => {
+      this.#onDrained.push(resolve);
+    });
   }
 
   /** The data are complete. Gives the number of rows that the server's tag says. */
   async finish(): Promise<number> {
     if (this.#options.epilogue.length > 0) this.append(this.#options.epilogue);
     this.flush();
-    this.#send(copyDoneMessage);
+    this.#send(copyDoneMessage, null);
     await this.#ended;
     if (this.error) throw this.error;
     return this.#tagRows;
@@ -130,7 +119,7 @@ export class CopyStream {
     if (this.#state !== 'ended' && this.error === null) {
       // What comes before may still be found wrong, and then that is what went wrong first.
       this.flush();
-      this.#send(encodeCopyFail('abandoned by the router'));
+      this.#send(encodeCopyFail('abandoned by the router'), null);
       this.#abandoned = true;
     }
     await this.#ended;
@@ -150,8 +139,8 @@ export class CopyStream {
           this.#end();
         },
       });
-      this.#backlogBytes = 0;
-      for (const frame of this.#queue.splice(0)) this.#send(frame);
+      this.#waitingBytes = 0;
+      for (const { message, frame } of this.#queue.splice(0)) this.#send(message, frame);
     } catch (error) {
       this.#fail(error as PgError);
       this.#end();
@@ -187,42 +176,37 @@ export class CopyStream {
   #end(): void {
     this.#state = 'ended';
     this.#queue = [];
-    this.#backlogBytes = 0;
+    this.#waitingBytes = 0;
+    this.#wakeWriters();
     this.#rejectOpened(this.error ?? pgError('queryCanceled', 'COPY was abandoned'));
     this.#resolveEnded();
   }
 
-  #send(frame: Buffer): void {
+  #send(message: Buffer, frame: Frame | null): void {
     switch (this.#state) {
       case 'joining':
-        this.#queue.push(frame);
-        this.#backlogBytes += frame.length;
+        this.#queue.push({ message, frame });
+        this.#waitingBytes += message.length;
         return;
       case 'streaming':
         // Bytes behind an error would be read by the server, and dropped: save both the work.
         if (this.error !== null) return;
-        if (this.#connection!.write(frame)) this.#backlogBytes = 0;
-        else this.#backlogBytes += frame.length;
+        this.#waitingBytes += message.length;
+        this.#connection!.write(message, () => this.#sent(message.length, frame));
         return;
       case 'ended':
         return;
     }
   }
 
-  /** Space for so many bytes in the frame; gives where it starts. */
-  #reserve(bytes: number): number {
-    if (this.#used + bytes > this.#frame.length) {
-      this.flush();
-      if (bytes > this.#frame.length - headerBytes) this.#frame = startFrame(bytes);
-    }
-    const at = this.#used;
-    this.#used += bytes;
-    return at;
+  #sent(bytes: number, frame: Frame | null): void {
+    if (frame !== null) this.#options.pool.giveBack(frame);
+    if (this.#state === 'ended') return;
+    this.#waitingBytes -= bytes;
+    if (this.#waitingBytes * 2 <= this.#options.highWaterBytes) this.#wakeWriters();
   }
-}
 
-function startFrame(bodyBytes: number): Buffer {
-  const frame = Buffer.allocUnsafeSlow(headerBytes + bodyBytes);
-  frame[0] = frontend.copyData;
-  return frame;
+  #wakeWriters(): void {
+    for (const resolve of this.#onDrained.splice(0)) resolve();
+  }
 }

@@ -120,25 +120,22 @@ function fieldAt(tuple: Buffer, place: number, format: 0 | 1) {
   return length < 0 ? null : { format, bytes: tuple.subarray(position + 4, position + 4 + length) };
 }
 
-/** Rows, undecoded, in memory. Throws NotStageable when they are too many for that. */
-export async function heldRows(sources: readonly AnswerSource[]): Promise<{ rows: Buffer[]; bytes: number }> {
-  const held = { rows: [] as Buffer[], bytes: 0 };
-  await receiveAll(sources, (tuple) => {
-    held.rows.push(tuple);
-    held.bytes += tuple.length + rowOverheadBytes;
-    if (held.bytes > limits.maxStagedBytes) throw new NotStageable('too many rows to bring to nodes');
-  });
-  return held;
+function receiveAll(sources: readonly AnswerSource[], take: (tuple: Buffer) => void): Promise<void> {
+  return receiveDataRows(sources, (dataRow) => take(Buffer.from(dataRow.subarray(5))));
 }
 
-async function receiveAll(sources: readonly AnswerSource[], take: (tuple: Buffer) => void): Promise<void> {
+/** Runs sources in parallel and takes their rows' messages, each valid during the call. Throws what is thrown first, once all have ended. */
+export async function receiveDataRows(
+  sources: readonly AnswerSource[],
+  take: (dataRow: Buffer) => void,
+): Promise<void> {
   let failure: unknown = null;
   const receive = async (source: AnswerSource) => {
     try {
       await source.run((type, frame) => {
         if (type !== message.dataRow || failure !== null) return;
         try {
-          take(Buffer.from(frame.subarray(5)));
+          take(frame);
         } catch (error) {
           failure = error;
         }
