@@ -196,6 +196,27 @@ test('a table without shards can be copied out, and takes no rows', async () => 
   await expect(refused).rejects.toMatchObject({ code: '23514' });
 });
 
+test('a server that dies while far more waits for it than it may be behind ends the COPY, and nothing is left of it', async () => {
+  const { host, port } = herd.nodes[0]!;
+  const node = new pg.Client({ host, port, user: 'postgres', database: 'postgres' });
+  await node.connect();
+  await node.query('BEGIN');
+  await node.query('LOCK TABLE t IN SHARE MODE');
+  const block = Buffer.from(Array.from({ length: 2_000 }, (_, i) => `${i}\t${'x'.repeat(90)}\n`).join(''));
+  const blocks = Array.from({ length: 200 }, () => block);
+  const other = await connect();
+  const copying = other.query(new CopyIn('COPY t FROM STDIN', blocks)).done;
+  const ended = expect(copying).rejects.toMatchObject({ code: expect.stringMatching(/^(57P01|08006)$/) });
+  const blocked = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 't'::regclass";
+  await expect.poll(async () => (await node.query(blocked)).rowCount, { timeout: 20_000 }).toBe(1);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await node.query(`SELECT pg_terminate_backend(pid) FROM (${blocked}) AS b`);
+  await ended;
+  await node.end();
+  await other.end();
+  expect(await one('SELECT count(*)::int FROM t')).toBe(0);
+});
+
 test('a long COPY is taken in bounded memory', async () => {
   const bytes = 200_000_000;
   const block = Buffer.from(Array.from({ length: 2_000 }, (_, i) => `${i * 7_919}\t${'x'.repeat(90)}\n`).join(''));
@@ -213,7 +234,8 @@ test('a long COPY is taken in bounded memory', async () => {
   expect(await client.query(new CopyIn('COPY long FROM STDIN', blocks)).done).toBe(count * 2_000);
   // Router and client are one process here; the data are 200 MB.
   expect(peak - before).toBeLessThan(150_000_000);
-  expect(await one('SELECT count(*)::int FROM long')).toBe(count * 2_000);
+  expect(await one(`SELECT count(*)::int FROM long WHERE what = repeat('x', 90)`)).toBe(count * 2_000);
+  expect(await one('SELECT sum(id)::float8 FROM long')).toBe(count * ((7_919 * 2_000 * 1_999) / 2));
 }, 300_000);
 
 test('what goes out comes at the pace of the client', async () => {
