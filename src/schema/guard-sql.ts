@@ -45,12 +45,13 @@ const integrityFrame = frame(`${askReferenced}|${cascade}`);
 const portalFrame = String.raw`^(unnamed )?portal [^\n]*$`;
 
 /**
- * Outermost, the frame of a function that has been proven to touch rows of one node only. What it sets off (triggers, functions that it
- * calls) has frames of its own, inside.
+ * The frame of a statement of a function that has been proven to touch rows of one node only, and no other frame. What the statement sets
+ * off has frames of its own: functions that it calls, triggers, and, if these are written in C, their statements.
  */
 const copyName = `${delegatePrefix}[0-9]+_[0-9a-f]+`;
-const delegateFrame = String.raw`(^|\n)(PL/pgSQL function ${delegateSchema}\.${copyName}\(|SQL function "${copyName}" )[^\n]*(\n(unnamed )?portal [^\n]*)?$`;
-const innerFunctionFrame = String.raw`(^|\n)[^\n]{0,3}(PL/(?!pgSQL (assignment|expression) ")|SQL function )[^\n]*\n(?!(unnamed )?portal [^\n]*$)`;
+const ownStatement = String.raw`(SQL (statement|expression)|PL/pgSQL (expression|assignment)) ".*"\n`;
+const delegateFrame = String.raw`^(SQL function "${copyName}" |(${ownStatement})?PL/pgSQL function ${delegateSchema}\.${copyName}\()[^\n]*(\n(unnamed )?portal [^\n]*)?$`;
+const otherFrame = String.raw`\nSQL statement "|(^|\n)[^\n]{0,3}(PL/(?!pgSQL (assignment|expression) ")|SQL function )[^\n]*\n(?!(unnamed )?portal [^\n]*$)`;
 
 /** The frames around the guard: its own line taken off. */
 const readContext = `GET DIAGNOSTICS context = PG_CONTEXT;
@@ -217,6 +218,6 @@ export const nodeGuardSql = frameGuardSql(
   `hint = ${hint},
     message = pg_catalog.format('a function on a node reads distributed table %s: it would see only this node''s shards (PH001)', relation)`,
   `IF context OPERATOR(pg_catalog.~) ${quoteLiteral(delegateFrame)}
-    AND context OPERATOR(pg_catalog.!~) ${quoteLiteral(innerFunctionFrame)} THEN RETURN 1; END IF;
+    AND context OPERATOR(pg_catalog.!~) ${quoteLiteral(otherFrame)} THEN RETURN 1; END IF;
   `,
 );
