@@ -54,10 +54,19 @@ export function createBlock(
   settings: SettingsSnapshot,
   startedAtMs: number,
 ): OpenBlock {
+  // Each block makes one: objects spread out in it would cost more than all the rest.
   return {
-    ...{ kind, begin, startedAtMs, phase: 'open', replay: [], savepoints: [] },
+    kind,
+    begin,
+    startedAtMs,
+    phase: 'open',
+    replay: [],
+    savepoints: [],
     isolation: readIsolation(begin) ?? defaultIsolation(settings),
-    ...{ settingsAtStart: settings, clock: { settings, values: new Map() }, snapshots: null, imported: null },
+    settingsAtStart: settings,
+    clock: { settings, values: new Map() },
+    snapshots: null,
+    imported: null,
   };
 }
 

@@ -154,10 +154,13 @@ export class HotPath {
       taken = this.#takesTransaction(prepared.statement, before, messages);
     } else {
       const found = this.#known.bound(prepared, scope);
-      taken =
-        found === null
-          ? this.#spread.takes(this.#known.spread(prepared, scope), { prepared, before, messages })
-          : this.#takesStatement({ ...found, prepared, frame: bind.frame, before, messages });
+      if (found === null) {
+        taken = this.#spread.takes(this.#known.spread(prepared, scope), { prepared, before, messages });
+      } else {
+        // `...found` with other members behind it takes microseconds in V8.
+        const { route, leaf } = found;
+        taken = this.#takesStatement({ route, leaf, prepared, frame: bind.frame, before, messages });
+      }
     }
     // Of a statement that waits for the clock, Parse is still to come.
     const leaves = this.#run !== null || this.#spread.busy || prepared.statement.kind === 'TransactionStmt';

@@ -65,7 +65,8 @@ export class HotSpread {
     client.inbox.drop(asked.messages);
     this.#host.start();
     const answer = new SpreadAnswer(client, connections.length, () => this.#answered());
-    this.#run = { ...asked, spread, connections, answer, startMs: performance.now() };
+    const { prepared, before, messages } = asked;
+    this.#run = { prepared, before, messages, spread, connections, answer, startMs: performance.now() };
     transaction.ensureBlock();
     for (const site of spread.sites) {
       transaction.beginNow(site);

@@ -27,6 +27,8 @@ export class KnownStatements {
   readonly bind = new BindView();
   readonly #bound = new BoundValues(this.bind);
   readonly #scan = new LiteralScan();
+  /** What was found last: the key of a scope's routes is the whole text. */
+  readonly #routes = new WeakMap<PreparedStatement, { readonly scope: RouteScope; readonly route: Route }>();
   readonly literals = new LiteralValues(this.#scan);
 
   constructor(session: SessionState) {
@@ -105,14 +107,17 @@ export class KnownStatements {
     const found = scope.parsed.get(parse.toString('latin1', nameEnd + 1));
     if (found === undefined) return null;
     const { statement, parameterOids, fields, text } = found;
-    const origin = { text, preparedAtMs: Date.now(), fromSql: false };
-    return { name, statement, parameterOids, fields, describedIn: scope.snapshot.version, ...origin };
+    const describedIn = scope.snapshot.version;
+    return { name, statement, parameterOids, fields, describedIn, text, preparedAtMs: Date.now(), fromSql: false };
   }
 
-  bound({ statement, parameterOids }: PreparedStatement, scope: RouteScope): Found | null {
+  bound(prepared: PreparedStatement, scope: RouteScope): Found | null {
+    const { statement, parameterOids } = prepared;
     if (statement === null) return null;
-    const route = this.#routeOf(statement, parameterOids, scope);
+    const last = this.#routes.get(prepared);
+    const route = last?.scope === scope ? last.route : this.#routeOf(statement, parameterOids, scope);
     if (route === null) return null;
+    if (last?.scope !== scope) this.#routes.set(prepared, { scope, route });
     const shard = route.shardOf(this.#bound);
     if (shard < 0) return null;
     const leaf =
