@@ -65,7 +65,8 @@ export function renderTemplate(template: SqlTemplate, values: TemplateValues, si
     } else if ('site' in part) {
       assert(typeof site === 'number', 'a template that asks for its node runs on a node');
       sql += String(site);
-    } else unreachable(part);
+    } else if ('rowsLeft' in part) sql += String(part.rowsLeft);
+    else unreachable(part);
   }
   return { sql, values: bound };
 }

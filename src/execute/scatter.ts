@@ -6,17 +6,39 @@ import { type AnswerSource, passToClient } from './exchange.ts';
 import type { TemplateValues } from './render-template.ts';
 import { sourcesOf } from './sources.ts';
 
+type Scatter = Extract<FinalStep, { kind: 'scatter' }>;
+
 /** The same SQL on several nodes in parallel; rows go to the client as they come, at most as many as the plan allows. */
 export async function scatterToClient(
-  final: Extract<FinalStep, { kind: 'scatter' }>,
+  final: Scatter,
   values: TemplateValues,
   context: ExecutionContext,
   output: ClientOutput,
 ): Promise<void> {
   const answer = { resultFormats: output.resultFormats, describe: output.wantsDescription };
+  if (final.inTurn) return scatterInTurn(final, values, context, output);
   const sources = await sourcesOf('final', final.sites, final.sql, values, answer, context);
   const window = new RowWindow(output, final.offsetRows, final.limitRows);
   await runOnAll(sources, window);
+  output.complete(`SELECT ${window.passed}`);
+}
+
+/** Rows that are locked: no node is asked for more than are still wanted, so that others may have the rest. */
+async function scatterInTurn(
+  { sites, sql, offsetRows, limitRows }: Scatter,
+  values: TemplateValues,
+  context: ExecutionContext,
+  output: ClientOutput,
+): Promise<void> {
+  const window = new RowWindow(output, offsetRows, limitRows);
+  for (const [i, site] of sites.entries()) {
+    const left = offsetRows + (limitRows ?? 0) - window.seen;
+    // The first one describes the rows, and knows what is wrong with the statement.
+    if (left <= 0 && i > 0) break;
+    const template = sql.map((part) => (typeof part === 'object' && 'rowsLeft' in part ? String(left) : part));
+    const answer = { resultFormats: output.resultFormats, describe: output.wantsDescription };
+    await runOnAll(await sourcesOf('final', [site], template, values, answer, context), window);
+  }
   output.complete(`SELECT ${window.passed}`);
 }
 
@@ -44,6 +66,10 @@ export class RowWindow extends PassingOutput {
     super(output);
     this.#offset = offset;
     this.#limit = limit ?? Number.POSITIVE_INFINITY;
+  }
+
+  get seen(): number {
+    return this.#seen;
   }
 
   get passed(): number {

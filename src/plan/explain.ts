@@ -222,6 +222,7 @@ function templateText(sql: SqlTemplate): string {
     if (typeof part === 'string') return part;
     if ('parameter' in part) return `$${part.parameter + 1}`;
     if ('site' in part) return '<node>';
+    if ('rowsLeft' in part) return String(part.rowsLeft);
     if ('motion' in part && part.motion < 0) return part.motion === -1 ? '<rows>' : changedText(part.motion);
     return 'constant' in part ? `{${part.constant}}` : `<motion ${part.motion + 1}>`;
   });

@@ -43,13 +43,21 @@ function rowCount(node: Node | undefined, context: PlanContext): number | null |
   return count;
 }
 
-/** Each node must give as many rows as the client may skip and see; null: the text doesn't show where. */
-export function windowEdits(select: SelectStmt, window: RowWindow, source: SqlSource): PlanEdit[] | null {
-  if (window.offset === 0) return [];
+/**
+ * Each node must give as many rows as the client may skip and see, or as are left of them where nodes are asked `inTurn`; null: the text
+ * doesn't show where.
+ */
+export function windowEdits(
+  select: SelectStmt,
+  window: RowWindow,
+  source: SqlSource,
+  inTurn: boolean,
+): PlanEdit[] | null {
+  if (window.offset === 0 && !inTurn) return [];
   const edits: PlanEdit[] = [];
   const count = window.limit === null ? null : window.limit + window.offset;
   for (const [node, replacement] of [
-    [select.limitCount, count],
+    [select.limitCount, count !== null && inTurn ? { rowsLeft: count } : count],
     [select.limitOffset, 0],
   ] as const) {
     if (!node || replacement === null) continue;
@@ -57,7 +65,11 @@ export function windowEdits(select: SelectStmt, window: RowWindow, source: SqlSo
       'A_Const' in node ? node.A_Const.location : 'ParamRef' in node ? node.ParamRef.location : undefined;
     if (location === undefined || location < 0) return null;
     const token = source.tokens()[tokenAt(source.tokens(), positionOf(source, location))]!;
-    edits.push({ start: token.start, end: token.end, parts: [String(replacement)] });
+    edits.push({
+      start: token.start,
+      end: token.end,
+      parts: [typeof replacement === 'number' ? String(replacement) : replacement],
+    });
   }
   return edits;
 }

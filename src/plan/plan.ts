@@ -24,7 +24,9 @@ export type SqlPart =
   /** A value that is evaluated once per statement on the coordinator (now(), current_user, random(), nextval()): see `Plan.constants`. */
   | { readonly constant: number }
   /** The id of the node that the SQL runs on. */
-  | { readonly site: true };
+  | { readonly site: true }
+  /** So many rows are wanted, less those that other nodes have given. */
+  | { readonly rowsLeft: number };
 export type SqlTemplate = readonly SqlPart[];
 
 /** A column that travels. The fragment yields it in this order; `viaText` columns are yielded as text and cast back on arrival. */
@@ -130,6 +132,8 @@ export type FinalStep =
       /** Rows to give the client at most; null: all. Each site's SQL carries its own LIMIT already. */
       readonly limitRows: number | null;
       readonly offsetRows: number;
+      /** Rows are locked, and no more than are wanted: one site after the other, until there are enough. */
+      readonly inTurn?: true;
     }
   /** CREATE TABLE AS: the coordinator makes the empty table, and puts in it what `rows`, run there, yields. */
   | {

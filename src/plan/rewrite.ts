@@ -82,9 +82,15 @@ function rewriteSource(source: SqlSource, rewriting: Rewriting): SqlTemplate {
   return splice(source, withoutNested(edits));
 }
 
-/** An edit of a whole clause swallows those inside it. */
+/** An edit of a whole clause swallows those inside it; of several that replace the same, the first one counts. */
 function withoutNested(edits: readonly PlanEdit[]): PlanEdit[] {
-  return edits.filter((edit) => !edits.some((other) => other !== edit && isNested(edit, other)));
+  return edits.filter(
+    (edit, i) => !edits.some((other, j) => other !== edit && (isNested(edit, other) || (j < i && isSame(edit, other)))),
+  );
+}
+
+function isSame(edit: PlanEdit, other: PlanEdit): boolean {
+  return edit.start < edit.end && edit.start === other.start && edit.end === other.end;
 }
 
 /** An insertion at the very edge of another edit is beside it. */

@@ -33,7 +33,9 @@ export function planScatter(
   if (!windowsStayWhole(root, locus)) return { reason: 'window partitions span nodes' };
   if (node.distinctClause && !distinctStaysWhole(root, locus)) return { reason: 'DISTINCT over several nodes' };
   const window = rowWindow(node, context);
-  const windowed = window && windowEdits(node, window, model.source);
+  const locks = model.relations.some((item) => item.lock !== null);
+  const inTurn = locks && window !== null && window.limit !== null;
+  const windowed = window && windowEdits(node, window, model.source, inTurn);
   if (!window || !windowed) return { reason: 'LIMIT is not a number known beforehand' };
   const shards = locusShards(locus, facts, context);
   const { motions, constants } = stepsOf(context);
@@ -48,8 +50,11 @@ export function planScatter(
   const sites = nodesOf(locus.anchor.table!, shards.indexes);
   return {
     ...{ rung: 'scatter', reason: 'each row is answered where it is', constants: constants.list, motions },
-    final: { kind: 'scatter', sites, sql, limitRows: window.limit, offsetRows: window.offset },
-    writes: model.relations.some((item) => item.lock !== null),
+    final: {
+      ...{ kind: 'scatter', sites, sql, limitRows: window.limit, offsetRows: window.offset },
+      ...(inTurn ? { inTurn: true } : {}),
+    },
+    writes: locks,
     returnsRows: true,
     valueIndependent: !shards.dependsOnParameters && !window.dependsOnParameters,
   };

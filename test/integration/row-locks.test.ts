@@ -50,6 +50,30 @@ describe('row locks over several nodes', () => {
     expect(await ids(two, next(2))).toEqual([1, 2]);
   });
 
+  test('LIMIT without an order locks the rows that it gives, and no others', async () => {
+    const take = 'SELECT id FROM job LIMIT $1 OFFSET $2 FOR UPDATE SKIP LOCKED';
+    const left = 'SELECT id FROM job FOR UPDATE SKIP LOCKED';
+    for (const [limit, offset] of [
+      [1, 0],
+      [4, 0],
+      [25, 2],
+      [0, 0],
+      [40, 3],
+    ] as const) {
+      await one.query('BEGIN');
+      await two.query('BEGIN');
+      const { rows } = await one.query({ text: take, values: [limit, offset] });
+      expect(rows).toHaveLength(Math.min(limit, 30 - offset));
+      // PostgreSQL locks what OFFSET passes over, too.
+      const others = await ids(two, left);
+      expect(others).toHaveLength(limit === 0 ? 30 : Math.max(0, 30 - limit - offset));
+      expect(rows.filter(({ id }) => others.includes(id))).toEqual([]);
+      await one.query('ROLLBACK');
+      await two.query('ROLLBACK');
+    }
+    expect(await ids(one, "SELECT id FROM job WHERE state = 'none' LIMIT 3 FOR UPDATE")).toEqual([]);
+  });
+
   test('SKIP LOCKED in a subquery of a change takes each job once', async () => {
     const take = `UPDATE job SET state = 'taken' WHERE id IN
       (SELECT id FROM job WHERE state = 'open' ORDER BY weight, id LIMIT 4 FOR UPDATE SKIP LOCKED) RETURNING id`;
