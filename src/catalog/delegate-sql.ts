@@ -19,6 +19,7 @@ export const delegateNameSql = `'${delegatePrefix}' || p.oid || '_' || pg_catalo
 
 export interface DelegationRow {
   readonly oid: number;
+  readonly version: string;
   readonly schema: string;
   readonly name: string;
   readonly language: string;
@@ -42,7 +43,7 @@ export interface DelegationRow {
   readonly wantedCopy: string;
 }
 
-export const delegationsSql = `SELECT p.oid::bigint AS oid, n.nspname AS schema, p.proname AS name, l.lanname AS language, p.prokind AS kind,
+export const delegationsSql = `SELECT p.oid::bigint AS oid, p.xmin::text AS version, n.nspname AS schema, p.proname AS name, l.lanname AS language, p.prokind AS kind,
   p.provolatile AS volatility, a.names AS "argumentNames", a.modes AS "argumentModes", a.types AS "argumentTypes",
   p.pronargdefaults AS defaults, p.provariadic <> 0 AS variadic, d.argument AS "distributionArgument",
   d.colocated_with::bigint AS "colocatedWith", d.force, CASE WHEN to_jsonb(p)->>'prosqlbody' IS NULL THEN p.prosrc END AS body,

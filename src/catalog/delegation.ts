@@ -3,6 +3,8 @@ import type { DelegationRow } from './delegate-sql.ts';
 /** A function whose calls go to the node of one of its arguments, once its body is proven to need no more than that node. */
 export interface Delegation {
   readonly oid: number;
+  /** Who wrote its row of pg_proc: another one, another function. */
+  readonly version: string;
   readonly schema: string;
   readonly name: string;
   readonly language: string;
@@ -44,9 +46,9 @@ export function buildDelegations(rows: readonly DelegationRow[]): ReadonlyMap<st
 }
 
 function buildDelegation(row: DelegationRow): Delegation {
-  const { oid, schema, name, language, kind, volatility, defaults, variadic, colocatedWith, force } = row;
+  const { oid, version, schema, name, language, kind, volatility, defaults, variadic, colocatedWith, force } = row;
   return Object.freeze({
-    ...{ oid, schema, name, language, defaults, variadic, colocatedWith, force },
+    ...{ oid, version, schema, name, language, defaults, variadic, colocatedWith, force },
     kind: kind === 'p' ? 'procedure' : 'function',
     volatility: volatility === 'i' ? 'immutable' : volatility === 's' ? 'stable' : 'volatile',
     parameters: row.argumentTypes.map((type, i) => ({

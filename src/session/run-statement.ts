@@ -15,6 +15,7 @@ import { dialectStatementKind } from '../sql/dialect.ts';
 import { passOpenings } from '../transaction/commit.ts';
 import { encodeQuery } from '../wire/frontend.ts';
 import { cloakCatalogs, isCloaked } from './catalog-cloak.ts';
+import { noteChangedDelegations } from './changed-delegations.ts';
 import { runCopy } from './copy-command.ts';
 import { runCreateTableAs } from './create-table-as.ts';
 import { describeRows, fetchedFields, forgetCursor, givesRows, noteCursor } from './describe-statement.ts';
@@ -209,6 +210,7 @@ export async function runPlanned(session: SessionState, run: StatementRun, outpu
     await noteCursor(session, run.statement, oids);
   }
   await finishPlanned(session, run.statement);
+  if (usesCoordinator(plan)) await noteChangedDelegations(session, run.statement);
 }
 
 /** What a planned statement has left behind on the coordinator. */
@@ -384,6 +386,7 @@ export async function runLocal(session: SessionState, run: StatementRun, output:
       )
     : await passToClient(exchangeSource(connection, encodeQuery(sql)), described);
   await noteSchemaChange(session, statement);
+  await noteChangedDelegations(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
 }

@@ -53,7 +53,7 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
       await openForFunctions(session, statement);
       await runLocal(session, run, output);
     });
-    if (action.changesCatalog || (await changedDelegations(session, statement))) await session.schemaWasChanged();
+    if (action.changesCatalog) await session.schemaWasChanged();
     await settleSchemas(session, statement);
     return;
   }
@@ -66,20 +66,6 @@ export async function runSchemaChange(session: SessionState, asked: StatementRun
   await settleSchemas(session, statement);
   await afterLocalStatement(session, statement);
   output.complete(tag);
-}
-
-/**
- * Whether a block or procedure has changed a function whose calls nodes carry out as it was. Such a one's transaction is that of the router's
- * block, and its savepoints have later ids.
- */
-async function changedDelegations(session: SessionState, { kind }: ParsedStatement): Promise<boolean> {
-  if ((kind !== 'DoStmt' && kind !== 'CallStmt') || session.catalog.delegations.size === 0) return false;
-  if (!session.transaction.inBlock) return true;
-  const { rows } = await (await session.coordinator()).query(
-    `SELECT EXISTS (SELECT FROM pgherd.dist_function d LEFT JOIN pg_catalog.pg_proc p ON p.oid = d.function
-      WHERE p.oid IS NULL OR age(p.xmin) <= age(pg_catalog.pg_current_xact_id()::xid))`,
-  );
-  return rows[0]?.[0] === 't';
 }
 
 /** With CASCADE any may be among them. */

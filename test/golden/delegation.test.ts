@@ -10,7 +10,7 @@ const integer = { typeOid: 23, typeName: 'integer' };
 
 function delegation(language: string, body: string, changes: Partial<Delegation> = {}): Delegation {
   return {
-    ...{ oid: 70_000, schema: 'public', name: 'f', language, kind: 'function', volatility: 'volatile' },
+    ...{ oid: 70_000, version: '1', schema: 'public', name: 'f', language, kind: 'function', volatility: 'volatile' },
     parameters: [
       { name: 'p', goesIn: true, ...integer },
       { name: 'other', goesIn: true, ...integer },

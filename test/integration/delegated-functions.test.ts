@@ -317,6 +317,16 @@ test('another body, name or right counts at once, for prepared statements and ot
     $$SELECT 5000 + count(*) FROM orders WHERE customer = p$$'; END$do$`);
   expect(await run(db)).toBe('5010');
   expect(await explained('SELECT f(3)')).toMatch(/another version/);
+  await db.query(`CREATE FUNCTION replace_f() RETURNS void LANGUAGE plpgsql AS $do$BEGIN
+    EXECUTE 'CREATE OR REPLACE FUNCTION f(p int) RETURNS bigint LANGUAGE sql AS $$SELECT 6000 + count(*) FROM orders WHERE customer = p$$'; END$do$`);
+  expect(await explained('SELECT f(3)')).toMatch(/^Rung: delegated/);
+  await db.query('BEGIN; SELECT replace_f(); SELECT 1');
+  expect(await outcome('SELECT f(3)')).toMatch(/^0A000 .*has changed the schema \(PH051\)/);
+  await db.query('ROLLBACK');
+  expect(await run(db)).toBe('5010');
+  expect(await explained('SELECT f(3)')).toMatch(/^Rung: delegated/);
+  await db.query('SELECT replace_f()');
+  expect(await run(db)).toBe('6010');
   await db.query('ALTER FUNCTION f(int) RENAME TO g');
   expect(await explained('SELECT g(3)')).toMatch(/^Rung: delegated/);
   expect(
@@ -324,7 +334,7 @@ test('another body, name or right counts at once, for prepared statements and ot
   ).toBe('0');
   await db.query("SELECT create_distributed_function('g(int)')");
   expect(await explained('SELECT g(3)')).toMatch(/^Result/);
-  expect(await outcome('SELECT g(3)')).toBe('5010');
+  expect(await outcome('SELECT g(3)')).toBe('6010');
   await db.query("SELECT create_distributed_function('g(int)', 'p')");
   await db.query('DROP FUNCTION g(int)');
   expect(await outcome('SELECT g(3)')).toMatch(/^42883/);
