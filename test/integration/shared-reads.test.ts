@@ -259,3 +259,28 @@ test('what a session has committed it reads in line with others', async () => {
   ended = true;
   await Promise.all(noise);
 });
+
+test('sessions with other settings share with their like alone', async () => {
+  const [admin, ...readers] = await connectAll(7);
+  await admin!.query('CREATE TABLE days (id int PRIMARY KEY, d date)');
+  await admin!.query("SELECT create_distributed_table('days', 'id', shard_count := 2)");
+  await admin!.query("INSERT INTO days SELECT g, date '2026-12-01' FROM generate_series(1, 20) g");
+  const day = async (client: pg.Client, id: number) => {
+    const types = { getTypeParser: () => String };
+    const query = { name: 'day', text: 'SELECT d FROM days WHERE id = $1', values: [id], types: types as never };
+    return (await client.query(query)).rows[0].d as string;
+  };
+  for (const client of readers.slice(3)) await client.query("SET datestyle = 'German'");
+  await untilShared(readers[0]!, day);
+  await untilShared(readers[3]!, day);
+  const before = await counts();
+  const shown = await Promise.all(
+    readers.map(async (client) => {
+      const seen = new Set<string>();
+      for (let i = 0; i < 60; i++) seen.add(await day(client, 1 + (i % 20)));
+      return [...seen];
+    }),
+  );
+  expect(shown).toEqual([...Array(3).fill(['2026-12-01']), ...Array(3).fill(['01.12.2026'])]);
+  expect((await counts()).answered).toBeGreaterThan(before.answered);
+});
