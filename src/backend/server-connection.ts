@@ -49,6 +49,8 @@ export type ServerSecret =
  */
 export interface FrameSink {
   onFrame(type: number, frame: Buffer): void;
+  /** Takes a DataRow where it stands, `chunk[start, end)`; false: it is to come as a frame. */
+  onRow?(chunk: Buffer, start: number, end: number): boolean;
   onReady(status: TransactionStatus): void;
   /** The connection is gone; nothing further comes. */
   onLost(error: PgError): void;
@@ -294,9 +296,10 @@ export class ServerConnection implements SqlRunner {
         },
       });
       const onFrame = (type: number, frame: Buffer) => this.#onFrame(type, frame);
+      const onRow = (bytes: Buffer, start: number, end: number) => this.#sinks[0]?.onRow?.(bytes, start, end) ?? false;
       socket.on('data', (chunk) => {
         try {
-          this.#cutter.push(chunk, onFrame);
+          this.#cutter.push(chunk, onFrame, onRow);
         } catch (error) {
           this.#lose(
             error instanceof PgError ? error : pgError('internalError', `answer of ${target.label}: ${String(error)}`),

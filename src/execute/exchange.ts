@@ -5,7 +5,11 @@ import { backend as message } from '../wire/message-types.ts';
 import type { ClientOutput } from './client-output.ts';
 
 /** Takes the frames of an answer, errors and ReadyForQuery left out. Called synchronously from the socket. */
-export type FrameHandler = (type: number, frame: Buffer) => void;
+export interface FrameHandler {
+  (type: number, frame: Buffer): void;
+  /** Takes DataRows where they stand, `chunk[start, end)`, without an object for each; those that can't be had so come as frames. */
+  readonly row?: (chunk: Buffer, start: number, end: number) => void;
+}
 
 /** An answer that can be had from one server: asked for when it is run, once. */
 export interface AnswerSource {
@@ -25,6 +29,10 @@ export function exchangeSource(connection: ServerConnection, bytes: Buffer): Ans
           onFrame(type, frame) {
             if (type === message.errorResponse) error ??= serverError(frame, connection);
             else handler(type, frame);
+          },
+          onRow(chunk, start, end) {
+            handler.row?.(chunk, start, end);
+            return handler.row !== undefined;
           },
           onReady() {
             if (error) reject(error);

@@ -43,14 +43,15 @@ export class HeldTuples {
     this.#nodes = distribution.group.shards.map((shard) => shard.nodeId);
   }
 
-  /** A DataRow message in the binary format, whose body is a tuple of binary COPY. */
-  add(dataRow: Buffer): void {
-    this.bytes += dataRow.length;
+  /** `bytes[start, end)` is a DataRow message in the binary format, whose body is a tuple of binary COPY. */
+  add(bytes: Buffer, start: number, end: number): void {
+    this.bytes += end - start;
     if (this.bytes > limits.maxStagedBytes) throw new NotStageable('too many rows to bring to nodes');
-    this.#readKey(dataRow);
+    const body = start + headerBytes;
+    this.#readKey(bytes, body);
     const shard = this.#route(this.#values);
-    if (shard === 'ask') this.#defer(dataRow);
-    else this.#put(shard, dataRow, headerBytes);
+    if (shard === 'ask') this.#defer(Buffer.from(bytes.subarray(body, end)));
+    else this.#put(shard, bytes, body, end);
   }
 
   /** Asks for those that could not be routed; all rows are there then. */
@@ -61,7 +62,7 @@ export class HeldTuples {
     const shards = asked.length === 0 ? [] : await askShards(asker, this.#table, keys);
     for (const [index, { tuple, key }] of asked.entries()) {
       for (const [i, value] of key.entries()) this.#values[i] = value;
-      this.#put(shards[index]!, tuple, 0);
+      this.#put(shards[index]!, tuple, 0, tuple.length);
     }
     for (const { frames } of this.#byNode.values()) frames.flush();
   }
@@ -71,7 +72,7 @@ export class HeldTuples {
     return [...this.#byNode].map(([node, { messages }]) => [node, messages]);
   }
 
-  #put(shard: number | 'none', bytes: Buffer, start: number): void {
+  #put(shard: number | 'none', bytes: Buffer, start: number, end: number): void {
     if (shard === 'none') throw noShard(this.#table, this.#values);
     const node = this.#nodes[shard]!;
     let tuples = this.#byNode.get(node);
@@ -79,11 +80,10 @@ export class HeldTuples {
       tuples = new NodeTuples();
       this.#byNode.set(node, tuples);
     }
-    tuples.frames.appendSlice(bytes, start, bytes.length);
+    tuples.frames.appendSlice(bytes, start, end);
   }
 
-  #defer(dataRow: Buffer): void {
-    const tuple = Buffer.from(dataRow.subarray(headerBytes));
+  #defer(tuple: Buffer): void {
     const fields = tupleValues(tuple);
     const key = this.#places.map((place, i): KeyValue => {
       const bytes = fields[place] ?? null;
@@ -92,21 +92,22 @@ export class HeldTuples {
     this.#asked.push({ tuple, key });
   }
 
-  #readKey(dataRow: Buffer): void {
+  /** Of the tuple at `start`. */
+  #readKey(bytes: Buffer, start: number): void {
     for (let i = 0; i < this.#places.length; i++) {
       const slot = this.#slots[i]!;
-      this.#values[i] = readField(dataRow, this.#places[i]!, slot) ? slot.value : null;
+      this.#values[i] = readField(bytes, start, this.#places[i]!, slot) ? slot.value : null;
     }
   }
 }
 
 /** False: it is NULL. */
-function readField(dataRow: Buffer, place: number, slot: KeySlot): boolean {
+function readField(bytes: Buffer, start: number, place: number, slot: KeySlot): boolean {
   if (place < 0) return false;
-  let at = headerBytes + 2;
-  for (let i = 0; i < place; i++) at += 4 + Math.max(int32At(dataRow, at), 0);
-  const length = int32At(dataRow, at);
-  if (length >= 0) slot.set(dataRow, at + 4, at + 4 + length);
+  let at = start + 2;
+  for (let i = 0; i < place; i++) at += 4 + Math.max(int32At(bytes, at), 0);
+  const length = int32At(bytes, at);
+  if (length >= 0) slot.set(bytes, at + 4, at + 4 + length);
   return length >= 0;
 }
 

@@ -32,7 +32,7 @@ export async function insertFromNodes(
   context.transaction.ensureBlock();
   const sources = await sourcesOf('rows', step.sites, step.rows, values, binaryRows, context);
   const held = new HeldTuples(step.table, step.columns);
-  await receiveDataRows(sources, (dataRow) => held.add(dataRow));
+  await receiveDataRows(sources, (bytes, start, end) => held.add(bytes, start, end));
   await held.settle(context.control());
   const copies = held.bytes > batchBytes;
   const counts = await settled(

@@ -300,6 +300,13 @@ export class OpenedExchange implements FrameSink {
     }
   }
 
+  onRow(chunk: Buffer, start: number, end: number): boolean {
+    const state = this.#state;
+    if (state.kind !== 'running' || state.ahead > 0 || state.handler.row === undefined) return false;
+    state.handler.row(chunk, start, end);
+    return true;
+  }
+
   #keep(type: number, frame: Buffer): void {
     this.#early.push({ type, frame });
     this.#earlyBytes += frame.length;

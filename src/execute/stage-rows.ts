@@ -121,25 +121,33 @@ function fieldAt(tuple: Buffer, place: number, format: 0 | 1) {
 }
 
 function receiveAll(sources: readonly AnswerSource[], take: (tuple: Buffer) => void): Promise<void> {
-  return receiveDataRows(sources, (dataRow) => take(Buffer.from(dataRow.subarray(5))));
+  return receiveDataRows(sources, (bytes, start, end) => take(Buffer.from(bytes.subarray(start + 5, end))));
 }
 
-/** Runs sources in parallel and takes their rows' messages, each valid during the call. Throws what is thrown first, once all have ended. */
+/**
+ * Runs sources in parallel and takes their DataRow messages, `bytes[start, end)`, good during the call. Throws what is thrown first, once
+ * all have ended.
+ */
 export async function receiveDataRows(
   sources: readonly AnswerSource[],
-  take: (dataRow: Buffer) => void,
+  take: (bytes: Buffer, start: number, end: number) => void,
 ): Promise<void> {
   let failure: unknown = null;
+  const row = (bytes: Buffer, start: number, end: number) => {
+    if (failure !== null) return;
+    try {
+      take(bytes, start, end);
+    } catch (error) {
+      failure = error;
+    }
+  };
+  const onFrame = (type: number, frame: Buffer) => {
+    if (type === message.dataRow) row(frame, 0, frame.length);
+  };
+  const handler = Object.assign(onFrame, { row });
   const receive = async (source: AnswerSource) => {
     try {
-      await source.run((type, frame) => {
-        if (type !== message.dataRow || failure !== null) return;
-        try {
-          take(frame);
-        } catch (error) {
-          failure = error;
-        }
-      });
+      await source.run(handler);
     } catch (error) {
       failure ??= error as PgError;
     }

@@ -1,5 +1,6 @@
 import { assert } from '../core/assert.ts';
 import { headerBytes, malformed } from './message-reader.ts';
+import { backend } from './message-types.ts';
 import { PendingBytes } from './pending-bytes.ts';
 
 export { readStartupPacket, type StartupPacket } from './startup-packet.ts';
@@ -10,6 +11,9 @@ export { readStartupPacket, type StartupPacket } from './startup-packet.ts';
  * keeps the *whole* chunk alive (64 KiB for a 30-byte frame), so copy what is kept for long.
  */
 export type FrameHandler = (type: number, frame: Buffer) => void;
+
+/** Takes a DataRow where it stands, `chunk[start, end)`, header included, without an object for it. False: it wants it as a frame. */
+export type RowTaker = (chunk: Buffer, start: number, end: number) => boolean;
 
 /**
  * Cuts a byte stream into messages, wherever its chunks end. `maxFrameBytes` bounds the length word, which counts itself and
@@ -42,13 +46,14 @@ export class FrameCutter {
     return this.#pending.length + this.#chunk.length - this.#offset;
   }
 
-  push(chunk: Buffer, onFrame: FrameHandler): void {
+  /** `onRow` is asked first of the DataRows that lie wholly in the chunk. */
+  push(chunk: Buffer, onFrame: FrameHandler, onRow: RowTaker | null = null): void {
     if (this.#violation !== null) throw this.#violation;
     assert(this.#chunk.length === 0, 'a frame handler does not push into its own cutter');
     this.#chunk = chunk;
     this.#offset = 0;
     try {
-      if (this.#pending.length === 0 || this.#completePending(onFrame)) this.#cutWhole(onFrame);
+      if (this.#pending.length === 0 || this.#completePending(onFrame)) this.#cutWhole(onFrame, onRow);
     } finally {
       this.#keepRest();
     }
@@ -60,13 +65,14 @@ export class FrameCutter {
     return this.#pending.take();
   }
 
-  #cutWhole(onFrame: FrameHandler): void {
+  #cutWhole(onFrame: FrameHandler, onRow: RowTaker | null): void {
     while (this.#chunk.length - this.#offset >= headerBytes) {
       const chunk = this.#chunk;
       const start = this.#offset;
       const end = start + this.#frameBytes(chunk, start);
       if (end > chunk.length) return;
       this.#offset = end;
+      if (onRow !== null && chunk[start] === backend.dataRow && onRow(chunk, start, end)) continue;
       onFrame(chunk[start]!, chunk.subarray(start, end));
     }
   }
