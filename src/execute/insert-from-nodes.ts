@@ -3,7 +3,6 @@ import { limits } from '../core/limits.ts';
 import { settled } from '../core/settled.ts';
 import type { ChangeStep } from '../plan/plan.ts';
 import { copyBinaryHeader, copyBinaryTrailer } from '../wire/copy-binary.ts';
-import { backend as message } from '../wire/message-types.ts';
 import type { ClientOutput } from './client-output.ts';
 import type { ExecutionContext } from './context.ts';
 import { FramePool } from './copy-frames.ts';
