@@ -6,15 +6,16 @@ import type { ExtendedProtocol } from '../extended.ts';
 import type { SessionState } from '../session-state.ts';
 import { type FailedRun, failedRunOf } from '../shown-error.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
-import { ClockAnswer, HotAnswer } from './hot-answer.ts';
+import { HotAnswer } from './hot-answer.ts';
 import { HotBlock } from './hot-block.ts';
+import { HotClock } from './hot-clock.ts';
 import { hotSettings } from './hot-settings.ts';
 import { HotSpread } from './hot-spread.ts';
 import { KnownStatements, textOf } from './known-statements.ts';
 import { NodeMessages } from './node-messages.ts';
 import { emptyPipeline, readPipeline, rowDescription } from './pipeline.ts';
 import { HotRide, judge, mayRide, workMs } from './ride.ts';
-import type { ClockConstant, Leaf } from './route.ts';
+import type { Leaf } from './route.ts';
 import { type RouteScope, routeScope } from './route-book.ts';
 import { fieldCountOf, type Run } from './run.ts';
 
@@ -39,6 +40,7 @@ export class HotPath {
   readonly #host: HotHost;
   readonly #known: KnownStatements;
   readonly #block: HotBlock;
+  readonly #clock: HotClock;
   readonly #spread: HotSpread;
   readonly #answer: HotAnswer;
   readonly #messages = new NodeMessages();
@@ -70,6 +72,12 @@ export class HotPath {
       () => this.#takeAgain(),
     );
     this.#block = new HotBlock(session, (tag, error) => this.#committed(tag, error));
+    this.#clock = new HotClock(session, this.#messages, {
+      connectionTo: (site) => this.#connectionTo(site),
+      start: () => this.#start(),
+      told: () => this.#rest(),
+      failed: (error) => this.#clockFailed(error),
+    });
     this.#spread = new HotSpread(session, {
       packet: (connection, spread, begin) =>
         this.#messages.bound(connection, spread, { bind: this.#known.bind, begin, constants: noConstants }),
@@ -173,8 +181,9 @@ export class HotPath {
     const { route, leaf } = run;
     if (route.writes && !transaction.inBlock && services.fence.opening) return false;
     if (transaction.explicit && !isPlainBegin(transaction.beginText)) return false;
-    const constants = leaf.constants.length === 0 ? noConstants : this.#constants(leaf.constants);
-    if (constants === null) return this.#asksClock(leaf.constants);
+    const constants = this.#clock.values(leaf.constants);
+    // The statement stays where it is, and is taken up when the clock has answered.
+    if (constants === null) return this.#clock.asks(leaf.constants);
     if (run.frame !== this.#moved?.frame && mayRide(run, this.#session) && this.#rides(run)) return true;
     const connection = this.#connectionTo(leaf.site);
     if (connection === null) return false;
@@ -260,39 +269,6 @@ export class HotPath {
       hole >= 0 ? literals.written(hole) : `'${constants[-1 - hole]}'::${leaf.constants[-1 - hole]!.typeName}`,
     );
     return this.#messages.query(begin, leaf.pieces.texts, values);
-  }
-
-  /** What the block's clock has said already of all of these; null: it has to be asked. */
-  #constants(wanted: readonly ClockConstant[]): string[] | null {
-    const values: string[] = [];
-    for (const { sql } of wanted) {
-      const value = this.#session.transaction.clockValue(sql);
-      if (value === null) return null;
-      values.push(value);
-    }
-    return values;
-  }
-
-  /** The coordinator's clock is the transaction's. The statement stays where it is, and is taken up when it is known. */
-  #asksClock(wanted: readonly ClockConstant[]): boolean {
-    const { transaction } = this.#session;
-    const connection = this.#connectionTo('coordinator');
-    if (connection === null) return false;
-    const begin = transaction.beginNow('coordinator');
-    const sql = `SELECT ${wanted.map((each) => each.sql).join(', ')}`;
-    this.#start();
-    const answer = new ClockAnswer(connection, (values, error) => {
-      if (error !== null || values.length !== wanted.length || values.includes(null)) {
-        connection.preparedStatements.forget(sql);
-        if (begin !== null) connection.preparedStatements.forget(begin);
-        this.#clockFailed(error);
-        return;
-      }
-      for (const [i, value] of values.entries()) transaction.noteClockValue(wanted[i]!.sql, value!);
-      this.#rest();
-    });
-    connection.submit(this.#messages.alone(connection, begin, sql), answer);
-    return true;
   }
 
   /** As if the statement that needed it had failed. */
