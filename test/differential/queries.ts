@@ -69,6 +69,8 @@ function selectItem(scope: Scope, type: ColumnType, fixed: boolean): Item {
   if (!fixed && sources.length > 0 && random.chance(0.02))
     return { tree: `${random.pick(sources).alias}::text`, type: 'text' };
   if (!fixed && random.chance(0.03)) return setReturning(scope);
+  if (!fixed && type === 'text' && random.chance(0.04))
+    return { tree: sql`(${expression(scope, type)} COLLATE "en-x-icu")`, type };
   return { tree: random.chance(0.5) ? leaf(scope, type) : expression(scope, type), type };
 }
 
