@@ -13,7 +13,7 @@ import { joinAll } from './sources.ts';
 import { keepsPlans } from './statement-bytes.ts';
 
 /** Openings that take longer than this let the waiting commits through and try again. */
-const maxOpeningMs = 500;
+export const maxOpeningMs = 500;
 const maxAttempts = 20;
 /** In a transaction block there is no second try: cancelling fails the block. */
 const maxOpeningInBlockMs = 10_000;

@@ -54,12 +54,17 @@ export interface PreparedName {
 /** What the statement is called by among those that stay prepared on the connection. */
 export function preparedAs(connection: ServerConnection, catalogVersion: number, rendered: RenderedSql): PreparedName {
   const { preparedStatements } = connection;
-  const text = `${catalogVersion} ${rendered.values.map((value) => value.typeOid).join(' ')} ${rendered.sql}`;
+  const text = preparedText(catalogVersion, rendered);
   const failed = () => preparedStatements.forget(text);
   const known = preparedStatements.find(text);
   if (known !== null) return { name: known, before: [], failed };
   const { name, unused } = preparedStatements.add(text);
   return { name, before: [...unused.map((old) => encodeClose('S', old)), encodeParseOf(name, rendered)], failed };
+}
+
+/** What stands for a statement among those that connections have prepared. */
+export function preparedText(catalogVersion: number, { sql, values }: RenderedSql): string {
+  return `${catalogVersion} ${values.map((value) => value.typeOid).join(' ')} ${sql}`;
 }
 
 function encodeParseOf(name: string, { sql, values }: RenderedSql): Buffer {

@@ -35,9 +35,9 @@ export class RouterMeters {
     this.errors.set(sqlstate, (this.errors.get(sqlstate) ?? 0) + 1);
   }
 
-  /** A statement that needed no planning: it goes to one shard. */
-  routed(kind: string, ms: number): void {
-    this.plans.set('single shard', (this.plans.get('single shard') ?? 0) + 1);
+  /** A statement that needed no planning. */
+  routed(kind: string, rung: string, ms: number): void {
+    this.plans.set(rung, (this.plans.get(rung) ?? 0) + 1);
     this.stages.run.observe(ms);
     this.statementDone(kind, ms);
   }

@@ -7,6 +7,7 @@ import { type BlockEnd, blockEndOf, type PlainEnd, type TwoPhaseEnd } from './bl
 import { prepareForClient } from './client-prepare.ts';
 import { type CommitHost, commitParticipants } from './commit.ts';
 import { defaultIsolation, type IsolationLevel, readIsolation } from './isolation.ts';
+import { changeMode, differsByMode } from './kept-plans.ts';
 import { type Member, type MemberSource, Members } from './members.ts';
 import {
   asksForRepeatableRead,
@@ -241,15 +242,17 @@ export class DistributedTransaction {
 
   /**
    * As `join` for data, without waiting: null when something has to be waited for, or the block is no plain READ COMMITTED one.
-   * The caller sends what `beginNow` gives before anything else.
+   * It has been told of its settings, which are the session's or `wanted`. The caller sends what `beginNow` gives before anything else.
    */
-  joinNow(site: Site): ServerConnection | null {
+  joinNow(site: Site, wanted: SettingsSnapshot = this.settings): ServerConnection | null {
     const block = this.#block;
     if (block.kind !== 'none' && (block.phase === 'failed' || !isPlain(block))) return null;
-    const member = this.#members.takeNow(site, this.settings.key);
-    if (member === null || member.connection.closed || member.connection.appliedSettings !== this.settings.key)
+    const connection = this.#members.takeNow(site, wanted.key)?.connection;
+    if (connection === undefined || connection.closed || !connection.idle || connection.cancelling !== null)
       return null;
-    return member.connection;
+    if (!differsByMode(connection, this.settings)) return null;
+    changeMode(connection, wanted);
+    return connection;
   }
 
   /** The text that opens the block on a server that joins it now; null: it is in the block, or there is none. */

@@ -35,18 +35,23 @@ export class FenceTurns {
 
   /** True: inside at once. Otherwise `admitted` is called later. */
   enter(side: Side, admitted: () => void): boolean {
+    if (this.enterNow(side)) return true;
+    const isFree = this.#state.kind === 'free';
+    this.#waiting[side].push(admitted);
+    if (isFree) this.#ask(side);
+    return false;
+  }
+
+  /** True: inside. False: it takes a wait, and nobody waits. */
+  enterNow(side: Side): boolean {
     const state = this.#state;
     if (state.kind === 'held' && state.side === side && !state.closing && this.#waiting[otherOf(side)].length === 0) {
       state.inside += 1;
       return true;
     }
-    if (state.kind === 'free' && this.#lock === null) {
-      this.#state = { kind: 'held', side, inside: 1, closing: false, lock: null };
-      return true;
-    }
-    this.#waiting[side].push(admitted);
-    if (state.kind === 'free') this.#ask(side);
-    return false;
+    if (state.kind !== 'free' || this.#lock !== null) return false;
+    this.#state = { kind: 'held', side, inside: 1, closing: false, lock: null };
+    return true;
   }
 
   leave(): void {

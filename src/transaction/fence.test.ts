@@ -11,7 +11,7 @@ const turns = async (count: number) => {
 test('an opening and a commit are never inside together, and everybody gets in', async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(fc.record({ opening: fc.boolean(), turns: fc.nat(3) }), { maxLength: 60 }),
+      fc.array(fc.record({ opening: fc.boolean(), now: fc.boolean(), turns: fc.nat(3) }), { maxLength: 60 }),
       async (visitors) => {
         const fence = new Fence(systemClock);
         const inside = { openings: 0, commits: 0 };
@@ -24,8 +24,13 @@ test('an opening and a commit are never inside together, and everybody gets in',
           finished += 1;
         };
         await Promise.all(
-          visitors.map(async ({ opening, turns: count }) => {
+          visitors.map(async ({ opening, now, turns: count }) => {
             await turns(count);
+            if (opening && now && fence.enterNow([1, 2])) {
+              await visit('openings', count);
+              expect(fence.leaveNow()).toBe('sure');
+              return;
+            }
             if (opening) {
               await fence.open([1, 2], never, () => visit('openings', count));
               return;
@@ -51,6 +56,29 @@ test('commits that come while an opening waits let it go first', async () => {
   fence.leaveCommit();
   await Promise.all([opening, later]);
   expect(order).toEqual(['opening', 'commit']);
+});
+
+test('an opening that may not wait begins only where nothing stands in its way', async () => {
+  const fence = new Fence(systemClock);
+  expect(fence.enterCommit()).toBeNull();
+  expect(fence.enterNow([1, 2])).toBe(false);
+  fence.leaveCommit();
+  expect(fence.enterNow([1, 2])).toBe(true);
+  expect(fence.opening).toBe(true);
+  const commit = Promise.resolve(fence.enterCommit());
+  // The commit that waits goes first.
+  expect(fence.enterNow([1, 2])).toBe(false);
+  expect(fence.leaveNow()).toBe('sure');
+  await commit;
+  fence.leaveCommit();
+  fence.markUnsettled('gid', [2]);
+  expect([fence.enterNow([1, 3]), fence.enterNow([1, 2])]).toEqual([true, false]);
+  fence.suspend();
+  expect(fence.leaveNow()).toBe('doubtful');
+  fence.resume();
+  fence.markSettled(['gid']);
+  await fence.shareWith({ acquire: () => {}, release: () => {}, confirm: async () => true });
+  expect(fence.enterNow([1, 2])).toBe(false);
 });
 
 test('an opening over a node that was not told of a commit waits until it is; others go on', async () => {

@@ -103,6 +103,22 @@ export class Fence {
     }
   }
 
+  /**
+   * As `open`, where nothing has to be waited for: no commit, no other router. False: something has. What is taken inside is to be ended by
+   * `leaveNow`, once.
+   */
+  enterNow(sites: readonly Site[]): boolean {
+    if (this.#herdLock !== null || this.#hidesFrom(sites)) return false;
+    return this.#turns.enterNow('opening');
+  }
+
+  /** The snapshots are taken, or given up. */
+  leaveNow(): Confidence {
+    const confidence = this.#suspended ? 'doubtful' : 'sure';
+    this.#turns.leave();
+    return confidence;
+  }
+
   /** Waits until openings that are under way, in this router and in all others, have ended. */
   async pass(): Promise<void> {
     await this.enterCommit();

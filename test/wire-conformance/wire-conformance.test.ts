@@ -4,10 +4,11 @@ import { distribution, rows, type Scenario, setup } from './scenario.ts';
 import { copy } from './scenarios/copy.ts';
 import { extended } from './scenarios/extended.ts';
 import { repeatedStatements } from './scenarios/repeated.ts';
+import { scatteredReads } from './scenarios/scattered.ts';
 import { session } from './scenarios/session.ts';
 import { simple } from './scenarios/simple.ts';
 
-const scenarios = [...simple, ...extended, ...copy, ...session, ...repeatedStatements];
+const scenarios = [...simple, ...extended, ...copy, ...session, ...repeatedStatements, ...scatteredReads];
 
 import { connectRaw, resetSchema } from '../oracle/client.ts';
 import { type Pair, startPair } from '../oracle/pair.ts';

@@ -9,6 +9,7 @@ import type { ParsedStatement } from '../statement-cache.ts';
 import { HotAnswer } from './hot-answer.ts';
 import { HotBlock } from './hot-block.ts';
 import { HotClock } from './hot-clock.ts';
+import { HotScatters } from './hot-scatters.ts';
 import { hotSettings } from './hot-settings.ts';
 import { HotSpread } from './hot-spread.ts';
 import { KnownStatements, textOf } from './known-statements.ts';
@@ -18,6 +19,7 @@ import { HotRide, judge, mayRide, workMs } from './ride.ts';
 import type { Leaf } from './route.ts';
 import { type RouteScope, routeScope } from './route-book.ts';
 import { fieldCountOf, type Run } from './run.ts';
+import type { Scatter } from './scatter.ts';
 
 /** Who carries on with what went wrong, and with what is seldom. */
 export interface HotHost {
@@ -44,6 +46,9 @@ export class HotPath {
   readonly #spread: HotSpread;
   readonly #answer: HotAnswer;
   readonly #messages = new NodeMessages();
+  readonly #scatters: HotScatters;
+  /** What comes next has been tried here. */
+  #leaves = false;
   readonly #pipeline = emptyPipeline();
   #busy = false;
   /** Messages are being taken: whoever is done with one leaves the next to that. */
@@ -78,6 +83,14 @@ export class HotPath {
       told: () => this.#rest(),
       failed: (error) => this.#clockFailed(error),
     });
+    this.#scatters = new HotScatters(session, this.#known, {
+      done: (scatter, tag) => this.#scatterDone(scatter, tag),
+      failed: (error, run) => this.#failed(error, this.#failedRun(run)),
+      left: () => {
+        this.#leaves = true;
+        this.#rest();
+      },
+    });
     this.#spread = new HotSpread(session, {
       packet: (connection, spread, begin) =>
         this.#messages.bound(connection, spread, { bind: this.#known.bind, begin, constants: noConstants }),
@@ -100,6 +113,10 @@ export class HotPath {
       while (!this.#busy) {
         const next = this.#session.client.inbox.peek(0);
         if (next === undefined) return false;
+        if (this.#leaves) {
+          this.#leaves = false;
+          return true;
+        }
         if (!this.#takes(next.type, next.frame)) return true;
       }
       return false;
@@ -140,6 +157,7 @@ export class HotPath {
   #takesQuery(frame: Buffer, scope: RouteScope): boolean {
     const known = this.#known.text(frame, scope);
     if (known?.kind === 'transaction') return this.#takesTransaction(known.statement, noMessages, 1);
+    if (known?.kind === 'scatter') return this.#begins(this.#scatters.takesText(known, frame, scope));
     if (known?.kind !== 'route') return false;
     const { route, description } = known;
     const leaf = this.#known.textLeaf(route, frame, scope);
@@ -162,6 +180,10 @@ export class HotPath {
       taken = this.#takesTransaction(prepared.statement, before, messages);
     } else {
       const found = this.#known.bound(prepared, scope);
+      if (found === null && prepared.fields !== null) {
+        const run = { prepared, frame: bind.frame, messages, parsed: parse !== null, scope };
+        return this.#begins(this.#scatters.takesBound(run, prepared, before));
+      }
       if (found === null) {
         taken = this.#spread.takes(this.#known.spread(prepared, scope), { prepared, before, messages });
       } else {
@@ -174,6 +196,19 @@ export class HotPath {
     const leaves = this.#run !== null || this.#spread.busy || prepared.statement.kind === 'TransactionStmt';
     if (taken && leaves && parse !== null) this.#session.prepared.set(prepared.name, prepared);
     return taken;
+  }
+
+  #begins(taken: boolean): boolean {
+    if (taken) this.#start();
+    return taken;
+  }
+
+  #scatterDone({ statement, plan, counter }: Scatter, tag: Buffer): void {
+    const { times, meters } = this.#session.services;
+    const ms = performance.now() - this.#startMs;
+    times.add(counter, ms);
+    meters.routed(statement.kind, plan.rung, ms);
+    this.#say(tag);
   }
 
   #takesStatement(run: Run): boolean {
@@ -255,8 +290,7 @@ export class HotPath {
 
   /** Null: none is there at once. */
   #connectionTo(site: Leaf['site'] | 'coordinator'): ServerConnection | null {
-    const connection = this.#session.transaction.joinNow(site);
-    return connection?.idle === true && connection.cancelling === null ? connection : null;
+    return this.#session.transaction.joinNow(site);
   }
 
   #encode(run: Run, connection: ServerConnection, begin: string | null, constants: readonly string[]): Buffer {
@@ -297,7 +331,7 @@ export class HotPath {
     this.#answer.sayBefore();
     const ms = nowMs - this.#startMs;
     services.times.add(run.leaf.counter, ms);
-    services.meters.routed(run.route.statement.kind, ms);
+    services.meters.routed(run.route.statement.kind, 'single shard', ms);
     if (transaction.keyReportCount > 0) {
       this.#settle(tag, run);
       return;
@@ -356,7 +390,7 @@ export class HotPath {
     this.#host.failed(reason, run).then(told, told);
   }
 
-  #failedRun({ prepared, frame }: Run): FailedRun | null {
+  #failedRun({ prepared, frame }: Pick<Run, 'prepared' | 'frame'>): FailedRun | null {
     const { statements } = this.#session.services;
     const statement = prepared === null ? statements.parse(textOf(frame))[0] : prepared.statement;
     return statement ? failedRunOf(statement, prepared ?? undefined) : null;

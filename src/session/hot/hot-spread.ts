@@ -97,7 +97,7 @@ export class HotSpread {
     }
     const ms = performance.now() - startMs;
     services.times.add(spread.counter, ms);
-    services.meters.routed(spread.statement.kind, ms);
+    services.meters.routed(spread.statement.kind, spread.rung, ms);
     if (transaction.keyReportCount === 0) this.#host.commit();
     else
       this.#host.settleKeys().then(

@@ -6,10 +6,13 @@ import { knownDescription } from '../describe-statement.ts';
 import type { PreparedStatement, SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import { builtinTypeName } from '../type-names.ts';
+import { buildScatter } from './build-scatter.ts';
 import { BoundValues, LiteralValues } from './hot-values.ts';
 import type { Pipeline } from './pipeline.ts';
 import { buildLeaf, buildRoute, type Leaf, type Route, type RouteQuestion } from './route.ts';
-import { maxHotBytes, type RouteScope, type SimpleText } from './route-book.ts';
+import { maxHotBytes, type RouteScope, type ScatterText, type SimpleText } from './route-book.ts';
+import type { Scatter } from './scatter.ts';
+import { comparedLiterals, otherLiterals, SentLiterals, withParameters } from './scatter-literals.ts';
 import { buildSpread, type Spread } from './spread.ts';
 
 /** What a message asks for: a leaf of a route, or null. */
@@ -30,6 +33,7 @@ export class KnownStatements {
   /** What was found last: the key of a scope's routes is the whole text. */
   readonly #routes = new WeakMap<PreparedStatement, { readonly scope: RouteScope; readonly route: Route }>();
   readonly literals = new LiteralValues(this.#scan);
+  readonly sentLiterals = new SentLiterals(this.#scan);
 
   constructor(session: SessionState) {
     this.#session = session;
@@ -67,9 +71,38 @@ export class KnownStatements {
       const route = this.#build(this.#textQuestion(frame), scope);
       const description = described.fields === null ? null : encodeRowDescription(described.fields);
       if (route !== null) known = { kind: 'route', route, description };
+      else if (statement.kind === 'SelectStmt' && description !== null) {
+        const places = comparedLiterals(statement, this.#scan);
+        known = { kind: 'scatter', places, description, scatters: new Map() };
+      }
     }
     scope.simple.set(this.#scan.key, known);
     return known;
+  }
+
+  /** The read over several nodes that a text is, if it is one. */
+  textScatter({ places, scatters }: ScatterText, frame: Buffer, scope: RouteScope): Scatter | null {
+    const { text } = this.literals;
+    this.sentLiterals.text = text;
+    this.sentLiterals.places = places;
+    const key = otherLiterals(text, this.#scan, places);
+    const known = scatters.get(key);
+    if (known !== undefined) return known === null || scope.leaves(known) ? null : known;
+    const found = scatters.size < maxScattersOfText ? this.#buildTextScatter(places, frame, scope) : undefined;
+    if (found !== undefined) scatters.set(key, found);
+    return found ?? null;
+  }
+
+  #buildTextScatter(places: readonly number[], frame: Buffer, scope: RouteScope): Scatter | null | undefined {
+    const { statements } = this.#session.services;
+    const [counted] = this.#parse(frame);
+    const [statement, ...others] = statements.parse(withParameters(this.literals.text, this.#scan, places));
+    if (counted === undefined || statement === undefined || others.length > 0) return null;
+    const parameters = places.map((_, i) => ({
+      ...{ typeOid: integerOid, typeName: 'integer' },
+      value: { format: 0 as const, bytes: this.sentLiterals.bytesOf(i) },
+    }));
+    return buildScatter(this.#session, { statement, parameters, inBlock: this.#inBlock }, scope, counted);
   }
 
   #textQuestion(frame: Buffer): RouteQuestion | null {
@@ -158,6 +191,18 @@ export class KnownStatements {
     }
   }
 
+  /** The read over several nodes that a Bind is for. */
+  scatter({ statement, parameterOids }: PreparedStatement, scope: RouteScope): Scatter | null {
+    if (statement === null) return null;
+    const key = `${parameterOids.join(',')} ${statement.text}`;
+    const known = scope.scatters.get(key);
+    if (known !== undefined) return known === null || scope.leaves(known) ? null : known;
+    const question = this.#boundQuestion(statement, parameterOids);
+    const found = question === null ? undefined : buildScatter(this.#session, question, scope);
+    if (found !== undefined) scope.scatters.set(key, found);
+    return found ?? null;
+  }
+
   #boundQuestion(statement: ParsedStatement, parameterOids: readonly number[]): RouteQuestion | null {
     const parameters: PlannedParameter[] = [];
     for (const [i, typeOid] of parameterOids.entries()) {
@@ -197,6 +242,11 @@ export class KnownStatements {
     }
   }
 }
+
+const integerOid = 23;
+
+/** Texts that differ in literals of other kinds are other statements; those that differ each time are none to remember. */
+const maxScattersOfText = 16;
 
 const seenOnce: SimpleText = { kind: 'new' };
 

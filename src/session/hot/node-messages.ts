@@ -3,6 +3,27 @@ import type { BindView } from '../../wire/bind-view.ts';
 import { encodeBind, encodeClose, encodeParse } from '../../wire/frontend.ts';
 import { frontend } from '../../wire/message-types.ts';
 import type { Leaf } from './route.ts';
+import type { ScatterHole, ScatterSql } from './scatter.ts';
+
+/** Values as a Bind carries them, by place. */
+export interface SentValues {
+  formatOf(parameter: number): 0 | 1;
+  isNull(parameter: number): boolean;
+  bytesOf(parameter: number): Buffer;
+}
+
+/** None: all text; one for all; or one for each column. */
+export interface ResultFormats {
+  readonly resultFormatCount: number;
+  resultFormatOf(column: number): 0 | 1;
+}
+
+/** What the placeholders of a statement stand for. */
+export interface HoleValues {
+  readonly values: SentValues;
+  /** Columns of rows, as binary arrays. */
+  readonly columns: readonly Buffer[];
+}
 
 export interface BoundRun {
   /** The client's. */
@@ -73,6 +94,40 @@ export class NodeMessages {
     this.#message(bytes);
   }
 
+  /**
+   * One statement of several servers' that is bound, and executed. `flushes`: the server tells of the first before it begins with the second.
+   */
+  scatter(
+    connection: ServerConnection,
+    { sql, preparedAs, holes }: ScatterSql,
+    from: HoleValues,
+    { formats, flushes }: { readonly formats: ResultFormats; readonly flushes: boolean },
+  ): Buffer {
+    this.#length = 0;
+    const name = this.#prepared(connection, preparedAs, sql);
+    const bodyBytes = holes.reduce((sum, hole) => sum + 6 + holeBytes(hole, from), 0);
+    this.#start(frontend.bind, name.length + 2 + 4 + bodyBytes + 2 + 2 * formats.resultFormatCount);
+    this.#byte(0);
+    this.#name(name);
+    this.#int16(holes.length);
+    for (const hole of holes) this.#int16('column' in hole ? 1 : from.values.formatOf(hole.parameter));
+    this.#int16(holes.length);
+    for (const hole of holes) this.#value(hole, from);
+    this.#int16(formats.resultFormatCount);
+    for (let i = 0; i < formats.resultFormatCount; i++) this.#int16(formats.resultFormatOf(i));
+    if (flushes) this.#start(frontend.flush, 0);
+    this.#execute();
+    this.#start(frontend.sync, 0);
+    return this.#finish();
+  }
+
+  #value(hole: ScatterHole, { values, columns }: HoleValues): void {
+    const bytes = 'column' in hole ? columns[hole.column]! : bytesOf(values, hole.parameter);
+    this.#scratch.writeInt32BE(bytes?.length ?? -1, this.#length);
+    this.#length += 4;
+    if (bytes !== null) this.#length += bytes.copy(this.#scratch, this.#length);
+  }
+
   /** One text; `texts` and `values` take turns. */
   query(begin: string | null, texts: readonly string[], values: readonly string[]): Buffer {
     this.#length = 0;
@@ -134,6 +189,11 @@ export class NodeMessages {
     this.#length += this.#scratch.write(text, this.#length, 'latin1');
   }
 
+  #int16(value: number): void {
+    this.#scratch.writeInt16BE(value, this.#length);
+    this.#length += 2;
+  }
+
   #byte(value: number): void {
     this.#scratch[this.#length] = value;
     this.#length += 1;
@@ -156,3 +216,12 @@ export class NodeMessages {
 }
 
 const maxScratchBytes = 65_536;
+
+function bytesOf(values: SentValues, parameter: number): Buffer | null {
+  return values.isNull(parameter) ? null : values.bytesOf(parameter);
+}
+
+function holeBytes(hole: ScatterHole, { values, columns }: HoleValues): number {
+  if ('column' in hole) return columns[hole.column]!.length;
+  return bytesOf(values, hole.parameter)?.length ?? 0;
+}

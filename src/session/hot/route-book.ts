@@ -4,6 +4,7 @@ import type { StatementDescription } from '../describe.ts';
 import type { SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import type { Route } from './route.ts';
+import type { Scatter } from './scatter.ts';
 import type { Spread } from './spread.ts';
 
 /** A statement by its text and declared parameter types, as Parse has found it. */
@@ -17,12 +18,24 @@ export type SimpleText =
   | { readonly kind: 'transaction'; readonly statement: ParsedStatement }
   /** `description`: the RowDescription that its rows come under; null: it gives none. */
   | { readonly kind: 'route'; readonly route: Route; readonly description: Buffer | null }
+  | ScatterText
   /** Seen once. */
   | { readonly kind: 'new' }
   | { readonly kind: 'other' };
 
+/** It may be a read over several nodes: by what its other literals are. */
+export interface ScatterText {
+  readonly kind: 'scatter';
+  /** Literals that become parameters. */
+  readonly places: readonly number[];
+  readonly description: Buffer;
+  readonly scatters: Map<string, Scatter | null>;
+}
+
 /** Texts that are larger are no small statements, and are not remembered: there may be thousands. */
 export const maxHotBytes = 16_384;
+
+const runsAfterLarge = 100;
 
 /** What is remembered for sessions to which the same names mean the same: one role, one search path, one catalog. */
 export class RouteScope {
@@ -37,11 +50,27 @@ export class RouteScope {
   readonly routes = new BoundedMap<Route | null>();
   /** The same of changes over several nodes. */
   readonly spreads = new BoundedMap<Spread | null>();
+  /** The same of reads over several nodes. */
+  readonly scatters = new BoundedMap<Scatter | null>();
+  /** Runs of these that are still to be left to the other way. */
+  readonly #left = new WeakMap<Scatter, number>();
 
   constructor(snapshot: CatalogSnapshot, searchPath: readonly string[], role: string) {
     this.snapshot = snapshot;
     this.searchPath = searchPath;
     this.role = role;
+  }
+
+  /** It gave more rows than the hot path carries: what comes next will do so too, for a while. */
+  noteLarge(scatter: Scatter): void {
+    this.#left.set(scatter, runsAfterLarge);
+  }
+
+  /** Counts the runs that are asked about. */
+  leaves(scatter: Scatter): boolean {
+    const left = this.#left.get(scatter) ?? 0;
+    if (left > 0) this.#left.set(scatter, left - 1);
+    return left > 0;
   }
 }
 

@@ -21,6 +21,7 @@ export interface Spread {
   readonly sql: string;
   /** What the statement is called by among those that a connection has prepared. */
   readonly preparedAs: string;
+  readonly rung: Plan['rung'];
   readonly counter: TimeCounter;
 }
 
@@ -35,7 +36,7 @@ export function buildSpread(question: RouteQuestion, around: RouteCircumstances)
   if (sql === null) return null;
   return {
     ...{ statement, sites: final.sites, sql, preparedAs: `${around.snapshot.version} ${sql}` },
-    counter: around.times.counter(statement, plan, around.role),
+    ...{ rung: plan.rung, counter: around.times.counter(statement, plan, around.role) },
   };
 }
 
