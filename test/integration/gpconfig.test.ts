@@ -50,7 +50,7 @@ beforeAll(async () => {
     `listen: { port: ${port} }\ncitus:\n  shard_count: 6\n  log_statement: ddl\n  shared_preload_libraries: citus\n`,
   );
   const up = await pgherd('up', '--detach', '--nodes', '2', '--config', configFile);
-  expect(up).toMatchObject({
+  expect(up, up.stderr).toMatchObject({
     code: 0,
     stderr: expect.stringContaining(':5: citus.shared_preload_libraries: is ignored'),
   });
