@@ -89,8 +89,10 @@ async function openRouter(
       return await startWorkers({ ...how, ...placesOf(herd, port), ...(await httpOf(http)) }, workers);
     } catch (error) {
       const taken = errnoCode(error) === 'EADDRINUSE' || errnoCode(error) === 'EACCES';
-      if (!taken || wanted !== undefined || tries === maxPortTries) throw error;
-      port += 1;
+      // The port of the HTTP listener may have been taken since it was found free: another herd that starts does so.
+      const chooses = wanted === undefined || (http?.port === undefined && (await isPortFree(wanted)));
+      if (!taken || !chooses || tries === maxPortTries) throw error;
+      if (wanted === undefined) port += 1;
     }
   }
 }
