@@ -167,7 +167,8 @@ function planAfterChange(model: Model, facts: FactsByRelation, context: PlanCont
   if ('rung' in single) return single;
   const { changes, rest } = splitChanges(model, context);
   const first = changes.map((each) => ({ plan: planPart(each, context), checked: withoutChanges(each, context) }));
-  const plan = isChange(rest.root)
+  // What the rest reads, it reads where the changes are made, and not in a transaction beside.
+  const { beside: _, ...plan } = isChange(rest.root)
     ? planPart(rest, context)
     : planGather(rest, findFacts(rest.root), context, { reason: single.reason, isUtility: false });
   return {

@@ -1,4 +1,5 @@
 import type { Site } from '../catalog/site.ts';
+import { assert } from '../core/assert.ts';
 import { PgError } from '../core/errors.ts';
 import { conditions } from '../core/sqlstate.ts';
 import { type ClientOutput, PassingOutput } from '../execute/client-output.ts';
@@ -22,6 +23,7 @@ export async function withSnapshots<T>(
   run: (context: ExecutionContext, output: ClientOutput) => Promise<T>,
 ): Promise<T> {
   if (plan.beside === undefined) return run(context, output);
+  assert(!plan.writes, 'what is done beside the session’s transaction would not end with it');
   const transaction = await open(session, plan.beside.readsCoordinator);
   const watched = new WatchedOutput(output);
   try {

@@ -233,3 +233,20 @@ test('LOCK TABLE keeps others from a distributed table, also through a view, and
   await client.query('ROLLBACK');
   await other.query('ROLLBACK; RESET lock_timeout');
 });
+
+test('a change in WITH ends with its block, whatever the rest of the statement reads', async () => {
+  const changes = [
+    'WITH gone AS (DELETE FROM a WHERE v > 30 RETURNING id) SELECT count(*) FROM r',
+    'WITH gone AS (UPDATE a SET v = -1 RETURNING id) SELECT count(*) FROM l JOIN b ON l.k = b.k',
+    'WITH added AS (INSERT INTO a SELECT id + 1000, k, v FROM b RETURNING id) SELECT count(*) FROM r WHERE k IN (SELECT k FROM b)',
+  ];
+  const state = async () => (await other.query('SELECT count(*), sum(v) FROM a')).rows;
+  const before = await state();
+  for (const sql of changes) {
+    await client.query('BEGIN');
+    await client.query(sql);
+    expect(await state()).toEqual(before);
+    await client.query('ROLLBACK');
+    expect(await state()).toEqual(before);
+  }
+});
