@@ -255,18 +255,24 @@ SELECT rel.oid::bigint AS oid, rel.nspname AS schema, rel.relname AS name, rel.r
 FROM rel LEFT JOIN col ON col.attrelid = rel.oid`;
 
 /** schema, name, provolatile, prokind, proretset, proisstrict, body, is a trigger's: an array and no object, for there are 3,300 of them. */
-export type FunctionRow = readonly [string, string, string, string, boolean, boolean, string | null, boolean];
+export type FunctionRow = readonly [string, string, string, string, boolean, boolean, FunctionBody | null, boolean];
+
+export interface FunctionBody {
+  readonly source: string;
+  /** Those that have names. */
+  readonly parameters: readonly string[];
+}
 
 const functionsSql = (
   where: string,
-  source = 'NULL',
+  body = 'NULL',
 ) => `SELECT json_build_array(n.nspname, p.proname, p.provolatile, p.prokind,
-    p.proretset, p.proisstrict, ${source}, p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype) AS f
+    p.proretset, p.proisstrict, ${body}, p.prorettype = 'pg_catalog.trigger'::pg_catalog.regtype) AS f
   FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace WHERE ${where}`;
 
 /** Of functions of pgherd's own and of compiled ones there is nothing to read. */
-const sourceSql = `CASE WHEN n.nspname <> 'pgherd' AND p.prolang NOT IN (SELECT oid FROM pg_catalog.pg_language WHERE lanname IN ('c', 'internal'))
-    THEN coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc) END`;
+const bodySql = `CASE WHEN n.nspname <> 'pgherd' AND p.prolang NOT IN (SELECT oid FROM pg_catalog.pg_language WHERE lanname IN ('c', 'internal'))
+    THEN json_build_object('source', coalesce(pg_catalog.pg_get_function_sqlbody(p.oid), p.prosrc), 'parameters', coalesce(p.proargnames, '{}')) END`;
 
 export interface UserCodeRow {
   readonly operators: readonly string[];
@@ -299,7 +305,7 @@ export function snapshotSql(withSystemFunctions: boolean): string {
   ${jsonOf(foreignKeysSql)} AS foreign_keys,
   ${jsonOf(delegationsSql)} AS delegations,
   ${jsonOf(relationsSql)} AS relations,
-  ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`, sourceSql), 'q.f')} AS functions,
+  ${jsonOf(functionsSql(`NOT ${system} AND n.nspname NOT LIKE 'pg\\_temp\\_%'`, bodySql), 'q.f')} AS functions,
   ${jsonOf(userCodeSql)} AS user_code,
   ${withSystemFunctions ? jsonOf(functionsSql(system), 'q.f') : 'NULL'} AS system_functions,
   pg_catalog.current_setting('${keptSettingsName}') AS kept`;

@@ -278,9 +278,7 @@ function buildFunctions(
 }
 
 function buildEffects(rows: readonly FunctionRow[]): FunctionEffects {
-  const byName = sessionEffects(
-    rows.flatMap(([, name, , , , , source]) => (source === null ? [] : [{ name, source }])),
-  );
+  const byName = sessionEffects(rows.flatMap(([, name, , , , , body]) => (body === null ? [] : [{ name, ...body }])));
   const triggers = rows.flatMap(([, name, , , , , , isTrigger]) => (isTrigger ? (byName.get(name) ?? []) : []));
   return { byName, triggers: joinEffects(triggers) };
 }

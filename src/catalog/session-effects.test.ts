@@ -57,13 +57,22 @@ test('what ends with the transaction ties nobody', () => {
 });
 
 test('a function has the effects of those that it calls, also in a circle', () => {
-  const effects = sessionEffects([
+  const bodies = [
     { name: 'outermost', source: 'PERFORM outer_one()' },
     { name: 'outer_one', source: 'PERFORM inner_one(); PERFORM outermost()' },
     { name: 'inner_one', source: "PERFORM set_config('a.b', 'c', false)" },
     { name: 'inner_one', source: 'CREATE TEMP TABLE t ()' },
     { name: 'other', source: 'SELECT 1' },
-  ]);
+  ];
+  const effects = sessionEffects(bodies.map((body) => ({ ...body, parameters: [] })));
   const expected = { temporary: true, ties: false, settings: [setting('a.b', false)] };
   expect(effects).toEqual(new Map(['inner_one', 'outer_one', 'outermost'].map((name) => [name, expected])));
+});
+
+test.each(['EXECUTE command', 'execute $1 USING 2', 'EXECUTE "Command" || x'])('%s may do anything', (source) => {
+  expect(effectsOfSource(source, ['command'])).toEqual({ temporary: true, ties: true, settings: null });
+});
+
+test.each(['EXECUTE other', "EXECUTE format('SELECT %L', command)"])('%s does what the text says', (source) => {
+  expect(effectsOfSource(source, ['command'])).toBe(noEffects);
 });

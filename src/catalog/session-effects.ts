@@ -16,16 +16,19 @@ export interface EffectSetting {
 
 export const noEffects: SessionEffects = Object.freeze({ temporary: false, ties: false, settings: [] });
 
+const anyEffects: SessionEffects = Object.freeze({ temporary: true, ties: true, settings: null });
+
 /** A body by its name; several of one name count as one. */
 export interface NamedSource {
   readonly name: string;
   readonly source: string;
+  readonly parameters: readonly string[];
 }
 
 /**
  * The effects of each function that has some, by name: its own, and those of the functions that its text names. Texts are searched for
- * words, comments and literals included (dynamic SQL is in literals): more may be found than there is, a name that is put together at run
- * time is missed.
+ * words, comments and literals included (dynamic SQL is in literals, and what a parameter brings may do anything): more may be found than
+ * there is, a word that is put together at run time is missed.
  */
 export function sessionEffects(sources: readonly NamedSource[]): ReadonlyMap<string, SessionEffects> {
   const found = new Map<string, SessionEffects>();
@@ -33,7 +36,7 @@ export function sessionEffects(sources: readonly NamedSource[]): ReadonlyMap<str
     const joined = joinEffects([found.get(name) ?? noEffects, effects]);
     if (joined !== noEffects) found.set(name, joined);
   };
-  for (const { name, source } of sources) note(name, effectsOfSource(source));
+  for (const { name, source, parameters } of sources) note(name, effectsOfSource(source, parameters));
   const words = found.size === 0 ? [] : sources.map(({ name, source }) => ({ name, words: wordsOf(source) }));
   for (let before = -1, after = weight(found); before < after; before = after, after = weight(found)) {
     for (const { name, words: named } of words) {
@@ -67,11 +70,19 @@ export function staysBehind({ temporary, ties, settings }: SessionEffects): bool
 }
 
 /** The effects that stand in the text itself. */
-export function effectsOfSource(source: string): SessionEffects {
+export function effectsOfSource(source: string, parameters: readonly string[] = []): SessionEffects {
+  if (executesParameter(source, parameters)) return anyEffects;
   if (!mayHaveEffects.test(source)) return noEffects;
   return joinEffects([
     { temporary: temporaryWord.test(source), ties: tyingWord.test(source), settings: settingsOf(source) },
   ]);
+}
+
+function executesParameter(source: string, parameters: readonly string[]): boolean {
+  const names = parameters.map((name) => name.toLowerCase());
+  return [...source.matchAll(/\bexecute\s+"?([$\p{L}_][$\p{L}\p{N}_]*)/giu)].some(
+    ([, word = '']) => word.startsWith('$') || names.includes(word.toLowerCase()),
+  );
 }
 
 export function wordsOf(source: string): ReadonlySet<string> {

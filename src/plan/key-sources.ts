@@ -9,6 +9,7 @@ import { insertShape } from './insert-shape.ts';
 import { insertedKeys } from './insert-values.ts';
 import type { KeyValue } from './key-value.ts';
 import { isChange, type Model, type RelationItem } from './model.ts';
+import { isPlain } from './plain-plan.ts';
 import type { Plan, PlanConstant } from './plan.ts';
 import { pinnedValues } from './shards.ts';
 
@@ -55,26 +56,10 @@ function isPlainRoute(plan: Plan): boolean {
     motions.length > 0
   )
     return false;
-  // What a plan may have besides asks for more than sending it, whatever it is.
-  if (!Object.keys(plan).every((member) => plainMembers.has(member))) return false;
+  if (!isPlain(plan)) return false;
   if (final.sql.some((part) => typeof part !== 'string' && !('parameter' in part || 'constant' in part))) return false;
   return constants.every(isClock);
 }
-
-const plainMembers: ReadonlySet<string> = new Set<keyof Plan>([
-  ...([
-    'rung',
-    'reason',
-    'constants',
-    'motions',
-    'final',
-    'writes',
-    'returnsRows',
-    'valueIndependent',
-    'touches',
-    'delegatedBy',
-  ] as const),
-]);
 
 /** The same for as long as the transaction lasts, as long as the session's time zone stays. */
 export function isClock({ sql }: PlanConstant): boolean {

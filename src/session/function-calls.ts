@@ -1,4 +1,4 @@
-import { type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
+import { type CatalogSnapshot, type RelationEntry, resolveRelation } from '../catalog/snapshot.ts';
 import { PgError } from '../core/errors.ts';
 import { conditions } from '../core/sqlstate.ts';
 import type { SessionState } from './session-state.ts';
@@ -40,11 +40,14 @@ export function writesByFunctions({ catalog, services }: SessionState, { traits 
   );
 }
 
+/** It calls functions that users have made: what they do may come back to the router, while the coordinator is at work. */
+export function callsUsers({ traits }: ParsedStatement, { functions }: CatalogSnapshot): boolean {
+  return traits.calls.some((name) => functions.get(name)?.some(({ userDefined }) => userDefined));
+}
+
 function mayComeBack(session: SessionState, statement: ParsedStatement): boolean {
-  const { kind, traits } = statement;
-  if (kind === 'DoStmt' || kind === 'CallStmt') return true;
-  const { functions } = session.catalog;
-  if (traits.calls.some((name) => functions.get(name)?.some(({ userDefined }) => userDefined))) return true;
+  const { kind } = statement;
+  if (kind === 'DoStmt' || kind === 'CallStmt' || callsUsers(statement, session.catalog)) return true;
   return changeTargets(session, statement).some(
     ({ distributed, hasTriggers }) => distributed === null && hasTriggers === true,
   );

@@ -26,6 +26,7 @@ beforeAll(async () => {
     CREATE FUNCTION set_tenant(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', x, false); END $$;
     CREATE FUNCTION set_tenant_here(x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config('app.tenant', x, true); END $$;
     CREATE FUNCTION set_any(name text, x text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN PERFORM set_config(name, x, false); END $$;
+    CREATE FUNCTION run(command text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN EXECUTE command; END $$;
     CREATE FUNCTION take_lock() RETURNS void LANGUAGE sql AS 'SELECT pg_advisory_lock(77)';
     CREATE PROCEDURE set_by_command() LANGUAGE plpgsql AS $$ BEGIN SET app.tenant = 'even'; END $$;
     CREATE FUNCTION on_change() RETURNS trigger LANGUAGE plpgsql AS
@@ -81,6 +82,7 @@ test.each([
   'SELECT make_by_another() FROM here RIGHT JOIN (VALUES (1)) AS v (x) ON true',
   'DO $$ BEGIN CREATE TEMP TABLE t AS SELECT 99 AS id; END $$',
   'DO $$ BEGIN PERFORM make_by_another(); END $$',
+  "SELECT run('CREATE TEMP TABLE t AS SELECT 99 AS id')",
 ])('temporary tables made by %s shadow others, for this session alone', async (sql) => {
   await withSession(async (client) => {
     await client.query(sql);
@@ -97,6 +99,7 @@ test.each([
   "SELECT set_tenant('even')",
   "SELECT set_any('app.tenant', 'even')",
   'CALL set_by_command()',
+  "SELECT run('SET app.tenant = ''even''')",
   "DO $$ BEGIN PERFORM set_tenant('even'); END $$",
   "DO $$ BEGIN SET app.tenant TO 'even'; END $$",
   "SELECT set_tenant('even') FROM t WHERE id = 1",

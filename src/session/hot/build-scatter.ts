@@ -1,4 +1,5 @@
 import type { PlanContext } from '../../plan/context.ts';
+import { callsUsers } from '../function-calls.ts';
 import { answersFor } from '../plan-answers.ts';
 import type { SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
@@ -17,7 +18,7 @@ export function buildScatter(
   counted = statement,
 ): Scatter | null | undefined {
   if (statement.kind !== 'SelectStmt' || !isOrdinary(statement) || mayLeaveState(statement, snapshot)) return null;
-  if (callsUsers(session, statement)) return null;
+  if (callsUsers(statement, snapshot)) return null;
   if (inBlock) return undefined;
   const { plans, times } = session.services;
   const context: PlanContext = {
@@ -33,9 +34,4 @@ export function buildScatter(
     // What the planner refuses of these values it refuses again on the way that reports errors.
     return undefined;
   }
-}
-
-/** Functions that users have made may come back to the router, for which the coordinator has to be in a block. */
-function callsUsers({ catalog }: SessionState, { traits }: ParsedStatement): boolean {
-  return traits.calls.some((name) => catalog.functions.get(name)?.some(({ userDefined }) => userDefined));
 }

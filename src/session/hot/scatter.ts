@@ -4,6 +4,7 @@ import { motionName } from '../../execute/motion-name.ts';
 import { renderTemplate } from '../../execute/render-template.ts';
 import { rowsAsUnnest } from '../../execute/rendered-rows.ts';
 import { preparedText } from '../../execute/statement-bytes.ts';
+import { isPlain } from '../../plan/plain-plan.ts';
 import type { FinalStep, GatherMotion, MotionColumn, Plan, SqlTemplate } from '../../plan/plan.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import type { TimeCounter } from '../statement-times.ts';
@@ -72,10 +73,9 @@ function isPlainSelect({ node }: ParsedStatement): boolean {
 
 /** Nothing is looked at before it runs or after it, and no other values would make another plan. */
 function isPlainRead(plan: Plan): boolean {
-  if (!plan.valueIndependent || plan.writes || plan.constants.length > 0 || plan.rung === 'staged') return false;
-  const { byIndex, touchesKeys, firings, changes, views, describedFirst, checks, beside } = plan;
-  const more = [byIndex, touchesKeys, firings, changes, views, describedFirst, checks, beside];
-  return more.every((each) => each === undefined);
+  return (
+    isPlain(plan) && plan.valueIndependent && !plan.writes && plan.constants.length === 0 && plan.rung !== 'staged'
+  );
 }
 
 function isCombined(final: FinalStep): final is Extract<FinalStep, { kind: 'combine' }> {

@@ -1,6 +1,8 @@
 import { keepsPlans } from '../../execute/statement-bytes.ts';
+import { isPlain } from '../../plan/plain-plan.ts';
 import type { Plan } from '../../plan/plan.ts';
 import { planStatement } from '../../plan/planner.ts';
+import { callsUsers } from '../function-calls.ts';
 import type { SessionState } from '../session-state.ts';
 import type { ParsedStatement } from '../statement-cache.ts';
 import type { TimeCounter } from '../statement-times.ts';
@@ -28,10 +30,11 @@ export interface Spread {
 /** Null: the statement is none of that kind. */
 export function buildSpread(question: RouteQuestion, around: RouteCircumstances): Spread | null {
   const { statement, parameters } = question;
-  if (!isOrdinary(statement) || mayLeaveState(statement, around.snapshot) || callsUsers(statement, around)) return null;
+  if (!isOrdinary(statement) || mayLeaveState(statement, around.snapshot) || callsUsers(statement, around.snapshot))
+    return null;
   const plan = planStatement(statement, planContextOf(question, around));
   const { final } = plan;
-  if (!isPlain(plan) || final.kind !== 'change shards' || final.sites.length < 2) return null;
+  if (!isSteady(plan) || final.kind !== 'change shards' || final.sites.length < 2) return null;
   const sql = withOwnNumbers(final.sql, [], parameters.length);
   if (sql === null) return null;
   return {
@@ -40,21 +43,12 @@ export function buildSpread(question: RouteQuestion, around: RouteCircumstances)
   };
 }
 
-/** What users' functions do comes back to the router while the coordinator is at work. */
-function callsUsers({ traits }: ParsedStatement, { snapshot }: RouteCircumstances): boolean {
-  return traits.calls.some((name) => snapshot.functions.get(name)?.some(({ userDefined }) => userDefined));
+/** It returns no rows, brings none, and no other values would make another plan. */
+function isSteady(plan: Plan): boolean {
+  return (
+    isPlain(plan) && plan.valueIndependent && !plan.returnsRows && plan.constants.length + plan.motions.length === 0
+  );
 }
-
-/** Whatever a plan may have besides asks for more than sending it. */
-function isPlain(plan: Plan): boolean {
-  if (!plan.valueIndependent || plan.returnsRows || plan.constants.length + plan.motions.length > 0) return false;
-  return Object.keys(plan).every((member) => plainMembers.has(member));
-}
-
-const plainMembers: ReadonlySet<string> = new Set<keyof Plan>([
-  ...(['rung', 'reason', 'constants', 'motions', 'final', 'writes', 'returnsRows'] as const),
-  ...(['valueIndependent', 'touches'] as const),
-]);
 
 /** What goes before the statement on each node. Planning over all leaves of a table takes longer than a small change. */
 export function beginningOf({ transaction }: SessionState): readonly string[] {
