@@ -87,7 +87,7 @@ function hasWholeRow(block: Block): boolean {
 }
 
 export function isWrittenBefore({ readsBefore }: Model, relation: RelationItem['relation']): boolean {
-  return relation !== null && readsBefore !== undefined && readsBefore.has(relation.oid);
+  return relation !== null && readsBefore?.has(relation.oid) === true;
 }
 
 export interface MovedRelations {

@@ -15,7 +15,7 @@ import {
   type RelationItem,
 } from './model.ts';
 import { type Bound, bind, outputColumns } from './resolve.ts';
-import { isDeterministic, isUncorrelated } from './sublink.ts';
+import { allBlocks, isDeterministic, isUncorrelated } from './sublink.ts';
 
 /** Where the rows of a FROM item are. */
 export type Locus =
@@ -59,10 +59,9 @@ export function sourceLocus(block: Block, question: LocusQuestion): Hashed | { r
     const aligned = locus.members.some((member) => isAligned(item, member, facts.get(item) ?? [], context));
     if (!aligned) return { reason: `a subquery reads ${item.name}, which is elsewhere` };
   }
-  // What is answered for one row is answered once, on one node.
-  const once = new Set(
-    model.blocks.flatMap((each) => each.from.flatMap(leavesOf).filter(looksBeside)).map((item) => item.block),
-  );
+  // What is answered for a row of one node is answered once, there.
+  const beside = model.blocks.flatMap((each) => each.from.flatMap(leavesOf).filter(looksBeside));
+  const once = new Set(beside.flatMap((item) => (looksAtNodes(item.block) ? [item.block] : [])));
   const copies = subqueries(block).find(
     (each) => isReplicatedOnly(each, question) && !once.has(each) && !isDeterministic(each, context),
   );
@@ -107,6 +106,17 @@ export function listLocus(items: readonly FromItem[], question: LocusQuestion): 
 /** A LATERAL subquery that looks at what stands to its left. */
 export function looksBeside(item: FromItem): item is QueryItem {
   return item.kind === 'query' && item.lateral && !isUncorrelated(item.block);
+}
+
+/** At rows that only one node has; those of a reference table every node has, and answers for. */
+function looksAtNodes(block: Block): boolean {
+  return allBlocks(block).some((each) =>
+    each.columnRefs.some((ref) => {
+      if (ref.fields?.some((field) => 'A_Star' in field)) return false;
+      const item = bind(ref, each)?.item;
+      return item?.kind === 'relation' && item.role === 'distributed' && !isInside(item.block, block);
+    }),
+  );
 }
 
 /** Where an item's rows are beside those to its left: a LATERAL subquery is answered for each of these, where it is. */

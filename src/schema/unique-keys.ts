@@ -38,7 +38,7 @@ export interface DividedKeys {
  * be anywhere.
  */
 export function divideKeys(shape: TableShape, key: readonly number[] | null): DividedKeys {
-  const covers = (index: IndexDetails) => key !== null && key.every((attnum) => index.keyColumns.includes(attnum));
+  const covers = (index: IndexDetails) => key?.every((attnum) => index.keyColumns.includes(attnum)) === true;
   const globalConstraints = shape.constraints.filter(({ type, index }) => index && type !== 'x' && !covers(index));
   const globalIndexes = shape.indexes.filter((index) => index.unique && !covers(index));
   return {

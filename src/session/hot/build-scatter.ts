@@ -2,7 +2,6 @@ import type { PlanContext } from '../../plan/context.ts';
 import { callsUsers } from '../function-calls.ts';
 import { answersFor } from '../plan-answers.ts';
 import type { SessionState } from '../session-state.ts';
-import type { ParsedStatement } from '../statement-cache.ts';
 import { isOrdinary, mayLeaveState, type RouteQuestion } from './route.ts';
 import type { RouteScope } from './route-book.ts';
 import { type Scatter, scatterOf } from './scatter.ts';
