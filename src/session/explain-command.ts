@@ -22,7 +22,15 @@ import { describeOn } from './describe.ts';
 import { describeStatement } from './describe-statement.ts';
 import { evaluateParameters, findPrepared } from './prepare-commands.ts';
 import { withSnapshots } from './reading-beside.ts';
-import { executionContext, finishPlanned, gathered, planFor, runLocal, type StatementRun } from './run-statement.ts';
+import {
+  executionContext,
+  finishPlanned,
+  gathered,
+  planFor,
+  refuseUnknownParameters,
+  runLocal,
+  type StatementRun,
+} from './run-statement.ts';
 import { sayRows } from './say-rows.ts';
 import type { SessionState } from './session-state.ts';
 import { withUserPosition } from './shown-error.ts';
@@ -40,6 +48,7 @@ export async function runExplain(session: SessionState, run: StatementRun, outpu
   const start = explainedStart(source);
   const prefix = textBetween(source, 0, start);
   const options = explainOptions(explain);
+  if (!options.genericPlan) refuseUnknownParameters(run);
   if (!isPrepared(explain)) await checkStatement(session, run);
   const bound = await explainedRun(session, run, explain, textBetween(source, start, source.bytes.length));
   const asked = options.genericPlan ? await withoutValues(session, bound) : bound;

@@ -1,5 +1,5 @@
 import { type CatalogSnapshot, temporarySchema } from '../catalog/snapshot.ts';
-import { unsupported } from '../core/errors.ts';
+import { pgError, unsupported } from '../core/errors.ts';
 import { CheckedRows } from '../execute/checked-rows.ts';
 import type { ClientOutput } from '../execute/client-output.ts';
 import type { ExecutionContext } from '../execute/context.ts';
@@ -269,6 +269,7 @@ export interface PlanWishes {
 }
 
 export async function planFor(session: SessionState, run: StatementRun, wishes: PlanWishes = {}): Promise<Plan> {
+  if (wishes.unbound !== true) refuseUnknownParameters(run);
   const { unbound = false, force = forcedRung(session), staging = stagingIn(session) } = wishes;
   const planned = await plannedParameters(session, run.parameters);
   const parameters = unbound ? planned.map((each) => ({ ...each, value: undefined })) : planned;
@@ -282,6 +283,17 @@ export async function planFor(session: SessionState, run: StatementRun, wishes: 
       await answer(session, error.question, run.parameters, context.searchPath);
     }
   }
+}
+
+/** In the simple protocol nobody has asked PostgreSQL for the parameters' types, which would have refused those that there are not. */
+export function refuseUnknownParameters({ statement, parameters }: StatementRun): void {
+  const { text, offsetBytes, traits } = statement;
+  const unknown = traits.parameters.find(({ number }) => number > parameters.length);
+  if (unknown === undefined) return;
+  const before = Buffer.from(text).subarray(0, unknown.location - offsetBytes);
+  // In a text of several statements it counts from where the first one begins.
+  const place = offsetBytes === 0 ? { position: String([...before.toString()].length + 1) } : {};
+  throw pgError('undefinedParameter', `there is no parameter $${unknown.number}`, place);
 }
 
 export async function planContext(

@@ -1,4 +1,4 @@
-import type { FuncCall, Node } from '@pgsql/types';
+import type { FuncCall, Node, ParamRef } from '@pgsql/types';
 import { constantText } from '../sql/constant.ts';
 import { namesTemporarySchema } from '../sql/temporary-names.ts';
 
@@ -18,6 +18,8 @@ export interface StatementTraits {
   readonly calls: readonly string[];
   /** Creates temporary objects. */
   readonly createsTemporary: boolean;
+  /** `$1` and the like, in the order of the tree. `location`: bytes in the source. */
+  readonly parameters: readonly { readonly number: number; readonly location: number }[];
 }
 
 const pinningFunctions = new Set([
@@ -38,6 +40,7 @@ export function readTraits(node: Node): StatementTraits {
   let mayWrite = false;
   const calls: string[] = [];
   let createsTemporary = false;
+  const parameters: { number: number; location: number }[] = [];
   const visit = (value: unknown): void => {
     if (Array.isArray(value)) {
       for (const element of value) visit(element);
@@ -56,7 +59,10 @@ export function readTraits(node: Node): StatementTraits {
         if (name === 'set_config') setConfigCalls.push(readSetConfig(child));
         if (!readOnlyFunctions.has(name)) mayWrite = true;
       } else if (writingNodes.has(key)) mayWrite = true;
-      else if (key === 'relpersistence' && child === 't') createsTemporary = true;
+      else if (key === 'ParamRef') {
+        const { number = 0, location = 0 } = child as ParamRef;
+        parameters.push({ number, location });
+      } else if (key === 'relpersistence' && child === 't') createsTemporary = true;
       else if (key === 'DeclareCursorStmt' && ((child as { options?: number }).options ?? 0) & cursorHold) {
         pinsConnection = true;
       }
@@ -65,7 +71,16 @@ export function readTraits(node: Node): StatementTraits {
   };
   visit(node);
   if (mayCreate(node) && namesTemporarySchema(node)) createsTemporary = true;
-  return { pinsConnection, movedSequences, readsSequences, setConfigCalls, mayWrite, calls, createsTemporary };
+  return {
+    pinsConnection,
+    movedSequences,
+    readsSequences,
+    setConfigCalls,
+    mayWrite,
+    calls,
+    createsTemporary,
+    parameters,
+  };
 }
 
 function mayCreate(node: Node): boolean {
